@@ -1,0 +1,44 @@
+"""Everything a user may choose about quantization, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from qconv.errors import UsageError
+from qconv.quant.types import IntType, PerChannel, PerTensor, Scheme
+
+Io = Literal["float", "int8", "uint8"]
+
+
+@dataclass(frozen=True)
+class QuantConfig:
+    """How to quantize.
+
+    `exclude` holds globs of node names or op types that stay in float. `io` is the type of the model's inputs and outputs.
+    Raises UsageError for a number of bits outside 4 to 8.
+    """
+
+    weight_bits: int = 8
+    activation_bits: int = 8
+    per_tensor: bool = False
+    exclude: tuple[str, ...] = ()
+    integer_only: bool = False
+    io: Io = "float"
+
+    def __post_init__(self) -> None:
+        for what, bits in (("weight", self.weight_bits), ("activation", self.activation_bits)):
+            if not 4 <= bits <= 8:
+                raise UsageError(f"--{what}-bits takes 4 to 8, not {bits}")
+        if self.io not in ("float", "int8", "uint8"):
+            raise UsageError(f"--io takes float, int8 or uint8, not {self.io}")
+
+    @property
+    def activation(self) -> Scheme:
+        """Unsigned and affine: the fastest form of onnxruntime on x86."""
+        return Scheme(IntType(self.activation_bits, signed=False))
+
+    def weight(self, axis: int | None) -> Scheme:
+        """Signed, symmetric, without the lowest code; per channel along `axis` unless per tensor was asked for."""
+        granularity = PerTensor() if self.per_tensor or axis is None else PerChannel(axis)
+        return Scheme(IntType(self.weight_bits, signed=True, narrow=True), symmetric=True, granularity=granularity)

@@ -1,0 +1,143 @@
+"""Clamps, LeakyRelu, Sigmoid, HardSigmoid, HardSwish and Softmax."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.lower.arithmetic import emit_mul
+from qconv.lower.context import MS, Codes, Context
+from qconv.lower.table import lower_table
+from qconv.model.evaluate import run_node
+from qconv.model.graph import attr_float, attr_int, const_array
+from qconv.ops import hard_sigmoid_params
+from qconv.quant.certify import certify_table
+from qconv.quant.fixedpoint import Int64Array, Multiplier
+from qconv.quant.tables import codes_of, leaky_relu_table, ort_leaky_relu_table, sigmoid_table
+from qconv.quant.types import FloatArray, QuantParams
+
+
+def lower_clamp(node: ir.Node, ctx: Context) -> None:
+    """Relu and Clip: nothing where the range of the codes implies the bounds, else an integer Clip."""
+    output, value = node.outputs[0], node.inputs[0]
+    assert value is not None
+    params = ctx.params(output)
+    x = ctx.codes_as(value, params)
+    lo, hi = _bounds(node, params)
+    int_type = params.int_type
+    if lo <= int_type.qmin and hi >= int_type.qmax:
+        ctx.alias(output, x, value)
+    else:
+        ctx.set_codes(output, _clip(node, ctx, x, max(lo, int_type.qmin), min(hi, int_type.qmax)))
+
+
+def _bounds(node: ir.Node, params: QuantParams) -> tuple[int, int]:
+    """The bounds of a clamp as codes; rounded as the values themselves are, so that clamping and rounding commute."""
+    lo, hi = (0.0, math.inf) if node.op_type == "Relu" else (-math.inf, math.inf)
+    if node.op_type == "Clip":
+        arrays = [const_array(node.inputs[i]) if i < len(node.inputs) else None for i in (1, 2)]
+        lo = float(arrays[0].reshape(())) if arrays[0] is not None else lo
+        hi = float(arrays[1].reshape(())) if arrays[1] is not None else hi
+    codes = params.quantize(np.asarray([lo, hi], np.float32))
+    return int(codes[0]), int(codes[1])
+
+
+def _clip(node: ir.Node, ctx: Context, x: Codes, lo: int, hi: int) -> Codes:
+    dtype = x.params.int_type.dtype
+    bounds = [ctx.initializer(np.asarray(lo, dtype), f"{node.name}_lowest"), ctx.initializer(np.asarray(hi, dtype), f"{node.name}_highest")]
+    return ctx.emit_codes("Clip", [x.value, *bounds], node.outputs[0], x.params, clamp=False)
+
+
+def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:
+    """One multiplier above zero, another below; proved over all codes."""
+    x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
+    alpha = attr_float(node, "alpha", 0.01)
+    scale, certificate = certify_table(
+        x.params.scale,
+        lambda s: leaky_relu_table(replace(x.params, scale=s), y, alpha),
+        lambda s: ort_leaky_relu_table(replace(x.params, scale=s), y, alpha),
+    )
+    ctx.certificates[str(node.name)] = certificate
+    slope = np.float32(np.float32(alpha) * scale)
+    multiplier = [Multiplier.of(scale / y.scale), Multiplier.of(slope / y.scale)]
+    _unary(node, ctx, "QLinearLeakyRelu", x, y, scale, {"alpha": alpha}, multiplier)
+
+
+def lower_sigmoid(node: ir.Node, ctx: Context) -> None:
+    """A table in onnxruntime; proved equal to the correctly rounded one by running the kernel on all codes."""
+    x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
+    scale, certificate = certify_table(
+        x.params.scale,
+        lambda s: sigmoid_table(replace(x.params, scale=s), y),
+        lambda s: _kernel_table("QLinearSigmoid", replace(x.params, scale=s), y),
+    )
+    ctx.certificates[str(node.name)] = certificate
+    _unary(node, ctx, "QLinearSigmoid", x, y, scale, {}, [])
+
+
+def lower_softmax(node: ir.Node, ctx: Context) -> None:
+    """QLinearSoftmax: the one kernel that is float inside; it sums a float32 table of exponentials."""
+    x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
+    assert node.inputs[0] is not None and node.inputs[0].shape is not None
+    axis = attr_int(node, "axis", -1) % len(node.inputs[0].shape)
+    _unary(node, ctx, "QLinearSoftmax", x, y, x.params.scale, {"axis": axis, "opset": 13}, [])
+
+
+def lower_hard_sigmoid(node: ir.Node, ctx: Context) -> None:
+    """clip(alpha x + beta, 0, 1) is a change of parameters: scale alpha S_x, and beta / S_y added to the zero point."""
+    y = ctx.params(node.outputs[0])
+    codes = _hard_sigmoid(node, ctx, attr_float(node, "alpha", 0.2), attr_float(node, "beta", 0.5), y, str(node.name))
+    if codes is None:
+        lower_table(node, ctx)
+    else:
+        ctx.set_codes(node.outputs[0], codes)
+
+
+def lower_hard_swish(node: ir.Node, ctx: Context) -> None:
+    """x clip(x / 6 + 1/2, 0, 1): a HardSigmoid and a product."""
+    x = ctx.codes(node.inputs[0])
+    params = hard_sigmoid_params(0.5, x.params.int_type)
+    gate = _hard_sigmoid(node, ctx, 1.0 / 6.0, 0.5, params, f"{node.name}/hard_sigmoid")
+    assert gate is not None
+    ctx.set_codes(node.outputs[0], emit_mul(node, ctx, x, gate))
+
+
+def _hard_sigmoid(node: ir.Node, ctx: Context, alpha: float, beta: float, y: QuantParams, name: str) -> Codes | None:
+    """The codes of a HardSigmoid, or None where beta is not a code of y or alpha is not positive."""
+    x, tensor = ctx.codes(node.inputs[0]), node.outputs[0]
+    steps = beta / float(y.scale)
+    shift = int(y.zero_point) + round(steps)
+    if alpha <= 0 or abs(steps - round(steps)) > 1e-4 or not 0 <= shift <= 255:
+        return None
+    steep = replace(x.params, scale=np.float32(alpha) * x.params.scale)
+    shifted = QuantParams(y.scale, np.asarray(shift), replace(y.int_type, bits=8))
+    scale, certificate = ctx.certified_affine(steep, shifted)
+    ctx.certificates[name] = certificate
+    is_final = name == node.name
+    wish = str(tensor.name) if is_final else name
+    inputs = [*ctx.scale_and_zero_point(shifted, f"{wish}_y"), x.value, *ctx.scale_and_zero_point(steep, f"{wish}_x", scale)]
+    codes = ctx.emit_codes(
+        "QLinearConcat", inputs, tensor, y, name=name, output=f"{wish}_quantized", domain=MS,
+        attributes={"axis": 0}, multiplier=[Multiplier.of(scale / y.scale)], clamp=False,
+    )  # fmt: skip
+    one = int(y.zero_point) + math.floor(1.0 / float(y.scale) + 0.5)
+    return ctx.clip(codes, tensor, max(int(y.zero_point), y.int_type.qmin), min(one, y.int_type.qmax))
+
+
+def _unary(
+    node: ir.Node, ctx: Context, op_type: str, x: Codes, y: QuantParams, scale: FloatArray,
+    attributes: dict[str, int | float], multiplier: list[Multiplier],
+) -> None:  # fmt: skip
+    output = node.outputs[0]
+    inputs = [x.value, *ctx.scale_and_zero_point(x.params, f"{node.name}_x", scale), *ctx.scale_and_zero_point(y, f"{node.name}_y")]
+    ctx.set_codes(output, ctx.emit_codes(op_type, inputs, output, y, domain=MS, attributes=attributes, multiplier=multiplier))
+
+
+def _kernel_table(op_type: str, x: QuantParams, y: QuantParams) -> Int64Array:
+    """What an onnxruntime kernel makes of all 256 codes."""
+    codes = codes_of(x.int_type).astype(x.int_type.dtype)
+    arrays = [codes, x.scale, x.zero_point, y.scale, y.zero_point]
+    return run_node(op_type, arrays, domain=MS)[0].astype(np.int64)

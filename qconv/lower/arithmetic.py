@@ -1,0 +1,97 @@
+"""Add, Sub and Mul of two tensors -> QLinearAdd and QLinearMul, each proved over all 65,536 pairs of codes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.lower.context import MS, Codes, Context
+from qconv.model.graph import const_array
+from qconv.ops import is_bias_add, scalar_factor
+from qconv.quant.certify import certify_table
+from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.params import params_of_constant
+from qconv.quant.tables import add_table, mul_scale, mul_table, ort_add_table, ort_mul_table
+from qconv.quant.types import QuantParams, Scheme
+
+
+def lower_add(node: ir.Node, ctx: Context) -> None:
+    """y = a + b; nothing where a MatMul has taken the constant as its bias."""
+    if not is_bias_add(node):
+        _emit_add(node, ctx, ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1]))
+
+
+def lower_sub(node: ir.Node, ctx: Context) -> None:
+    """y = a + (-b): the codes of -b are those of b mirrored, qmax - q, which is an exclusive or with qmax."""
+    a, value = ctx.codes(node.inputs[0]), node.inputs[1]
+    assert value is not None
+    array = const_array(value)
+    if array is not None:
+        params = params_of_constant(-array, Scheme(a.params.int_type))
+        _emit_add(node, ctx, a, ctx.constant_codes(-array, params, f"{value.name}_negated"))
+        return
+    b = ctx.codes(value)
+    top = b.params.int_type.qmax
+    mask = ctx.initializer(np.asarray(top, np.uint8), f"{node.name}_mirror")
+    mirrored = QuantParams(b.params.scale, top - b.params.zero_point.astype(np.int16), b.params.int_type)
+    negated = ctx.emit(
+        "BitwiseXor", [b.value, mask], b.value, ir.DataType.UINT8, name=f"{node.name}/negate", output=f"{value.name}_negated"
+    )
+    _emit_add(node, ctx, a, Codes(negated, mirrored))
+
+
+def lower_mul(node: ir.Node, ctx: Context) -> None:
+    """y = a b; by a positive constant scalar the codes stay and only their scale changes."""
+    output = node.outputs[0]
+    factor = scalar_factor(node)
+    if factor is None:
+        ctx.set_codes(output, emit_mul(node, ctx, ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1])))
+        return
+    value = next(v for v in node.inputs if v is not None and const_array(v) is None)
+    x = ctx.codes(value)
+    scaled = Codes(x.value, replace(x.params, scale=x.params.scale * np.float32(factor)))
+    wanted = ctx.params(output)
+    ctx.set_codes(output, scaled if scaled.params == wanted else ctx.requantize(scaled, wanted, str(output.name)))
+
+
+def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:
+    output = node.outputs[0]
+    y = ctx.params(output)
+    scale, certificate = certify_table(
+        a.params.scale,
+        lambda s: add_table(replace(a.params, scale=s), b.params, y),
+        lambda s: ort_add_table(replace(a.params, scale=s), b.params, y),
+    )
+    ctx.certificates[str(node.name)] = certificate
+    inputs = [
+        a.value,
+        *ctx.scale_and_zero_point(a.params, f"{node.name}_a", scale),
+        b.value,
+        *ctx.scale_and_zero_point(b.params, f"{node.name}_b"),
+        *ctx.scale_and_zero_point(y, f"{node.name}_y"),
+    ]
+    multiplier = [Multiplier.of(scale / y.scale), Multiplier.of(b.params.scale / y.scale)]
+    ctx.set_codes(output, ctx.emit_codes("QLinearAdd", inputs, output, y, domain=MS, multiplier=multiplier))
+
+
+def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
+    """The QLinearMul of two tensors of codes, for the output of `node`."""
+    output = node.outputs[0]
+    y = ctx.params(output)
+    scale, certificate = certify_table(
+        a.params.scale,
+        lambda s: mul_table(replace(a.params, scale=s), b.params, y),
+        lambda s: ort_mul_table(replace(a.params, scale=s), b.params, y),
+    )
+    ctx.certificates[str(node.name)] = certificate
+    inputs = [
+        a.value,
+        *ctx.scale_and_zero_point(a.params, f"{node.name}_a", scale),
+        b.value,
+        *ctx.scale_and_zero_point(b.params, f"{node.name}_b"),
+        *ctx.scale_and_zero_point(y, f"{node.name}_y"),
+    ]
+    multiplier = [Multiplier.of(mul_scale(scale, b.params.scale, y.scale))]
+    return ctx.emit_codes("QLinearMul", inputs, output, y, domain=MS, multiplier=multiplier)

@@ -1,0 +1,89 @@
+"""The borders of the integer part: inputs, outputs, and float nodes that read codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.config import Io
+from qconv.lower.context import Codes, Context, annotate
+from qconv.model.graph import is_float
+
+
+def integer_inputs(ctx: Context, io: Io) -> None:
+    """Gives the float graph inputs that integer nodes read the type of `io`; their names stay."""
+    for value in ctx.graph.inputs:
+        if not is_float(value) or str(value.name) not in ctx.plan.tensors:
+            continue
+        params = ctx.params(value)
+        ctx.begin(next(iter(ctx.graph), None))
+        value.dtype = ir.DataType.UINT8 if io == "uint8" else ir.DataType.INT8
+        codes = value if io == "uint8" else _to_unsigned(ctx, value)
+        ctx.set_codes(value, Codes(codes, params))
+
+
+def float_readers(ctx: Context, io: Io) -> None:
+    """Puts a DequantizeLinear wherever something still reads the reals of lowered tensors; `io` decides about outputs."""
+    for value, codes in list(ctx.lowered().items()):
+        maker = codes.value.producer()
+        if maker is not None and maker.op_type == "QuantizeLinear" and maker.inputs[0] is value:
+            continue  # the reals are there themselves
+        if value.is_graph_output() and io != "float" and value.producer() is not None:
+            _replace_output(ctx.graph, value, _output_codes(ctx, value, codes, io))
+        users = [(use.node, use.idx) for use in value.uses() if use.node is not maker]
+        if users or value.is_graph_output():
+            real = _dequantize(ctx, value, codes)
+            for node, index in users:
+                node.replace_input_with(index, real)
+            _replace_output(ctx.graph, value, real)
+
+
+def _dequantize(ctx: Context, value: ir.Value, codes: Codes) -> ir.Value:
+    """The reals of `codes`, under the name of the float tensor they stand for unless a graph input has it."""
+    name = str(value.name) if value.producer() is not None else ctx.names.fresh(f"{value.name}_float")
+    result = ir.Value(name=name, type=ir.TensorType(ir.DataType.FLOAT), shape=value.shape)
+    inputs = [codes.value, *ctx.scale_and_zero_point(codes.params, f"{name}_dequantize")]
+    node = ir.Node("", "DequantizeLinear", inputs, outputs=[result], name=ctx.names.fresh_node(f"{name}/dequantize"))
+    annotate(node, str(node.name), str(value.name), codes.params, ())
+    maker = codes.value.producer()
+    if maker is not None:
+        ctx.graph.insert_after(maker, node)
+    elif len(ctx.graph):
+        ctx.graph.insert_before(ctx.graph[0], node)
+    else:
+        ctx.graph.append(node)
+    return result
+
+
+def _replace_output(graph: ir.Graph, old: ir.Value, new: ir.Value) -> None:
+    for index, output in enumerate(graph.outputs):
+        if output is old:
+            graph.outputs[index] = new
+
+
+def _output_codes(ctx: Context, value: ir.Value, codes: Codes, io: Io) -> ir.Value:
+    """The codes as a graph output under the old name."""
+    ctx.begin(None)
+    name = str(value.name)
+    if io == "uint8":
+        result = ctx.emit("Identity", [codes.value], value, ir.DataType.UINT8, name=f"{name}/output", output=f"{name}_output")
+    else:
+        mask = ctx.initializer(np.asarray(128, np.uint8), f"{name}_offset")
+        flipped = ctx.emit("BitwiseXor", [codes.value, mask], value, ir.DataType.UINT8, name=f"{name}/flip", output=f"{name}_flipped")
+        result = ctx.emit(
+            "Cast", [flipped], value, ir.DataType.INT8, name=f"{name}/signed", output=f"{name}_output",
+            attributes={"to": int(ir.DataType.INT8)},
+        )  # fmt: skip
+    value.name, result.name = f"{name}_replaced", name
+    return result
+
+
+def _to_unsigned(ctx: Context, value: ir.Value) -> ir.Value:
+    """int8 codes plus 128: read as uint8, the highest bit flipped."""
+    name = str(value.name)
+    cast = ctx.emit(
+        "Cast", [value], value, ir.DataType.UINT8, name=f"{name}/unsigned", output=f"{name}_unsigned",
+        attributes={"to": int(ir.DataType.UINT8)},
+    )  # fmt: skip
+    mask = ctx.initializer(np.asarray(128, np.uint8), f"{name}_offset")
+    return ctx.emit("BitwiseXor", [cast, mask], value, ir.DataType.UINT8, name=f"{name}/flip", output=f"{name}_quantized")

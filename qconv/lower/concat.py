@@ -1,0 +1,42 @@
+"""Concat -> Concat on codes where all parameters agree, else QLinearConcat, which rescales the inputs that differ."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from qconv.lower.context import MS, Codes, Context
+from qconv.model.graph import attr_int, const_array
+from qconv.quant.certify import Certificate
+from qconv.quant.fixedpoint import Multiplier
+
+
+def lower_concat(node: ir.Node, ctx: Context) -> None:
+    """Joins codes along an axis."""
+    output = node.outputs[0]
+    y = ctx.params(output)
+    parts = [ctx.codes_as(v, y) if const_array(v) is not None else ctx.codes(v) for v in node.inputs]
+    axis = attr_int(node, "axis", 0)
+    if all(part.params == y for part in parts):
+        codes = ctx.emit_codes("Concat", [part.value for part in parts], output, y, attributes={"axis": axis}, clamp=False)
+    else:
+        codes = _rescaling(node, ctx, parts, axis)
+    ctx.set_codes(output, codes)
+
+
+def _rescaling(node: ir.Node, ctx: Context, parts: list[Codes], axis: int) -> Codes:
+    output = node.outputs[0]
+    y = ctx.params(output)
+    inputs = [*ctx.scale_and_zero_point(y, f"{node.name}_y")]
+    multipliers, certificates = [], []
+    for index, part in enumerate(parts):
+        scale, certificate = ctx.certified_affine(part.params, y)
+        certificates.append(certificate)
+        multipliers.append(Multiplier.of(scale / y.scale))
+        inputs += [part.value, *ctx.scale_and_zero_point(part.params, f"{node.name}_x{index}", scale)]
+    ctx.certificates[str(node.name)] = Certificate(
+        len(parts),
+        sum(c.nudged for c in certificates),
+        max(c.max_ulps for c in certificates),
+        sum(c.unproved for c in certificates),
+    )
+    return ctx.emit_codes("QLinearConcat", inputs, output, y, domain=MS, attributes={"axis": axis}, multiplier=multipliers)

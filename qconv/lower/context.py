@@ -1,0 +1,247 @@
+"""What every lowering rule works with: codes of float tensors, new integer nodes, their metadata.
+
+Lowering edits the graph in place. A rule asks for the codes of its inputs, emits integer nodes in front of the float node
+and says which codes stand for its outputs. Float tensors that something still reads get a DequantizeLinear at the end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.errors import ArtifactError
+from qconv.model.graph import const_array
+from qconv.model.names import Names
+from qconv.plan.file import QuantPlan
+from qconv.quant.certify import Certificate, certify_table
+from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.tables import affine_table, ort_affine_table
+from qconv.quant.types import FloatArray, QuantParams
+
+MS = "com.microsoft"
+Attribute = int | float | str | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """An integer tensor and what its codes mean."""
+
+    value: ir.Value
+    params: QuantParams
+
+
+class Context:
+    """The state of one lowering: the graph, the plan, and the codes made so far."""
+
+    def __init__(self, graph: ir.Graph, plan: QuantPlan) -> None:
+        self.graph, self.plan = graph, plan
+        self.certificates: dict[str, Certificate] = {}
+        self.notes: list[str] = []
+        self.names = Names(graph)
+        self._codes: dict[ir.Value, Codes] = {}
+        self._node: ir.Node | None = None
+        self._kept: set[ir.Node] = set()
+
+    # --- parameters and codes ---------------------------------------------------------------------------------------------
+
+    def begin(self, node: ir.Node | None) -> None:
+        """Makes `node` the one being lowered: new nodes go in front of it, or to the end of the graph."""
+        self._node = node
+
+    def params(self, value: ir.Value | None) -> QuantParams:
+        """What the plan decides about a float tensor. Raises ArtifactError where it says nothing."""
+        name = str(value.name) if value is not None else ""
+        if name not in self.plan.tensors:
+            raise ArtifactError(f"the plan has no parameters for tensor {name}; plan the model anew")
+        return self.plan.tensors[name]
+
+    def codes(self, value: ir.Value | None) -> Codes:
+        """The codes of a float tensor: those of its integer producer, a quantized constant, or a new QuantizeLinear."""
+        assert value is not None
+        if value not in self._codes:
+            array = const_array(value)
+            if array is not None:
+                return self.constant_codes(array, self.params(value), f"{value.name}_quantized")
+            self._codes[value] = self._quantize(value)
+        return self._codes[value]
+
+    def codes_as(self, value: ir.Value | None, params: QuantParams) -> Codes:
+        """The codes of a float tensor under other parameters, rescaled where they differ."""
+        assert value is not None
+        array = const_array(value)
+        if array is not None:
+            return self.constant_codes(array, params, f"{value.name}_quantized")
+        codes = self.codes(value)
+        return codes if codes.params == params else self.requantize(codes, params, str(value.name))
+
+    def constant_codes(self, array: NDArray[np.floating], params: QuantParams, wish: str) -> Codes:
+        """A constant, quantized now."""
+        return Codes(self.initializer(params.quantize(array), wish), params)
+
+    def has_codes(self, value: ir.Value) -> bool:
+        """Whether integer codes stand for a float tensor already."""
+        return value in self._codes
+
+    def keep(self, node: ir.Node) -> None:
+        """Says that a float graph's node itself goes on in the integer graph."""
+        self._kept.add(node)
+
+    def is_kept(self, node: ir.Node) -> bool:
+        """Whether `keep` was called for a node."""
+        return node in self._kept
+
+    def lowered(self) -> Mapping[ir.Value, Codes]:
+        """All float tensors that have codes."""
+        return self._codes
+
+    def set_codes(self, value: ir.Value, codes: Codes) -> None:
+        """Says that `codes` stand for the float tensor `value`; they are clamped where the type is narrower than its container."""
+        self._codes[value] = codes
+
+    def alias(self, value: ir.Value, codes: Codes, source: ir.Value) -> None:
+        """Lets `value` share the codes of `source`; they take its name when nothing else reads them under the old one."""
+        self._codes[value] = codes
+        only = len(source.uses()) == 1 and not source.is_graph_output()
+        maker = codes.value.producer()
+        if only and maker is not None and maker.metadata_props.get("qconv.tensor") == source.name:
+            codes.value.name = self.names.fresh(f"{value.name}_quantized")
+            maker.metadata_props["qconv.tensor"] = str(value.name)
+
+    # --- nodes ------------------------------------------------------------------------------------------------------------
+
+    def initializer(self, array: NDArray[np.generic], wish: str) -> ir.Value:
+        """A new constant of its own, named after `wish`."""
+        name = self.names.fresh(wish)
+        tensor = ir.tensor(array, name=name)
+        value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)
+        self.graph.register_initializer(value)
+        return value
+
+    def scale_and_zero_point(self, params: QuantParams, wish: str, scale: FloatArray | None = None) -> tuple[ir.Value, ir.Value]:
+        """The two constants of `params`, never shared between nodes; `scale` overrides the scale (a nudged one)."""
+        chosen = params.scale if scale is None else np.asarray(scale, np.float32)
+        zero_point = np.broadcast_to(params.zero_point, chosen.shape).astype(params.int_type.dtype)
+        return self.initializer(chosen, f"{wish}_scale"), self.initializer(zero_point, f"{wish}_zero_point")
+
+    def emit(
+        self, op_type: str, inputs: Sequence[ir.Value | None], like: ir.Value, dtype: ir.DataType, *,
+        name: str, output: str, domain: str = "", attributes: Mapping[str, Attribute | ir.Attr] | None = None,
+    ) -> ir.Value:  # fmt: skip
+        """A new node in front of the one being lowered; its single output has the shape of `like`."""
+        attrs = [a if isinstance(a, ir.Attr) else ir.convenience.convert_attribute(k, a) for k, a in (attributes or {}).items()]
+        result = ir.Value(name=self.names.fresh(output), type=ir.TensorType(dtype), shape=like.shape)
+        node = ir.Node(domain, op_type, inputs, attrs, outputs=[result], name=self.names.fresh_node(name))
+        if self._node is None:
+            self.graph.append(node)
+        else:
+            self.graph.insert_before(self._node, node)
+        return result
+
+    def emit_codes(
+        self, op_type: str, inputs: Sequence[ir.Value | None], tensor: ir.Value, params: QuantParams, *,
+        name: str | None = None, output: str | None = None, domain: str = "",
+        attributes: Mapping[str, Attribute | ir.Attr] | None = None, multiplier: Sequence[Multiplier] = (), clamp: bool = True,
+    ) -> Codes:  # fmt: skip
+        """A quantized node whose output holds the codes of the float tensor `tensor`; narrow types get a Clip behind it."""
+        assert self._node is not None
+        source = str(self._node.name)
+        value = self.emit(
+            op_type, inputs, tensor, ir.DataType.from_numpy(params.int_type.dtype),
+            name=name or source, output=output or f"{tensor.name}_quantized", domain=domain, attributes=attributes,
+        )  # fmt: skip
+        maker = value.producer()
+        assert maker is not None
+        annotate(maker, source, str(tensor.name), params, multiplier)
+        codes = Codes(value, params)
+        return self.clip(codes, tensor, params.int_type.qmin, params.int_type.qmax) if clamp else codes
+
+    def emit_split(
+        self, inputs: Sequence[ir.Value | None], tensors: Sequence[ir.Value], params: QuantParams, attributes: Mapping[str, ir.Attr]
+    ) -> list[Codes]:
+        """A Split of codes: one output for each of the float tensors `tensors`."""
+        assert self._node is not None
+        dtype = ir.TensorType(ir.DataType.from_numpy(params.int_type.dtype))
+        results = [ir.Value(name=self.names.fresh(f"{t.name}_quantized"), type=dtype, shape=t.shape) for t in tensors]
+        node = ir.Node("", "Split", inputs, list(attributes.values()), outputs=results, name=self.names.fresh_node(str(self._node.name)))
+        self.graph.insert_before(self._node, node)
+        annotate(node, str(self._node.name), str(tensors[0].name), params, ())
+        return [Codes(result, params) for result in results]
+
+    def shape_of(self, output: ir.Value, like: ir.Value, wish: str) -> ir.Value:
+        """The shape of a float tensor as an int64 tensor: a constant if one size at most is unknown, else the shape of `like`."""
+        sizes = [d if isinstance(d, int) else -1 for d in output.shape] if output.shape is not None else [-1, -1]
+        if sizes.count(-1) <= 1:
+            return self.initializer(np.asarray(sizes, np.int64), f"{wish}_shape")
+        rank = ir.Value(shape=ir.Shape([len(like.shape) if like.shape is not None else None]))
+        return self.emit("Shape", [like], rank, ir.DataType.INT64, name=f"{wish}/shape", output=f"{wish}_shape")
+
+    def clip(self, codes: Codes, tensor: ir.Value, lo: int, hi: int) -> Codes:
+        """An integer Clip to [lo, hi], unless the container or the type keeps the codes there anyway."""
+        limits = np.iinfo(codes.params.int_type.dtype)
+        if lo <= limits.min and hi >= limits.max:
+            return codes
+        assert self._node is not None
+        dtype = codes.params.int_type.dtype
+        bounds = [
+            self.initializer(np.asarray(max(lo, limits.min), dtype), f"{tensor.name}_lowest"),
+            self.initializer(np.asarray(min(hi, limits.max), dtype), f"{tensor.name}_highest"),
+        ]
+        return self.emit_codes("Clip", [codes.value, *bounds], tensor, codes.params, name=f"{self._node.name}/clip", clamp=False)
+
+    def requantize(self, codes: Codes, params: QuantParams, name: str) -> Codes:
+        """The same reals under other parameters: a QLinearConcat of one input."""
+        scale, certificate = self.certified_affine(codes.params, params)
+        assert self._node is not None
+        node_name = f"{self._node.name}/requantize"
+        self.certificates[node_name] = certificate
+        wish = f"{name}_requantized"
+        inputs = [
+            *self.scale_and_zero_point(params, wish),
+            codes.value,
+            *self.scale_and_zero_point(codes.params, f"{wish}_from", scale),
+        ]
+        return self.emit_codes(
+            "QLinearConcat", inputs, codes.value, params, name=node_name, output=wish, domain=MS,
+            attributes={"axis": 0}, multiplier=[Multiplier.of(scale / params.scale)],
+        )  # fmt: skip
+
+    def certified_affine(self, x: QuantParams, y: QuantParams) -> tuple[FloatArray, Certificate]:
+        """The scale of x, nudged until the change of parameters x -> y is proved over all codes."""
+        if x.scale == y.scale and x.zero_point == y.zero_point:
+            return x.scale, Certificate(1, 0, 0, 0)
+
+        def at(scale: FloatArray) -> QuantParams:
+            return QuantParams(scale, x.zero_point, x.int_type)
+
+        return certify_table(x.scale, lambda s: affine_table(at(s), y), lambda s: ort_affine_table(at(s), y))
+
+    def _quantize(self, value: ir.Value) -> Codes:
+        params = self.params(value)
+        scale, zero_point = self.scale_and_zero_point(params, str(value.name))
+        name = f"{value.name}/quantize"
+        return self.emit_codes("QuantizeLinear", [value, scale, zero_point], value, params, name=name)
+
+
+def annotate(node: ir.Node, source: str, tensor: str, params: QuantParams, multiplier: Sequence[Multiplier]) -> None:
+    """Writes what a quantized node stands for, and its (S, Z, M0, n), into the node's metadata."""
+    node.metadata_props["qconv.source"] = source
+    node.metadata_props["qconv.tensor"] = tensor
+    node.metadata_props["qconv.scale"] = json.dumps(_plain(np.asarray(params.scale)))
+    node.metadata_props["qconv.zero_point"] = json.dumps(_plain(params.zero_point))
+    if multiplier:
+        parts = [(_plain(m.m0), _plain(m.n)) for m in multiplier]
+        m0, n = zip(*parts, strict=True)
+        node.metadata_props["qconv.m0"] = json.dumps(m0[0] if len(parts) == 1 else m0, separators=(",", ":"))
+        node.metadata_props["qconv.n"] = json.dumps(n[0] if len(parts) == 1 else n, separators=(",", ":"))
+
+
+def _plain(array: NDArray[np.generic]) -> float | int | list[float] | list[int]:
+    """Numbers for JSON; a float32 as the shortest decimal that gives it back."""
+    values = [float(str(x)) if isinstance(x, np.floating) else int(x) for x in np.atleast_1d(array)]
+    return values[0] if array.ndim == 0 else values
+

@@ -1,0 +1,76 @@
+"""Conv -> QLinearConv, and AveragePool as a convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.lower.context import MS, Attribute, Codes, Context
+from qconv.lower.linear import Linear, quantize_linear
+from qconv.model.graph import attr_ints, const_array
+from qconv.ops import averages_whole_windows, bias_of, summed_axes
+from qconv.quant.types import INT8, QuantParams
+
+
+def lower_conv(node: ir.Node, ctx: Context) -> None:
+    """A convolution of any rank and grouping, with its bias."""
+    x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
+    weight, value = const_array(node.inputs[1]), node.inputs[1]
+    assert weight is not None and value is not None
+    linear = quantize_linear(ctx, str(node.name), weight, bias_of(node), summed_axes(node), x.params, ctx.params(value), y)
+    attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
+    _emit_conv(node, ctx, x, linear, y, str(value.name), attributes)
+
+
+def lower_average_pool(node: ir.Node, ctx: Context) -> None:
+    """Whole windows: a depthwise QLinearConv of ones with the scale 1 / size, 9 to 17 times faster than the pool kernel.
+
+    Windows that leave padding out: QLinearAveragePool with both scales 1.0, where float32 sums of codes are exact.
+    """
+    y = ctx.params(node.outputs[0])
+    if not averages_whole_windows(node):
+        _pool_codes(node, ctx, ctx.codes_as(node.inputs[0], y))
+        return
+    x = ctx.codes(node.inputs[0])
+    kernel = attr_ints(node, "kernel_shape", [])
+    assert node.inputs[0] is not None and node.inputs[0].shape is not None
+    channels = node.inputs[0].shape[1]
+    assert isinstance(channels, int)
+    share = QuantParams(np.asarray(1.0 / np.prod(kernel), np.float32), np.asarray(0), INT8)
+    weight = np.full((channels, 1, *kernel), share.scale)
+    linear = quantize_linear(ctx, str(node.name), weight, None, tuple(range(1, weight.ndim)), x.params, share, y)
+    kept = {a.name: a for a in node.attributes.values() if a.name in ("strides", "pads", "dilations")}
+    _emit_conv(node, ctx, x, linear, y, f"{node.name}_ones", {**kept, "kernel_shape": kernel, "group": channels})
+
+
+def _emit_conv(
+    node: ir.Node, ctx: Context, x: Codes, linear: Linear, y: QuantParams, weight_name: str, attributes: Mapping[str, Attribute | ir.Attr]
+) -> None:
+    output = node.outputs[0]
+    weight = ctx.initializer(linear.codes, f"{weight_name}_quantized")
+    w_params = QuantParams(linear.scale, linear.zero_point, INT8, None if linear.scale.ndim == 0 else 0)
+    inputs: list[ir.Value | None] = [
+        x.value,
+        *ctx.scale_and_zero_point(x.params, f"{node.name}_x"),
+        weight,
+        *ctx.scale_and_zero_point(w_params, weight_name),
+        *ctx.scale_and_zero_point(y, f"{node.name}_y"),
+    ]
+    if linear.bias is not None:
+        inputs.append(ctx.initializer(linear.bias, f"{node.name}_bias_quantized"))
+    codes = ctx.emit_codes("QLinearConv", inputs, output, y, attributes=attributes, multiplier=[linear.multiplier])
+    ctx.set_codes(output, codes)
+
+
+def _pool_codes(node: ir.Node, ctx: Context, x: Codes) -> None:
+    output = node.outputs[0]
+    one = np.asarray(1.0, np.float32)
+    inputs = [
+        x.value,
+        *ctx.scale_and_zero_point(x.params, f"{node.name}_x", one),
+        *ctx.scale_and_zero_point(x.params, f"{node.name}_y", one),
+    ]
+    attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
+    ctx.set_codes(output, ctx.emit_codes("QLinearAveragePool", inputs, output, x.params, domain=MS, attributes=attributes))

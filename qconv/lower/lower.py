@@ -1,0 +1,96 @@
+"""`lower`: the only place where float ops become integer ops. One rule per op family, chosen by op type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from qconv.config import Io
+from qconv.lower.activation import (
+    lower_clamp,
+    lower_hard_sigmoid,
+    lower_hard_swish,
+    lower_leaky_relu,
+    lower_sigmoid,
+    lower_softmax,
+)
+from qconv.lower.arithmetic import lower_add, lower_mul, lower_sub
+from qconv.lower.borders import float_readers, integer_inputs
+from qconv.lower.concat import lower_concat
+from qconv.lower.context import MS, Context
+from qconv.lower.conv import lower_average_pool, lower_conv
+from qconv.lower.matmul import lower_gemm, lower_matmul
+from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_same
+from qconv.lower.table import lower_table
+from qconv.ops import TABLE, ScaleRule
+from qconv.plan.file import QuantPlan
+from qconv.plan.ties import integer_nodes
+from qconv.quant.certify import Certificate
+
+Rule = Callable[[ir.Node, Context], None]
+
+_RULES: dict[str, Rule] = {
+    "Add": lower_add,
+    "AveragePool": lower_average_pool,
+    "Clip": lower_clamp,
+    "Concat": lower_concat,
+    "Conv": lower_conv,
+    "Gemm": lower_gemm,
+    "GlobalAveragePool": lower_global_average_pool,
+    "GlobalMaxPool": lower_global_max_pool,
+    "HardSigmoid": lower_hard_sigmoid,
+    "HardSwish": lower_hard_swish,
+    "LeakyRelu": lower_leaky_relu,
+    "MatMul": lower_matmul,
+    "Mul": lower_mul,
+    "Relu": lower_clamp,
+    "Sigmoid": lower_sigmoid,
+    "Softmax": lower_softmax,
+    "Sub": lower_sub,
+}
+_BY_SCALE_RULE: dict[ScaleRule, Rule] = {ScaleRule.SAME: lower_same, ScaleRule.NONE: lower_host}
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """What lowering did: proofs by node name, and remarks."""
+
+    certificates: Mapping[str, Certificate]
+    notes: tuple[str, ...]
+
+
+def rule_for(op_type: str) -> Rule:
+    """The rule that lowers an op of the table: its own, that of its scale rule, or a table of codes."""
+    return _RULES.get(op_type) or _BY_SCALE_RULE.get(TABLE[op_type].rule) or lower_table
+
+
+def lower(model: ir.Model, plan: QuantPlan, io: Io = "float") -> Lowering:
+    """Rewrites a prepared float graph into an integer graph, in place, as the plan says.
+
+    Raises ArtifactError when the plan has no parameters for a tensor that an integer node touches.
+    """
+    graph = model.graph
+    ctx = Context(graph, plan)
+    nodes = list(integer_nodes(graph, plan.float_nodes))
+    if io != "float":
+        integer_inputs(ctx, io)
+    for node in nodes:
+        ctx.begin(node)
+        rule_for(node.op_type)(node, ctx)
+    _remove([node for node in nodes if not ctx.is_kept(node)])
+    float_readers(ctx, io)
+    model.opset_imports[MS] = 1
+    common_passes.RemoveUnusedNodesPass()(model)
+    graph.sort()
+    return Lowering(ctx.certificates, tuple(ctx.notes))
+
+
+def _remove(nodes: list[ir.Node]) -> None:
+    for node in nodes:
+        for index in range(len(node.inputs)):
+            node.replace_input_with(index, None)
+        assert node.graph is not None
+        node.graph.remove(node)

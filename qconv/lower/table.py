@@ -1,0 +1,37 @@
+"""Any function of one element -> a table of 256 codes, looked up by GatherElements."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.lower.context import Context
+from qconv.model.evaluate import run_float_node
+from qconv.model.graph import const_array
+from qconv.quant.tables import codes_of
+
+
+def lower_table(node: ir.Node, ctx: Context) -> None:
+    """table[q] = quantize(f(dequantize(q))), with f computed once by onnxruntime's float kernel.
+
+    The codes are flattened, because GatherElements wants data and indices of one rank, and cast, because it wants int32.
+    """
+    x, y, output = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0]), node.outputs[0]
+    reals = x.params.dequantize(codes_of(x.params.int_type).astype(x.params.int_type.dtype))
+    with np.errstate(all="ignore"):
+        table = y.quantize(run_float_node(node, [reals, *map(const_array, node.inputs[1:])])[0])
+    name = str(node.name)
+    flat_like = ir.Value(shape=ir.Shape([None]))
+    flat = ctx.emit(
+        "Reshape", [x.value, ctx.initializer(np.asarray([-1], np.int64), f"{name}_flat")], flat_like, ir.DataType.UINT8,
+        name=f"{name}/flatten", output=f"{name}_flattened",
+    )  # fmt: skip
+    index = ctx.emit(
+        "Cast", [flat], flat_like, ir.DataType.INT32, name=f"{name}/index", output=f"{name}_index", attributes={"to": int(ir.DataType.INT32)}
+    )
+    found = ctx.emit(
+        "GatherElements", [ctx.initializer(table, f"{name}_table"), index], flat_like, ir.DataType.UINT8,
+        name=f"{name}/lookup", output=f"{name}_looked_up", attributes={"axis": 0},
+    )  # fmt: skip
+    shape = ctx.shape_of(output, x.value, name)
+    ctx.set_codes(output, ctx.emit_codes("Reshape", [found, shape], output, y, clamp=False))

@@ -1,0 +1,52 @@
+"""One node, run alone by onnxruntime: for tables of float functions, and for asking a kernel what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import helper
+
+Array = NDArray[Any]
+
+
+def run_float_node(node: ir.Node, arrays: Sequence[Array | None]) -> list[Array]:
+    """The outputs of a graph's node on given inputs (None leaves an optional input out)."""
+    proto = ir.serde.serialize_node(node)
+    del proto.input[:], proto.output[:]
+    return _run(proto, arrays, len(node.outputs), node.domain)
+
+
+def run_node(
+    op_type: str, arrays: Sequence[Array | None], *, domain: str = "", attributes: Mapping[str, int | float] | None = None
+) -> list[Array]:
+    """The single output of a new node of one op."""
+    return _run(helper.make_node(op_type, [], [], domain=domain, **dict(attributes or {})), arrays, 1, domain)
+
+
+def _run(proto: onnx.NodeProto, arrays: Sequence[Array | None], outputs: int, domain: str) -> list[Array]:
+    """Constants but the first input, so that kernels which want them constant accept them."""
+    names = [f"x{i}" if array is not None else "" for i, array in enumerate(arrays)]
+    given = [(name, array) for name, array in zip(names, arrays, strict=True) if array is not None]
+    proto.input.extend(names)
+    proto.output.extend(f"y{i}" for i in range(outputs))
+    first, array = given[0]
+    graph = helper.make_graph(
+        [proto],
+        "node",
+        [helper.make_tensor_value_info(first, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)],
+        [onnx.ValueInfoProto(name=name) for name in proto.output],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in given[1:]],
+    )
+    opsets = [helper.make_opsetid("", 21)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return list(session.run(None, {first: array}))

@@ -1,0 +1,107 @@
+"""Which nodes become integer, and why the others stay in float.
+
+A node stays in float when the user excludes it, when the op table has no row for it, when its row refuses its form, or
+when everything around it is float, so that quantizing it would only add error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+import onnx_ir as ir
+
+from qconv.errors import UsageError
+from qconv.model.graph import const_array, is_float
+from qconv.ops import HEAVY, Role, bias_add, role_of, spec_of
+
+BETWEEN = "every neighbour of it is float, so integers would only add error; it follows them"
+
+
+def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
+    """Node name -> the reason why it stays in float, in graph order. Nodes without float tensors are not listed.
+
+    Raises UsageError when a pattern of `exclude` matches no node.
+    """
+    _check_patterns(graph, exclude)
+    reasons: dict[str, str] = {}
+    for node in graph:
+        if (reason := _reason(node, exclude)) is not None:
+            reasons[str(node.name)] = reason
+    _follow_bias(graph, reasons)
+    _follow_neighbours(graph, reasons)
+    return {str(node.name): reasons[str(node.name)] for node in graph if node.name in reasons}
+
+
+def touches_float(node: ir.Node) -> bool:
+    """Whether a node reads or writes a float tensor, itself or in a subgraph."""
+    if any(value is not None and is_float(value) for value in (*node.inputs, *node.outputs)):
+        return True
+    subgraphs = (g for a in node.attributes.values() if a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for g in _graphs(a))
+    return any(touches_float(inner) for graph in subgraphs for inner in graph)
+
+
+def _graphs(attribute: ir.Attr) -> Iterable[ir.Graph]:
+    return attribute.as_graphs() if attribute.type == ir.AttributeType.GRAPHS else [attribute.as_graph()]
+
+
+def _check_patterns(graph: ir.Graph, exclude: Sequence[str]) -> None:
+    for pattern in exclude:
+        if not any(_matches(node, pattern) for node in graph):
+            raise UsageError(f"--exclude {pattern!r} matches no node name and no op type of the model; see `qconv inspect` for the names")
+
+
+def _matches(node: ir.Node, pattern: str) -> bool:
+    return fnmatchcase(str(node.name), pattern) or fnmatchcase(node.op_type, pattern)
+
+
+def _reason(node: ir.Node, exclude: Sequence[str]) -> str | None:
+    if not touches_float(node):
+        return None
+    for pattern in exclude:
+        if _matches(node, pattern):
+            return f"excluded by {pattern!r}"
+    spec = spec_of(node)
+    if spec is None:
+        return f"{node.op_type} has no integer form here; rewrite it with supported ops (docs/ops.md) or accept a float island"
+    data = [value for i, value in enumerate(node.inputs) if value is not None and role_of(node, i) is Role.DATA]
+    if not data or any(not is_float(value) for value in data):
+        return None if not any(map(is_float, node.outputs)) else "its input is not a float32 tensor; cast it"
+    return spec.refuse(node)
+
+
+def _follow_bias(graph: ir.Graph, reasons: dict[str, str]) -> None:
+    """Keeps a MatMul and the Add of its bias together: integers would fuse them."""
+    for node in graph:
+        follower = bias_add(node)
+        if follower is not None and (node.name in reasons) != (follower.name in reasons):
+            stays, follows = (node, follower) if node.name in reasons else (follower, node)
+            reasons[str(follows.name)] = f"it belongs to {stays.name}, which stays in float"
+
+
+def _follow_neighbours(graph: ir.Graph, reasons: dict[str, str]) -> None:
+    """Adds the nodes that only stand between float nodes; repeated until nothing changes."""
+    changed = True
+    while changed:
+        changed = False
+        for node in graph:
+            if node.name in reasons or spec_of(node) is None or node.op_type in HEAVY or not touches_float(node):
+                continue
+            if _only_float_neighbours(node, reasons):
+                reasons[str(node.name)] = BETWEEN
+                changed = True
+
+
+def _only_float_neighbours(node: ir.Node, reasons: dict[str, str]) -> bool:
+    """Whether all float values around a node come from and go to float nodes, at least one on each side."""
+    sources = [v for v in node.inputs if v is not None and is_float(v) and const_array(v) is None]
+    if not sources or any(v.producer() is None or v.producer().name not in reasons for v in sources):  # type: ignore[union-attr]
+        return False
+    results = [v for v in node.outputs if is_float(v)]
+    if not results or any(v.is_graph_output() for v in results):
+        return False
+    return all(_kept_float(user, graph=node.graph, reasons=reasons) for v in results for user in v.consumers())
+
+
+def _kept_float(user: ir.Node, graph: ir.Graph | ir.Function | None, reasons: dict[str, str]) -> bool:
+    return user.graph is not graph or user.name in reasons

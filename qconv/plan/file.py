@@ -1,0 +1,93 @@
+"""`QuantPlan`: what is decided about a graph, as data that a person can save, read, edit and give back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qconv.errors import ArtifactError
+from qconv.quant.types import IntType, QuantParams
+
+FORMAT = "qconv-plan-1"
+
+
+@dataclass(frozen=True)
+class QuantPlan:
+    """Tensor name -> parameters, node name -> why it stays in float, and remarks for the report."""
+
+    tensors: Mapping[str, QuantParams]
+    float_nodes: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    model_sha256: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain data; scales as the shortest decimals that give back the same float32."""
+        return {
+            "format": FORMAT,
+            "model_sha256": self.model_sha256,
+            "float_nodes": dict(self.float_nodes),
+            "notes": list(self.notes),
+            "tensors": {name: _params_to_json(params) for name, params in self.tensors.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> QuantPlan:
+        """Raises ArtifactError where the data is not a plan; the message names the tensor."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ArtifactError(f"this is not a plan file ({FORMAT}); write one with `qconv quantize --save-plan`")
+        tensors = data.get("tensors")
+        if not isinstance(tensors, dict) or not isinstance(data.get("float_nodes", {}), dict):
+            raise ArtifactError("the plan file has no table of tensors; write it anew with `qconv quantize --save-plan`")
+        return cls(
+            {str(name): _params_from_json(str(name), entry) for name, entry in tensors.items()},
+            {str(k): str(v) for k, v in data.get("float_nodes", {}).items()},
+            tuple(map(str, data.get("notes", ()))),
+            str(data.get("model_sha256", "")),
+        )
+
+    def dumps(self) -> str:
+        """The text of the plan file: one line per tensor."""
+        data = self.to_json()
+        rows = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in data.pop("tensors").items())
+        head = json.dumps(data, indent=2)
+        return f'{head[:-2]},\n  "tensors": {{\n{rows}\n  }}\n}}\n'
+
+    @classmethod
+    def load(cls, path: Path) -> QuantPlan:
+        """Reads a plan file. Raises ArtifactError where it cannot be read."""
+        try:
+            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(f"the plan {path} cannot be read ({error}); check the path") from None
+        except json.JSONDecodeError as error:
+            raise ArtifactError(f"the plan {path} is not valid JSON (line {error.lineno}: {error.msg}); mend that line") from None
+
+
+def _params_to_json(params: QuantParams) -> dict[str, Any]:
+    scale = [float(str(s)) for s in np.atleast_1d(params.scale)]
+    zero_point = [int(z) for z in np.atleast_1d(params.zero_point)]
+    entry: dict[str, Any] = {"type": str(params.int_type)}
+    if params.int_type.narrow:
+        entry["narrow"] = True
+    if params.axis is None:
+        return entry | {"scale": scale[0], "zero_point": zero_point[0]}
+    same = len(set(zero_point)) == 1
+    return entry | {"axis": params.axis, "scale": scale, "zero_point": zero_point[0] if same else zero_point}
+
+
+def _params_from_json(name: str, entry: Any) -> QuantParams:
+    try:
+        kind = str(entry["type"])
+        signed = not kind.startswith("u")
+        int_type = IntType(int(kind.removeprefix("u").removeprefix("int")), signed, bool(entry.get("narrow", False)))
+        axis = entry.get("axis")
+        scale = np.asarray(entry["scale"], np.float32)
+        zero_point = np.asarray(entry["zero_point"], np.int64)
+        return QuantParams(scale, np.broadcast_to(zero_point, scale.shape), int_type, axis)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"the plan's entry for tensor {name} is damaged ({error}); mend it or plan anew") from None

@@ -1,0 +1,132 @@
+"""From ranges to a plan: parameters for every tensor that an integer node touches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.config import QuantConfig
+from qconv.errors import ArtifactError
+from qconv.model.graph import const_array, is_float
+from qconv.ops import Role, bias_of, channel_axis, role_of, summed_axes
+from qconv.plan.eligible import float_nodes
+from qconv.plan.file import QuantPlan
+from qconv.plan.ties import Group, Ties
+from qconv.quant.params import params_of_constant, params_of_range, params_of_weight, widen_for_accumulator
+from qconv.quant.types import QuantParams
+
+RangeOf = Callable[[str], tuple[float, float] | None]
+_ALIKE = 1.25  # Concat inputs whose scales differ less than this share one: a third of a bit against a rescaling
+_FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than the output's keeps 256 / 16 codes
+
+
+def tensors_to_observe(graph: ir.Graph, config: QuantConfig) -> list[str]:
+    """Names of the tensors whose ranges a plan for this graph will ask for, in graph order."""
+    ties = Ties(graph, float_nodes(graph, config.exclude), config.activation.int_type)
+    return [str(value.name) for value in ties.observed()]
+
+
+def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha256: str = "") -> QuantPlan:
+    """Decides (S, Z) of every activation and weight. `range_of` gives the calibrated range of a tensor, or None.
+
+    Raises ArtifactError when a range is missing, UsageError when an exclusion matches nothing.
+    """
+    in_float = float_nodes(graph, config.exclude)
+    ties = Ties(graph, in_float, config.activation.int_type)
+    observed = {value: _range(value, range_of) for value in ties.observed()}
+    activations = _Activations(ties, observed, config)
+    tensors: dict[str, QuantParams] = {}
+    notes: list[str] = []
+    for group in ties.groups():
+        for member in group.members:
+            tensors[str(member.name)] = activations.params(group)
+    for node in ties.integer_nodes():
+        notes += _plan_weight(node, tensors, config)
+        notes += _concat_notes(node, observed, tensors)
+    return QuantPlan(tensors, in_float, tuple(notes), model_sha256)
+
+
+class _Activations:
+    """Parameters per group, each decided once."""
+
+    def __init__(self, ties: Ties, observed: Mapping[ir.Value, tuple[float, float]], config: QuantConfig) -> None:
+        self._ties, self._observed, self._scheme = ties, observed, config.activation
+        self._done: dict[Group, QuantParams] = {}
+        ties.join_alike(self._span, _ALIKE)
+
+    def params(self, group: Group) -> QuantParams:
+        if group not in self._done:
+            self._done[group] = self._decide(group)
+        return self._done[group]
+
+    def _decide(self, group: Group) -> QuantParams:
+        if group.fixed is not None:
+            return group.fixed
+        if group.scaled_from is not None:
+            source, factor = group.scaled_from
+            origin = self._ties.group(source)
+            assert origin is not None
+            base = self.params(origin)
+            return QuantParams(base.scale * np.float32(factor), base.zero_point, base.int_type)
+        return params_of_range(*self._span(group), self._scheme)
+
+    def _span(self, group: Group) -> tuple[float, float]:
+        """The union of the ranges of a group's members, with zero in it."""
+        ranges = [self._observed[v] for v in group.members if v in self._observed]
+        constants = [array for v in group.members if (array := const_array(v)) is not None and array.size]
+        ranges += [(float(array.min()), float(array.max())) for array in constants]
+        return min((r[0] for r in ranges), default=0.0), max((r[1] for r in ranges), default=0.0)
+
+
+def _range(value: ir.Value, range_of: RangeOf) -> tuple[float, float]:
+    found = range_of(str(value.name))
+    if found is None:
+        raise ArtifactError(
+            f"the calibration has no range for tensor {value.name}; calibrate again with the same --exclude as here"
+        )
+    lo, hi = found
+    bounds = _clamp_bounds(value.producer())
+    return max(lo, bounds[0]), min(hi, bounds[1])
+
+
+def _clamp_bounds(node: ir.Node | None) -> tuple[float, float]:
+    """The interval that a clamp keeps its output in; unbounded for any other op."""
+    bounds = [float("-inf"), float("inf")]
+    if node is not None and node.op_type == "Relu":
+        bounds[0] = 0.0
+    if node is not None and node.op_type == "Clip":
+        for index in (1, 2):
+            array = const_array(node.inputs[index]) if index < len(node.inputs) else None
+            if array is not None:
+                bounds[index - 1] = float(array.reshape(()))
+    return bounds[0], bounds[1]
+
+
+def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantConfig) -> list[str]:
+    """Adds the parameters of a node's weight; a note where accumulators asked for a wider scale."""
+    if len(node.inputs) < 2 or role_of(node, 1) is not Role.WEIGHT:
+        return []
+    weight = const_array(node.inputs[1])
+    bias = bias_of(node)
+    assert weight is not None and node.inputs[0] is not None and node.inputs[1] is not None
+    params = params_of_weight(weight, config.weight(channel_axis(node)))
+    params, raised = widen_for_accumulator(params, weight, bias, tensors[str(node.inputs[0].name)], summed_axes(node))
+    tensors[str(node.inputs[1].name)] = params
+    return [f"{node.name}: {raised} channels got a wider weight scale, so that accumulators fit in int32"] if raised else []
+
+
+def _concat_notes(node: ir.Node, observed: Mapping[ir.Value, tuple[float, float]], tensors: Mapping[str, QuantParams]) -> list[str]:
+    """A warning for each Concat input that the shared scale leaves only a few codes."""
+    if node.op_type != "Concat":
+        return []
+    output = tensors[str(node.outputs[0].name)]
+    whole = float(output.scale) * (output.int_type.qmax - output.int_type.qmin)
+    notes = []
+    for value in node.inputs:
+        if value is not None and is_float(value) and value in observed:
+            lo, hi = observed[value]
+            if 0 < (hi - lo) * _FEW_CODES < whole:
+                notes.append(f"{node.name}: {value.name} covers only {(hi - lo) / whole:.1%} of the joint range; split the output")
+    return notes

@@ -1,0 +1,131 @@
+"""Proofs that fixed-point rescaling equals onnxruntime's float32 rescaling, for every accumulator that can occur.
+
+onnxruntime rescales an accumulator in float32, with s the float32 scale that it computes from S_x, S_w and S_y:
+
+    ort(acc)   = rint(float32(acc) * s)                          half to even
+    fixed(acc) = round_half_even(acc * m0 * 2^-(31 + n))         m0 2^-(31 + n) = s exactly
+
+Only the roundings of float32(acc) and of the product can part them. Both maps are monotone in acc, so between two
+neighbouring thresholds t_k = min{acc : fixed(acc) >= k} both are constant if ort(t_k - 1) < k <= ort(t_k). Checking the
+at most 255 thresholds and the two ends of the reachable interval therefore proves equality everywhere (docs/arithmetic.md, 6).
+Where it fails, the scale is raised by single ulps until it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale
+from qconv.quant.types import FloatArray
+
+MAX_ULPS = 2048  # 2.4e-4 relative: far below the rounding of an 8-bit weight
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What certification did for one node: how many scales it looked at, the largest nudge, how many stay unproved."""
+
+    scales: int
+    nudged: int
+    max_ulps: int
+    unproved: int
+
+
+def effective_scale(x_scale: FloatArray, w_scale: FloatArray, y_scale: FloatArray) -> FloatArray:
+    """S_x S_w / S_y in float32 and in onnxruntime's order."""
+    return np.asarray(np.float32(x_scale) * np.asarray(w_scale, np.float32), np.float32) / np.float32(y_scale)
+
+
+def ort_rescale(acc: Int64Array, scale: FloatArray) -> NDArray[np.float32]:
+    """rint(float32(acc) * s), the float32 path of onnxruntime's requantization."""
+    return np.rint(acc.astype(np.float32) * scale)
+
+
+def thresholds(scale: FloatArray, codes: Int64Array) -> Int64Array:
+    """min{acc : fixed(acc) >= k} for each scale (rows) and code k (columns); 2^62 or -2^62 where |acc| would pass 2^31.
+
+    fixed(acc) >= k is acc * m0 >= (2k - 1) 2^(30 + n), with equality only for even k: a tie goes to the even code.
+    """
+    multiplier = Multiplier.of(scale)
+    m0, n = multiplier.m0[:, None], multiplier.n[:, None]
+    odd = 2 * codes[None, :] - 1
+    # 30 + n bits of shift on at most 10 bits: past 2^62 the threshold lies beyond every int32 accumulator.
+    reachable = np.abs(odd) < np.int64(1) << np.clip(32 - n, 0, 61)
+    product = np.where(reachable, odd, 0) << np.clip(30 + n, 0, 61)
+    quotient = -(-product // m0)
+    tie = quotient * m0 == product
+    limit = np.int64(1) << 62
+    return np.where(reachable, quotient + (tie & (codes[None, :] % 2 != 0)), np.where(odd > 0, limit, -limit))
+
+
+def unproved(scale: FloatArray, lo: int, hi: int, acc_lo: Int64Array, acc_hi: Int64Array) -> BoolArray:
+    """Which scales are *not* proved equal on [acc_lo, acc_hi], for codes clamped to [lo, hi] (the zero point taken off).
+
+    `scale`, `acc_lo` and `acc_hi` have the shape (channels,).
+    """
+    codes = np.arange(lo + 1, hi + 1, dtype=np.int64)
+    at = thresholds(scale, codes)
+    inside = (at > acc_lo[:, None]) & (at <= acc_hi[:, None])
+    clipped = np.clip(at, -(1 << 31), 1 << 31)
+    s = scale[:, None]
+    wrong = inside & ((ort_rescale(clipped, s) < codes) | (ort_rescale(clipped - 1, s) >= codes))
+    failed: BoolArray = wrong.any(axis=1)
+    multiplier = Multiplier.of(scale)
+    for end in (acc_lo, acc_hi):
+        failed |= np.clip(ort_rescale(end, scale), lo, hi) != np.clip(rescale(end, multiplier), lo, hi)
+    return failed
+
+
+def nudge(start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray]) -> tuple[FloatArray, Certificate]:
+    """Raises each of `start` (shape (channels,)) by ulps until `failing(values, indices)` is false for it.
+
+    A value that stays unproved after MAX_ULPS goes back to where it began.
+    """
+    values = np.array(start, np.float32)
+    open_ = np.flatnonzero(failing(values, np.arange(len(values))))
+    ulps = np.zeros(len(values), np.int64)
+    for step in range(1, MAX_ULPS + 1):
+        if not len(open_):
+            break
+        values[open_] = np.nextafter(values[open_], np.float32(np.inf))
+        ulps[open_] = step
+        open_ = open_[failing(values[open_], open_)]
+    values[open_] = start[open_]
+    ulps[open_] = 0
+    return values, Certificate(len(values), int((ulps > 0).sum()), int(ulps.max(initial=0)), len(open_))
+
+
+def certify_weight_scale(x_scale: FloatArray, w_scale: FloatArray, y_scale: FloatArray, lo: int, hi: int,
+                         acc_lo: Int64Array, acc_hi: Int64Array) -> tuple[FloatArray, Certificate]:
+    """Weight scales, shape (channels,), nudged until requantization is proved; lo, hi are codes less the zero point."""
+
+    def failing(values: FloatArray, which: Int64Array) -> BoolArray:
+        return unproved(effective_scale(x_scale, values, y_scale), lo, hi, acc_lo[which], acc_hi[which])
+
+    return nudge(w_scale, failing)
+
+
+def certify_one(x_scale: FloatArray, scale_of: Callable[[FloatArray], FloatArray], lo: int, hi: int,
+                acc_lo: int, acc_hi: int) -> tuple[FloatArray, Certificate]:
+    """One scale (0-d) nudged until the float32 scale `scale_of(x_scale)` is proved on [acc_lo, acc_hi]."""
+    ends = np.asarray([acc_lo], np.int64), np.asarray([acc_hi], np.int64)
+    values, certificate = nudge(np.reshape(x_scale, 1), lambda v, _: unproved(scale_of(v), lo, hi, *ends))
+    return values.reshape(()), certificate
+
+
+def certify_table(x_scale: FloatArray, ours: Callable[[FloatArray], Int64Array],
+                  theirs: Callable[[FloatArray], Int64Array]) -> tuple[FloatArray, Certificate]:
+    """One scale (0-d) nudged until two functions of it agree on every operand: a proof by enumeration."""
+
+    def failing(values: FloatArray, _: Int64Array) -> BoolArray:
+        value = values.reshape(())
+        return np.asarray([not np.array_equal(ours(value), theirs(value))])
+
+    values, certificate = nudge(np.reshape(x_scale, 1), failing)
+    return values.reshape(()), certificate

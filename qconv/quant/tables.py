@@ -1,0 +1,120 @@
+"""Functions of one or two 8-bit codes as tables: what our arithmetic says, and what onnxruntime's float32 path says.
+
+The operands have at most 256 codes, so equality of the two is decided by enumeration (docs/arithmetic.md, 7).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale, rescale_sum, round_shift_half_even
+from qconv.quant.types import FloatArray, IntType, QuantParams
+
+
+def codes_of(int_type: IntType) -> Int64Array:
+    """All codes of the container, ascending: 256 of them, whatever the number of bits in use."""
+    limits = np.iinfo(int_type.dtype)
+    return np.arange(limits.min, limits.max + 1, dtype=np.int64)
+
+
+def add_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
+    """clamp(round((a - Za) Ma + (b - Zb) Mb + Zc)) over all pairs of codes, shape (256, 256); Ma = Sa/Sc, Mb = Sb/Sc."""
+    ma, mb = Multiplier.of(a.scale / y.scale), Multiplier.of(b.scale / y.scale)
+    left = codes_of(a.int_type) - int(a.zero_point)
+    right = codes_of(b.int_type) - int(b.zero_point)
+    zero_point = int(y.zero_point)
+    shift_a, shift_b = 31 + int(ma.n), 31 + int(mb.n)
+    shift = max(shift_a, shift_b)
+    if 0 <= shift <= 52 and abs(shift_a - shift_b) <= 20:
+        terms_a = left * ma.m0 << (shift - shift_a)
+        terms_b = right * mb.m0 << (shift - shift_b)
+        total = terms_a[:, None] + terms_b[None, :] + (zero_point << shift)
+        table = round_shift_half_even(total, shift)
+    else:  # too wide for int64: Python's integers
+        table = np.asarray([[rescale_sum(int(p), ma, int(q), mb, zero_point) for q in right] for p in left])
+    return np.clip(table, *_container(y)).astype(np.int64)
+
+
+def ort_add_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
+    """The same in the float32 order of onnxruntime's QLinearAdd: rint((F + b rB) + a rA), F = Zc - (rA Za + rB Zb)."""
+    ra, rb = a.scale / y.scale, b.scale / y.scale
+    zc = y.zero_point.astype(np.float32)
+    fixed_part = zc - (ra * a.zero_point.astype(np.float32) + rb * b.zero_point.astype(np.float32))
+    left = codes_of(a.int_type).astype(np.float32)[:, None]
+    right = codes_of(b.int_type).astype(np.float32)[None, :]
+    return np.clip(np.rint((fixed_part + right * rb) + left * ra), *_container(y)).astype(np.int64)
+
+
+def mul_scale(a_scale: FloatArray, b_scale: FloatArray, y_scale: FloatArray) -> FloatArray:
+    """Sa Sb / Sc in float32 and in onnxruntime's order."""
+    return np.asarray(np.float32(np.float32(a_scale * b_scale) / y_scale))
+
+
+def products(a: QuantParams, b: QuantParams) -> Int64Array:
+    """(a - Za)(b - Zb) over all pairs of codes, shape (256, 256)."""
+    left = codes_of(a.int_type) - int(a.zero_point)
+    right = codes_of(b.int_type) - int(b.zero_point)
+    return left[:, None] * right[None, :]
+
+
+def mul_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
+    """clamp(round((a - Za)(b - Zb) M + Zc)) over all pairs of codes, the zero point inside the rounding."""
+    multiplier = Multiplier.of(mul_scale(a.scale, b.scale, y.scale))
+    shift = 31 + int(multiplier.n)
+    product = products(a, b) * multiplier.m0
+    zero_point = int(y.zero_point)
+    if 0 <= shift <= 52:
+        table = round_shift_half_even(product + (zero_point << shift), shift)
+    else:  # so small or so large that no tie can meet the zero point
+        table = round_shift_half_even(product, shift) + zero_point
+    return np.clip(table, *_container(y))
+
+
+def ort_mul_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
+    """The same in the float32 order of onnxruntime's QLinearMul: rint(float32(product) * s + Zc)."""
+    scale = mul_scale(a.scale, b.scale, y.scale)
+    real = products(a, b).astype(np.float32) * scale + y.zero_point.astype(np.float32)
+    return np.clip(np.rint(real), *_container(y)).astype(np.int64)
+
+
+def affine_table(x: QuantParams, y: QuantParams) -> Int64Array:
+    """clamp(Zy + round((x - Zx) M)) over all codes, M = Sx / Sy: a change of parameters. Shape (256,)."""
+    acc = codes_of(x.int_type) - int(x.zero_point)
+    return np.clip(rescale(acc, Multiplier.of(x.scale / y.scale)) + int(y.zero_point), *_container(y))
+
+
+def ort_affine_table(x: QuantParams, y: QuantParams) -> Int64Array:
+    """The same as onnxruntime's QLinearConcat computes it: dequantize, divide, rint, shift."""
+    real = (codes_of(x.int_type) - int(x.zero_point)).astype(np.float32) * x.scale
+    return _quantized(real, y)
+
+
+def leaky_relu_table(x: QuantParams, y: QuantParams, alpha: float) -> Int64Array:
+    """clamp(Zy + round((x - Zx) M)), M = Sx / Sy above zero and alpha Sx / Sy below. Shape (256,). alpha > 0."""
+    acc = codes_of(x.int_type) - int(x.zero_point)
+    above = rescale(acc, Multiplier.of(x.scale / y.scale))
+    below = rescale(acc, Multiplier.of(np.float32(np.float32(alpha) * x.scale) / y.scale))
+    return np.clip(np.where(acc >= 0, above, below) + int(y.zero_point), *_container(y))
+
+
+def ort_leaky_relu_table(x: QuantParams, y: QuantParams, alpha: float) -> Int64Array:
+    """The same as onnxruntime's QLinearLeakyRelu computes it."""
+    real = (codes_of(x.int_type) - int(x.zero_point)).astype(np.float32) * x.scale
+    return _quantized(np.where(real >= 0, real, real * np.float32(alpha)), y)
+
+
+def sigmoid_table(x: QuantParams, y: QuantParams) -> Int64Array:
+    """clamp(Zy + round(sigmoid(Sx (x - Zx)) / Sy)) in float64, rounded once. Shape (256,)."""
+    real = (codes_of(x.int_type) - int(x.zero_point)) * float(x.scale)
+    return np.clip(np.rint(1.0 / (1.0 + np.exp(-real)) / float(y.scale)) + int(y.zero_point), *_container(y)).astype(np.int64)
+
+
+def _quantized(real: NDArray[np.float32], y: QuantParams) -> Int64Array:
+    codes = np.rint(real / y.scale) + y.zero_point.astype(np.float32)
+    return np.clip(codes, *_container(y)).astype(np.int64)
+
+
+def _container(y: QuantParams) -> tuple[int, int]:
+    limits = np.iinfo(y.int_type.dtype)
+    return int(limits.min), int(limits.max)
