@@ -25,6 +25,7 @@ from qconv.lower.conv import lower_average_pool, lower_conv
 from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_same
 from qconv.lower.table import lower_table
+from qconv.lower.widen_channels import widen_channels
 from qconv.ops import TABLE, ScaleRule
 from qconv.plan.file import QuantPlan
 from qconv.plan.ties import integer_nodes
@@ -82,6 +83,7 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float") -> Lowering:
         rule_for(node.op_type)(node, ctx)
     _remove([node for node in nodes if not ctx.is_kept(node)])
     float_readers(ctx, io)
+    widen_channels(model)
     model.opset_imports[MS] = 1
     common_passes.RemoveUnusedNodesPass()(model)
     graph.sort()

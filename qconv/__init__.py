@@ -1,0 +1,56 @@
+"""qconv turns a float ONNX network into a certified integer-only one.
+
+    qconv.calibrate(...)    samples -> Calibration: what values every tensor takes
+    qconv.quantize(...)     float model + Calibration -> integer model
+    qconv.verify(...)       both models over data -> Report, with a verdict
+
+The same three steps as the commands of that name. Names are loaded when they are first used, so that `qconv --help` does not
+wait for onnxruntime.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+__all__ = ["Calibration", "QuantConfig", "QuantPlan", "Report", "calibrate", "quantize", "verify"]
+
+if TYPE_CHECKING:
+    from qconv.calibrate.file import Calibration
+    from qconv.config import QuantConfig
+    from qconv.pipeline import calibrate, quantize, verify
+    from qconv.plan.file import QuantPlan
+    from qconv.verify.report import Report
+else:
+    _HOME = {
+        "Calibration": "qconv.calibrate.file",
+        "QuantConfig": "qconv.config",
+        "QuantPlan": "qconv.plan.file",
+        "Report": "qconv.verify.report",
+        "calibrate": "qconv.pipeline",
+        "quantize": "qconv.pipeline",
+        "verify": "qconv.pipeline",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module 'qconv' has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
+    class _Package(ModuleType):
+        """Keeps `qconv.calibrate` and `qconv.verify` the functions: importing the packages of that name must not replace them."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if not (name in _HOME and isinstance(value, ModuleType)):
+                super().__setattr__(name, value)
+
+    sys.modules[__name__].__class__ = _Package

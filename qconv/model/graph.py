@@ -1,0 +1,53 @@
+"""Small questions about values and nodes that every stage asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+
+def const_array(value: ir.Value | None) -> NDArray[Any] | None:
+    """The array of an initializer, mapped rather than copied where the file is; None for anything else."""
+    if value is None or value.const_value is None or not value.is_initializer():
+        return None
+    return value.const_value.numpy()
+
+
+def is_float(value: ir.Value) -> bool:
+    """Whether a value is a float32 tensor."""
+    return value.dtype == ir.DataType.FLOAT
+
+
+def sole_consumer(value: ir.Value) -> ir.Node | None:
+    """The only node that reads a value; None where there are several, or none, or where it is a graph output."""
+    uses = value.uses()
+    if value.is_graph_output() or len(uses) != 1:
+        return None
+    return next(iter(uses)).node
+
+
+def attr_int(node: ir.Node, name: str, default: int) -> int:
+    """An integer attribute, or its default."""
+    attr = node.attributes.get(name)
+    return default if attr is None else attr.as_int()
+
+
+def attr_ints(node: ir.Node, name: str, default: Sequence[int]) -> list[int]:
+    """A list of integers, or its default."""
+    attr = node.attributes.get(name)
+    return list(default) if attr is None else list(attr.as_ints())
+
+
+def attr_float(node: ir.Node, name: str, default: float) -> float:
+    """A float attribute, or its default."""
+    attr = node.attributes.get(name)
+    return default if attr is None else attr.as_float()
+
+
+def attr_str(node: ir.Node, name: str, default: str) -> str:
+    """A string attribute, or its default."""
+    attr = node.attributes.get(name)
+    return default if attr is None else attr.as_string()
