@@ -23,7 +23,7 @@ from qconv.lower.concat import lower_concat
 from qconv.lower.context import MS, Context
 from qconv.lower.conv import lower_average_pool, lower_conv
 from qconv.lower.matmul import lower_gemm, lower_matmul
-from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_same
+from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
 from qconv.lower.table import lower_table
 from qconv.lower.widen_channels import widen_channels
 from qconv.ops import TABLE, ScaleRule
@@ -47,6 +47,7 @@ _RULES: dict[str, Rule] = {
     "LeakyRelu": lower_leaky_relu,
     "MatMul": lower_matmul,
     "Mul": lower_mul,
+    "Pad": lower_pad,
     "Relu": lower_clamp,
     "Sigmoid": lower_sigmoid,
     "Softmax": lower_softmax,
@@ -80,6 +81,7 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float") -> Lowering:
         integer_inputs(ctx, io)
     for node in nodes:
         ctx.begin(node)
+        ctx.names.release_node(str(node.name))  # the integer node takes the name, so that a person finds the layer again
         rule_for(node.op_type)(node, ctx)
     _remove([node for node in nodes if not ctx.is_kept(node)])
     float_readers(ctx, io)

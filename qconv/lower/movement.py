@@ -5,33 +5,38 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from qconv.lower.context import MS, Codes, Context
-from qconv.model.graph import const_array, is_float
+from qconv.lower.context import MS, Context
+from qconv.model.graph import attr_str, const_array
 from qconv.quant.certify import certify_one
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.types import FloatArray
 
 
 def lower_same(node: ir.Node, ctx: Context) -> None:
-    """The op itself, on codes; float constants among its inputs (the value of a Pad) become codes too."""
+    """The op itself, on codes."""
+    _on_codes(node, ctx, list(node.inputs[1:]))
+
+
+def lower_pad(node: ir.Node, ctx: Context) -> None:
+    """Pad with the code of the value; without a value, with the code of zero, which is the zero point."""
+    others = [*node.inputs[1:], None, None][:3]
+    if attr_str(node, "mode", "constant") == "constant":
+        array = const_array(others[1])
+        value = np.zeros((), np.float32) if array is None else array.reshape(())
+        others[1] = ctx.constant_codes(value, ctx.params(node.outputs[0]), f"{node.name}_value").value
+    _on_codes(node, ctx, others if others[2] is not None else others[:2])
+
+
+def _on_codes(node: ir.Node, ctx: Context, others: list[ir.Value | None]) -> None:
     output = node.outputs[0]
     params = ctx.params(output)
     x = ctx.codes_as(node.inputs[0], params)
-    others = [_as_code(node, ctx, v, x) for v in node.inputs[1:]]
     attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
-    if len(node.outputs) == 1 or not node.outputs[1].uses():
-        codes = ctx.emit_codes(node.op_type, [x.value, *others], output, params, attributes=attributes, clamp=False)
-        ctx.set_codes(output, codes)
-    else:
-        for part, codes in zip(node.outputs, ctx.emit_split([x.value, *others], node.outputs, params, attributes), strict=True):
-            ctx.set_codes(part, codes)
-
-
-def _as_code(node: ir.Node, ctx: Context, value: ir.Value | None, x: Codes) -> ir.Value | None:
-    array = const_array(value)
-    if value is None or array is None or not is_float(value) or node.op_type != "Pad":
-        return value
-    return ctx.constant_codes(array, x.params, f"{value.name}_quantized").value
+    if node.op_type != "Split":
+        ctx.set_codes(output, ctx.emit_codes(node.op_type, [x.value, *others], output, params, attributes=attributes, clamp=False))
+        return
+    for part, codes in zip(node.outputs, ctx.emit_split([x.value, *others], node.outputs, params, attributes), strict=True):
+        ctx.set_codes(part, codes)
 
 
 def lower_global_max_pool(node: ir.Node, ctx: Context) -> None:

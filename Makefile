@@ -1,0 +1,41 @@
+# Needs python3.11 (or PYTHON=...) and nothing else; every target makes the environment that it runs in.
+
+PYTHON ?= python3.11
+MODEL := digits_mobilenet
+
+.PHONY: demo test docs bench clean
+.DELETE_ON_ERROR:
+
+# The three commands on a sample model, from its samples; everything they write is in build/.
+demo: .venv/installed
+	mkdir -p build
+	cp sample_models/$(MODEL).onnx build/$(MODEL).onnx
+	.venv/bin/qconv calibrate build/$(MODEL).onnx --data sample_models/digits_calib.npz
+	.venv/bin/qconv quantize build/$(MODEL).onnx --bits 8
+	.venv/bin/qconv verify build/$(MODEL).onnx --data sample_models/digits_test.npz
+
+test: .venv-dev/installed
+	.venv-dev/bin/ruff check .
+	.venv-dev/bin/ruff format --check .
+	.venv-dev/bin/mypy
+	.venv-dev/bin/python -m pytest -q
+
+# Writes docs/commands.md and docs/ops.md anew; a test fails where they are out of date.
+docs: .venv-dev/installed
+	.venv-dev/bin/python docs/generate.py
+
+bench: .venv-dev/installed
+	.venv-dev/bin/python benchmarks/bench.py
+
+clean:
+	rm -rf .venv .venv-dev build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/installed: WANTED := .
+.venv-dev/installed: WANTED := .[dev]
+
+# Installed again when the dependencies change; the code itself is used in place.
+.venv/installed .venv-dev/installed: pyproject.toml
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(WANTED)'
+	touch $@

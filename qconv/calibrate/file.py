@@ -1,0 +1,101 @@
+"""The calibration file: what a pass over the data found, readable, with the hash of the model it belongs to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qconv.calibrate.methods import METHODS
+from qconv.calibrate.statistics import Statistic
+from qconv.errors import ArtifactError
+from qconv.model.save import write_text
+from qconv.quant.types import Scheme
+
+FORMAT = "qconv-calibration-1"
+_AGAIN = "run `qconv calibrate` again"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Statistics by tensor, and where they come from. `warning` says what a user must know before trusting them."""
+
+    model_sha256: str
+    method: str
+    samples: int
+    source: str
+    warning: str | None
+    tensors: Mapping[str, Statistic]
+
+    def range_of(self, scheme: Scheme) -> Callable[[str], tuple[float, float] | None]:
+        """The ranges for a scheme, as planning asks for them; None for a tensor that was not observed."""
+        return lambda name: self.tensors[name].range(scheme) if name in self.tensors else None
+
+    def check_model(self, digest: str) -> None:
+        """Raises ArtifactError unless `digest` is the hash of the model that was calibrated."""
+        if digest != self.model_sha256:
+            raise ArtifactError(
+                f"the calibration belongs to another model (sha256 {self.model_sha256[:12]}, this one is {digest[:12]}); "
+                f"{_AGAIN} for this model"
+            )
+
+    def origin(self) -> dict[str, Any]:
+        """What the integer model records about its calibration."""
+        return {"method": self.method, "samples": self.samples, "source": self.source, "warning": self.warning}
+
+    def dumps(self) -> str:
+        """The text of the file: sorted, a line per tensor; equal calibrations give equal bytes."""
+        head = {"format": FORMAT, "model_sha256": self.model_sha256, **self.origin()}
+        lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
+        rows = [
+            f"    {json.dumps(name, ensure_ascii=False)}: {json.dumps(self.tensors[name].to_json())}"
+            for name in sorted(self.tensors)
+        ]
+        table = "{\n" + ",\n".join(rows) + "\n  }" if rows else "{}"
+        return "{\n" + ",\n".join([*lines, f'  "tensors": {table}']) + "\n}\n"
+
+    def save(self, path: Path) -> None:
+        """Writes the file. Raises OutputError."""
+        write_text(path, self.dumps())
+
+    @classmethod
+    def loads(cls, text: str, where: str) -> Calibration:
+        """The inverse of `dumps`. Raises ArtifactError for anything else, naming `where` it was read."""
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ArtifactError(f"the calibration {where} is not valid JSON ({error}); {_AGAIN}") from None
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            found = data.get("format") if isinstance(data, dict) else None
+            raise ArtifactError(f"{where} is not a calibration of this version ({found!r}, expected {FORMAT!r}); {_AGAIN}")
+        try:
+            return _from_json(data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"the calibration {where} is damaged ({type(error).__name__}: {error}); {_AGAIN}") from None
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Reads a file. Raises ArtifactError where it cannot be read, is damaged, or is of another version."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(f"the calibration {path} cannot be read ({error}); {_AGAIN}") from None
+        return cls.loads(text, str(path))
+
+
+def _from_json(data: Mapping[str, Any]) -> Calibration:
+    samples, warning = data["samples"], data["warning"]
+    if type(samples) is not int or samples < 0:
+        raise ValueError(f"samples is {samples!r}")
+    if not (warning is None or isinstance(warning, str)):
+        raise TypeError("warning is not text")
+    texts = [data[key] for key in ("model_sha256", "method", "source")]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("model_sha256, method and source are texts")
+    digest, method, source = texts
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is not known here")
+    tensors = {name: METHODS[method].from_json(entry) for name, entry in data["tensors"].items()}
+    return Calibration(digest, method, samples, source, warning, tensors)

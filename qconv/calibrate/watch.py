@@ -1,0 +1,102 @@
+"""Which tensors must be looked at, so that no NaN or Inf passes unseen.
+
+onnxruntime's ReduceMin and ReduceMax skip NaN, and MaxPool or a clamp can swallow what is not finite; ReduceSum notices all of
+it, but costs. So finiteness is proved where it can be. Let every observed tensor satisfy |t| <= LIMIT, which its minimum and
+maximum tell at run time. Then from finite inputs, by induction over the graph,
+
+    |moved, clamped or averaged x|  <= |x|            |a + b| <= |a| + |b|            |a * b| <= |a| |b|
+    |conv(x, w) + bias|             <= |x| max|w| size(w) + |bias|
+
+and a tensor whose bound stays below `OVERFLOW` is finite in float32. Where no bound is known (inputs, Sqrt, Log, Exp, Div,
+subgraphs) or it grows too large, the tensor is doubtful: its sum is watched, and its extremes start a new bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+
+import onnx_ir as ir
+
+from qconv.model.graph import attr_float, const_array, is_float
+
+LIMIT = 1e15
+OVERFLOW = 1e38  # float32 ends at 3.4e38; the rest is for the rounding of long sums
+
+
+def doubtful(graph: ir.Graph, observed: Collection[str]) -> list[str]:
+    """The float tensors of the main graph that are not proved finite, in graph order."""
+    bounds: dict[ir.Value, float] = {}
+    found = []
+    for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
+        if not is_float(value) or const_array(value) is not None:
+            continue
+        bound = _bound(value.producer(), bounds)
+        if not bound <= OVERFLOW:  # also for NaN, as 0 * inf
+            found.append(str(value.name))
+            bound = LIMIT
+        bounds[value] = min(bound, LIMIT) if value.name in observed else bound
+    return found
+
+
+def _bound(node: ir.Node | None, bounds: dict[ir.Value, float]) -> float:
+    if node is None or node.domain not in ("", "ai.onnx") or node.op_type not in _RULES:
+        return math.inf
+    operands = [value for value in node.inputs if value is not None and is_float(value)]
+    return _RULES[node.op_type](node, [_magnitude(value, bounds) for value in operands])
+
+
+def _magnitude(value: ir.Value, bounds: dict[ir.Value, float]) -> float:
+    array = const_array(value)
+    if array is None:
+        return bounds.get(value, math.inf)
+    return max(float(array.max()), -float(array.min())) if array.size else 0.0
+
+
+Rule = Callable[[ir.Node, Sequence[float]], float]
+
+
+def _largest(node: ir.Node, magnitudes: Sequence[float]) -> float:
+    return max(magnitudes, default=math.inf)
+
+
+def _clamped(node: ir.Node, magnitudes: Sequence[float]) -> float:
+    """A bound of a clamp may be infinite, its output then is not."""
+    return max((size for size in magnitudes if size < math.inf), default=math.inf)
+
+
+def _product(node: ir.Node, magnitudes: Sequence[float]) -> float:
+    return math.prod(magnitudes)
+
+
+def _leaky(node: ir.Node, magnitudes: Sequence[float]) -> float:
+    return magnitudes[0] * max(1.0, abs(attr_float(node, "alpha", 0.01)))
+
+
+def _weighted(node: ir.Node, magnitudes: Sequence[float]) -> float:
+    """Every element of an output is a sum of at most size(w) products."""
+    weight = node.inputs[1]
+    if weight is None or weight.shape is None or not all(isinstance(size, int) for size in weight.shape):
+        return math.inf
+    terms = math.prod(int(size) for size in weight.shape if isinstance(size, int))
+    factors = [abs(attr_float(node, name, 1.0)) for name in ("alpha", "beta")]
+    return factors[0] * magnitudes[0] * magnitudes[1] * terms + factors[1] * sum(magnitudes[2:])
+
+
+def _unit(node: ir.Node, magnitudes: Sequence[float]) -> float:
+    return 1.0
+
+
+_RULES: dict[str, Rule] = {
+    **dict.fromkeys(("Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "Identity", "Pad"), _largest),
+    **dict.fromkeys(("Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"), _largest),
+    **dict.fromkeys(("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"), _largest),
+    **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin"), _largest),
+    **dict.fromkeys(("Abs", "HardSwish", "Max", "Min", "Neg", "Relu", "Where"), _largest),
+    **dict.fromkeys(("Add", "Sub", "Sum"), lambda node, magnitudes: sum(magnitudes)),
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), _weighted),
+    **dict.fromkeys(("Cos", "Erf", "HardSigmoid", "Sigmoid", "Sin", "Softmax", "Softsign", "Tanh"), _unit),
+    "Clip": _clamped,
+    "LeakyRelu": _leaky,
+    "Mul": _product,
+}

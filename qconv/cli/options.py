@@ -1,0 +1,90 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from qconv.calibrate import ImageOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+PRESETS = ("imagenet", "caffe", "tf", "unit", "raw")
+
+
+def data_options(command: F) -> F:
+    """--data and everything that says how samples are read."""
+    options = [
+        click.option("--data", metavar="DATA", help="Samples: an .npz, a folder of .npz/.npy or of images, or module:function."),
+        click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Use the first N samples only."),
+        click.option("--preset", type=click.Choice(PRESETS), help="How images become tensors.  [default: imagenet]"),
+        click.option("--resize", metavar="N|WxH", help="Length of an image's short side, or its exact size.  [default: from the model]"),
+        click.option("--crop", metavar="N|WxH", help="Size cut from the middle.  [default: from the model]"),
+        click.option("--scale", type=float, help="Factor on the pixels 0..255 before mean and std."),
+        click.option("--mean", metavar="M[,M,M]", help="Subtracted after scaling; one number, or one per channel."),
+        click.option("--std", metavar="S[,S,S]", help="Divisor after the mean; one number, or one per channel."),
+        click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Order of the axes.  [default: from the model]"),
+        click.option("--channels", type=click.Choice(["rgb", "bgr", "gray"]), help="Order of the channels.  [default: from the preset]"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def threads_option(command: F) -> F:
+    """--threads."""
+    return click.option(
+        "--threads", type=click.IntRange(min=0), default=0, show_default="all cores", metavar="N", help="Threads of onnxruntime."
+    )(command)
+
+
+def exclude_option(command: F) -> F:
+    """--exclude."""
+    return click.option(
+        "--exclude", multiple=True, metavar="GLOB",
+        help="Leave nodes in float whose name or op type matches; may be repeated. A pattern that matches nothing is an error.",
+    )(command)  # fmt: skip
+
+
+def image_options(
+    preset: str | None, resize: str | None, crop: str | None, scale: float | None, mean: str | None, std: str | None,
+    layout: Any, channels: Any,
+) -> ImageOptions:  # fmt: skip
+    """What the options say about images. Raises click.UsageError for what is no size or no list of numbers."""
+    from qconv.calibrate import ImageOptions
+
+    side = _size("--resize", resize)
+    cut = _size("--crop", crop)
+    return ImageOptions(
+        preset=preset,
+        resize=side[0] if side is not None and len(side) == 1 else side,  # type: ignore[arg-type]
+        crop=None if cut is None else (cut[0], cut[-1]),
+        scale=scale,
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        layout=layout,
+        channels=channels,
+    )
+
+
+def _size(option: str, text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise click.UsageError(f"{option} takes a number of pixels or WIDTHxHEIGHT, not {text!r}")
+    return tuple(map(int, parts))
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.UsageError(f"{option} takes numbers separated by commas, not {text!r}") from None

@@ -1,0 +1,100 @@
+"""`qconv quantize`: the integer model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qconv.cli.options import PATH, data_options, exclude_option, image_options, threads_option
+
+if TYPE_CHECKING:
+    from qconv.calibrate import Calibration, SampleSource
+    from qconv.model.load import LoadedModel
+    from qconv.pipeline import Quantized
+
+BITS = click.IntRange(4, 8)
+
+
+@click.command(short_help="Write the integer model and its table of multipliers.")
+@click.argument("model", type=PATH)
+@click.option("--calibration", type=PATH, help="The calibration file.  [default: MODEL.calib.json, or made from --data]")
+@data_options
+@click.option("--bits", type=BITS, default=8, show_default=True, help="Bits of weights and activations, in 8-bit containers.")
+@click.option("--weight-bits", type=BITS, help="Bits of weights.  [default: --bits]")
+@click.option("--activation-bits", type=BITS, help="Bits of activations.  [default: --bits]")
+@click.option("--per-tensor", is_flag=True, help="One weight scale per layer instead of one per output channel.")
+@exclude_option
+@click.option("--integer-only", is_flag=True, help="Fail, naming each, if any node would stay in float.")
+@click.option("--io", type=click.Choice(["float", "int8", "uint8"]), default="float", show_default=True, help="Type of inputs and outputs.")
+@click.option("--plan", type=PATH, help="Take all decisions from this plan file instead of the calibration.")
+@click.option("--save-plan", type=PATH, help="Write the decisions to this file, to be edited and given back.")
+@threads_option
+@click.option("-o", "--output", type=PATH, help="The integer model.  [default: MODEL.int8.onnx, by --bits]")
+def quantize(
+    model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
+    activation_bits: int | None, per_tensor: bool, exclude: tuple[str, ...], integer_only: bool, io: Any, plan: Path | None,
+    save_plan: Path | None, threads: int, output: Path | None, **images: Any,
+) -> None:  # fmt: skip
+    """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
+
+    The ranges come from --calibration, from MODEL.calib.json, or from --data. The table of all (S, Z, M0, n) is written beside
+    the model, with the ending .json.
+    """
+    from qconv import pipeline
+    from qconv.cli.console import warn
+    from qconv.config import QuantConfig
+    from qconv.model.save import write_text
+    from qconv.plan.file import QuantPlan
+
+    config = QuantConfig(weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io)
+    loaded = pipeline.load_prepared(model)
+    source = pipeline.samples_for(loaded, data, images=image_options(**images), samples=samples)
+    found = _calibration(loaded, calibration, source if data else None, config, threads)
+    if found.warning:
+        warn(found.warning)
+    result = pipeline.quantize(loaded, found, config=config, plan=QuantPlan.load(plan) if plan else None)
+    target = output or model.with_suffix(f".int{config.weight_bits}.onnx")
+    result.save(target)
+    if save_plan:
+        write_text(save_plan, result.plan.dumps())
+    _summarize(model, target, result, source)
+
+
+def _calibration(loaded: LoadedModel, path: Path | None, source: SampleSource | None, config: Any, threads: int) -> Calibration:
+    """The calibration file that is named or lies beside the model; else a new calibration."""
+    from qconv import pipeline
+    from qconv.calibrate import Calibration
+    from qconv.cli.console import progress
+
+    beside = loaded.path.with_suffix(".calib.json")
+    if path is not None or (source is None and beside.exists()):
+        return Calibration.load(path or beside)
+    with progress("calibrating") as update:
+        return pipeline.calibrate(loaded, source, config=config, threads=threads, progress=update)
+
+
+def _summarize(model: Path, target: Path, result: Quantized, source: SampleSource) -> None:
+    from qconv import pipeline
+    from qconv.cli.console import out, progress, size
+
+    found = result.audit
+    out.print(f"{target}: {found.integer_nodes} integer nodes, {len(result.plan.float_nodes)} float nodes")
+    for name, reason in result.plan.float_nodes.items():
+        out.print(f"  float: {name}: {reason}", markup=False)
+    for note in (*result.plan.notes, *result.lowering.notes):
+        out.print(f"  note: {note}", markup=False)
+    proofs = result.lowering.certificates
+    open_ = [name for name, proof in proofs.items() if proof.unproved]
+    total = sum(proof.scales for proof in proofs.values())
+    nudged = sum(proof.nudged for proof in proofs.values())
+    most = max((proof.max_ulps for proof in proofs.values()), default=0)
+    unproved = f"; not proved: {', '.join(open_)}" if open_ else ""
+    out.print(f"{total} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps{unproved}", markup=False)
+    with progress("measuring") as update:
+        figures = pipeline.quick_check(model, target, source, progress=update)
+    for name, sqnr in figures.sqnr_db.items():
+        out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
+    before, after = model.stat().st_size, target.stat().st_size
+    out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")

@@ -1,0 +1,48 @@
+"""`qconv verify`: the integer model against its float model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qconv.cli.options import PATH, data_options, image_options, threads_option
+
+
+@click.command(short_help="Compare the integer model with the float model over samples.")
+@click.argument("model", type=PATH)
+@click.argument("quantized", type=PATH, required=False)
+@data_options
+@click.option("--labels", type=PATH, help="A CSV of file (or index) and class.  [default: labels.csv in the folder of --data]")
+@click.option("--min-sqnr", type=float, metavar="DB", help="Fail if any output has a lower SQNR.")
+@click.option("--min-agreement", type=float, metavar="SHARE", help="Fail if the same class is named in a smaller share of the samples.")
+@click.option("--max-drop", type=float, metavar="SHARE", help="Fail if top-1 accuracy falls by more.")
+@click.option("--layers", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="How many of the worst layers to list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@threads_option
+def verify(
+    model: Path, quantized: Path | None, data: str | None, samples: int | None, labels: Path | None, min_sqnr: float | None,
+    min_agreement: float | None, max_drop: float | None, layers: int, as_json: bool, threads: int, **images: Any,
+) -> int:  # fmt: skip
+    """Run MODEL and QUANTIZED (default: MODEL.int8.onnx) side by side and report outputs, layers, float nodes, exactness and cost.
+
+    Exits with 1 when a threshold is not met. Without --data, synthetic samples are used, with a warning.
+    """
+    from qconv import pipeline
+    from qconv.cli.console import out, progress
+    from qconv.verify import Thresholds
+    from qconv.verify.render import render
+
+    thresholds = Thresholds(min_sqnr=min_sqnr, min_agreement=min_agreement, max_drop=max_drop)
+    target = quantized or model.with_suffix(".int8.onnx")
+    with progress("verifying") as update:
+        report = pipeline.verify(
+            model, target, data, labels=labels, samples=samples, images=image_options(**images), thresholds=thresholds,
+            threads=threads, progress=update,
+        )  # fmt: skip
+    if as_json:
+        click.echo(report.dumps(), nl=False)
+    else:
+        out.print(render(report, layers=layers))
+    return 0 if report.verdict.passed else 1

@@ -1,0 +1,70 @@
+"""A model file as the graph that all stages work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from onnx import inliner
+from onnx_ir.passes import common
+
+from qconv.errors import ModelError
+from qconv.model.finite import check_finite
+from qconv.model.half import half_to_float
+from qconv.model.names import name_everything
+from qconv.model.opset import to_working_opset
+from qconv.model.read import read_model
+from qconv.model.session import open_session
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A float model, ready for preparation.
+
+    `ir` has opset 21 and IR 10: nodes sorted and named, functions inlined, constants as initializers, shapes inferred.
+    `digest` is the SHA-256, in hex, of the file and its external data.
+    """
+
+    path: Path
+    digest: str
+    ir: ir.Model
+
+
+def load(path: str | Path) -> LoadedModel:
+    """Read, check and normalise a model file; external data stays mapped.
+
+    Raises ModelError where the file cannot be read or trusted, where onnxruntime cannot run it, where it has an op without
+    an equivalent at opset 21, inputs of float16 or float64, or a weight that is not finite.
+    """
+    file = read_model(Path(path))
+    open_session(file.path, optimize=False, threads=1)
+    model = _to_ir(file.proto, file.path)
+    _check_inputs(model)
+    common.RemoveInitializersFromInputsPass()(model)
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    model.graph.sort()
+    model = to_working_opset(model)
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    half_to_float(model)
+    check_finite(model)
+    name_everything(model)
+    return LoadedModel(file.path, file.digest, model)
+
+
+def _to_ir(proto: onnx.ModelProto, path: Path) -> ir.Model:
+    try:
+        if proto.functions:
+            proto = inliner.inline_local_functions(proto, convert_version=True)
+        model = ir.from_proto(proto)
+    except Exception as error:  # both libraries raise whatever they meet in a malformed graph
+        raise ModelError(f"{path} has a malformed graph: {str(error).splitlines()[0]}") from error
+    ir.external_data.set_base_dir(model.graph, path.resolve().parent)
+    return model
+
+
+def _check_inputs(model: ir.Model) -> None:
+    for value in model.graph.inputs:
+        if value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE) and not value.is_initializer():
+            raise ModelError(f"input '{value.name}' has type {value.dtype}: export the model with float32 inputs")

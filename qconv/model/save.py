@@ -1,0 +1,105 @@
+"""Files appear whole or not at all: written in a folder beside their place, checked there, then renamed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from qconv.errors import ModelError, OutputError
+from qconv.model.session import open_session
+
+LARGEST_SINGLE_FILE = 1_900_000_000  # bytes; a protobuf message ends at 2 GB
+
+
+def save(model: ir.Model, path: Path, *, largest_single_file: int = LARGEST_SINGLE_FILE) -> None:
+    """Write a model that onnx's checker accepts and onnxruntime loads; the model is unchanged.
+
+    A model of more than `largest_single_file` bytes keeps its weights in `<path>.data` beside it.
+    Raises OutputError where the files cannot be written, ModelError where the model is refused.
+    """
+    path = path.resolve()
+    with _staging(path) as folder:
+        draft = folder / path.name
+        data = f"{path.name}.data" if _nbytes(model) > largest_single_file else None
+        if data is not None:
+            _refuse_own_source(model, path.with_name(data))
+        _write(model, draft, data)
+        _check(draft)
+        _put_in_place(folder, path, data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all. Raises OutputError."""
+    path = path.resolve()
+    with _staging(path) as folder:
+        (folder / path.name).write_text(text, encoding="utf-8")
+        _put_in_place(folder, path)
+
+
+@contextmanager
+def _staging(path: Path) -> Iterator[Path]:
+    """A temporary folder on the file system of `path`, gone afterwards; errors of the system become OutputError."""
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is a folder or a device: give the name of a file")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".qconv-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _nbytes(model: ir.Model) -> int:
+    tensors = [value.const_value for graph in model.graphs() for value in graph.initializers.values()]
+    return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+
+def _refuse_own_source(model: ir.Model, target: Path) -> None:
+    """The weights that a model still reads from a file cannot be written over it."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor) and Path(value.const_value.path).resolve() == target.resolve():
+                raise OutputError(f"{target} holds the weights of the model that is being read: choose another name")
+
+
+def _write(model: ir.Model, draft: Path, data: str | None) -> None:
+    if data is not None:
+        ir.save(model, draft, external_data=data)
+        return
+    kept = {value: value.const_value for graph in model.graphs() for value in graph.initializers.values()}
+    try:
+        ir.external_data.load_to_model(model)
+        ir.save(model, draft)
+    finally:
+        for value, tensor in kept.items():
+            value.const_value = tensor
+
+
+def _check(draft: Path) -> None:
+    try:
+        onnx.checker.check_model(draft)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise ModelError(f"the model to be written is not valid ONNX: {str(error).splitlines()[0]}") from error
+    open_session(draft, threads=1)
+
+
+def _put_in_place(folder: Path, path: Path, data: str | None = None) -> None:
+    """Rename the file, and the weights beside it, or neither: older weights are set aside until both are in place."""
+    if data is None:
+        (folder / path.name).replace(path)
+        return
+    target, before = path.with_name(data), folder / "before"
+    if target.exists():
+        target.replace(before)
+    try:
+        (folder / data).replace(target)
+        (folder / path.name).replace(path)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        if before.exists():
+            before.replace(target)
+        raise

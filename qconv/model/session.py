@@ -1,0 +1,136 @@
+"""Inference sessions of onnxruntime, with large weights handed over instead of copied through protobuf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from qconv.errors import ModelError
+from qconv.model.light import LightModel, light_model
+
+_LARGE_MODEL = 1_500_000_000  # bytes; above it a file of onnxruntime needs its weights beside it (protobuf ends at 2 GB)
+
+
+class _Session(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime ships no types
+    """A session that keeps the arrays alive whose memory it was given."""
+
+    def __init__(self, source: str | bytes, options: ort.SessionOptions, lent: Sequence[ort.OrtValue] = ()) -> None:
+        super().__init__(source, options, providers=["CPUExecutionProvider"])
+        self._lent = lent
+
+
+def open_session(
+    model: ir.Model | str | Path,
+    *,
+    outputs: Sequence[str] | None = None,
+    threads: int = 0,
+    optimize: bool = True,
+    optimized_path: Path | None = None,
+) -> ort.InferenceSession:
+    """A CPU session for a model or a file.
+
+    `outputs` are values of the main graph to expose in place of the declared outputs; the model itself is not changed.
+    `threads` 0 is onnxruntime's default. `optimized_path` receives the graph that onnxruntime runs after its optimization.
+    Raises ModelError with onnxruntime's reason, or where `outputs` names a value that is not there.
+    """
+    options = _options(threads, optimize)
+    if isinstance(model, ir.Model):
+        light = light_model(model)
+        return _open("the model", _prepared(light, options, outputs, optimized_path), options, _lend(light, options))
+    path = Path(model)
+    if outputs is None:
+        _write_optimized(options, optimized_path, _size(path))
+        return _open(path.name, str(path), options, ())
+    light = LightModel(_parse(path), {}, path.resolve().parent)
+    return _open(path.name, _prepared(light, options, outputs, optimized_path), options, ())
+
+
+def reason(error: Exception) -> str:
+    """What onnxruntime says, without its codes, source paths and further lines, as the end of a sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    if text.startswith("[ONNXRuntimeError]"):
+        text = text.split(" : ", 3)[-1]
+    if text.startswith("/") and len(lines) > 1:
+        text = lines[-1]
+    return text.rstrip(". ")[:300]
+
+
+def _options(threads: int, optimize: bool) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning workers steal the cores of other sessions in this process; a single thread has no workers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def _prepared(
+    light: LightModel, options: ort.SessionOptions, outputs: Sequence[str] | None, optimized_path: Path | None
+) -> bytes:
+    if outputs is not None:
+        _expose(light.proto.graph, outputs)
+    if light.folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(light.folder))
+    _write_optimized(options, optimized_path, light.nbytes)
+    return bytes(light.proto.SerializeToString())
+
+
+def _expose(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
+    known = {name for node in graph.node for name in node.output} | {info.name for info in graph.input}
+    known |= {tensor.name for tensor in graph.initializer}
+    for name in outputs:
+        if name not in known:
+            raise ModelError(f"the graph has no value '{name}' to expose: name an output of one of its nodes")
+    del graph.output[:]
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+
+
+def _lend(light: LightModel, options: ort.SessionOptions) -> list[ort.OrtValue]:
+    values = [ort.OrtValue.ortvalue_from_numpy(_aligned(array)) for array in light.arrays.values()]
+    if values:
+        options.add_external_initializers(list(light.arrays), values)
+    return values
+
+
+def _aligned(array: NDArray[Any]) -> NDArray[Any]:
+    return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
+
+
+def _write_optimized(options: ort.SessionOptions, path: Path | None, nbytes: int) -> None:
+    if path is None:
+        return
+    options.optimized_model_filepath = str(path)
+    if nbytes > _LARGE_MODEL:
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", f"{path.name}.data")
+
+
+def _open(name: str, source: str | bytes, options: ort.SessionOptions, lent: Sequence[ort.OrtValue]) -> ort.InferenceSession:
+    try:
+        return _Session(source, options, lent)
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise ModelError(f"onnxruntime cannot run {name}: {reason(error)}") from error
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's DecodeError comes from a private module
+        raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error

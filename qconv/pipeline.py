@@ -1,0 +1,204 @@
+"""The tool as functions that read like the diagram: load, prepare, calibrate, plan, lower, certify, save, verify."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import onnx_ir as ir
+
+from qconv.calibrate import Calibration, ImageOptions, Sample, SampleSource, inputs_of, known_length, open_source
+from qconv.calibrate import calibrate as collect
+from qconv.config import QuantConfig
+from qconv.errors import ArtifactError, FloatNodesError, ModelError
+from qconv.integer.audit import Audit, audit
+from qconv.integer.table import table_of
+from qconv.lower import Lowering, lower
+from qconv.model.load import LoadedModel, load
+from qconv.model.save import save, write_text
+from qconv.plan.file import QuantPlan
+from qconv.plan.make import make_plan, tensors_to_observe
+from qconv.prepare import prepare
+from qconv.prepare.selfcheck import largest_relative_difference
+from qconv.verify import Effort, Models, Report, Thresholds
+from qconv.verify import verify as compare_models
+from qconv.verify.compare import compare
+from qconv.verify.sides import Side
+from qconv import __version__
+
+Progress = Callable[[int, int | None], None]
+
+# Preparation reorders float32 sums and multiplies weights ahead of time: 1e-6 to 1e-4 in practice. More than this is a defect.
+SELF_CHECK_LIMIT = 1e-2
+SELF_CHECK_SAMPLES = 4
+QUICK_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Limited:
+    """The first `count` samples of a source."""
+
+    source: SampleSource
+    count: int
+
+    @property
+    def description(self) -> str:
+        """That of the whole source."""
+        return self.source.description
+
+    @property
+    def warning(self) -> str | None:
+        """That of the whole source."""
+        return self.source.warning
+
+    def __len__(self) -> int:
+        """At most; fewer where the source ends before."""
+        total = known_length(self.source)
+        return self.count if total is None else min(self.count, total)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """The first samples."""
+        return islice(iter(self.source), self.count)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An integer model and everything that was decided about it."""
+
+    model: ir.Model
+    plan: QuantPlan
+    lowering: Lowering
+    audit: Audit
+
+    def save(self, path: str | Path) -> None:
+        """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
+
+        Raises OutputError or ModelError; nothing half-written stays behind.
+        """
+        target = Path(path)
+        save(self.model, target)
+        write_text(target.with_suffix(".json"), json.dumps(table_of(self.model), indent=1) + "\n")
+
+
+def load_prepared(path: str | Path) -> LoadedModel:
+    """Loads a float model and brings it into the canonical form that the other stages read. Raises ModelError."""
+    loaded = load(path)
+    prepare(loaded.ir)
+    return loaded
+
+
+def samples_for(
+    model: LoadedModel, data: str | None, *, images: ImageOptions = ImageOptions(), labels: str | Path | None = None, samples: int | None = None
+) -> SampleSource:
+    """Opens the samples that `data` names, or synthetic ones; `samples` takes only the first. Raises DataError."""
+    label_file = None if labels is None else Path(labels)
+    source = open_source(data, inputs_of(model.ir), images, labels=label_file, original=load(model.path).ir if data is None else None)
+    return source if samples is None else Limited(source, samples)
+
+
+def self_check(model: LoadedModel, source: SampleSource) -> float:
+    """The largest relative difference between the prepared model and its file on a few samples. Raises ModelError past a bound."""
+    feeds = [sample.feeds for sample in islice(iter(source), SELF_CHECK_SAMPLES)]
+    difference = largest_relative_difference(model.path, model.ir, feeds)
+    if not difference <= SELF_CHECK_LIMIT:
+        raise ModelError(
+            f"simplifying {model.path} changed its outputs by {difference:.1e} of their size, which is no rounding; "
+            "please report the model, and export it with batch norms folded until then"
+        )
+    return difference
+
+
+def calibrate(
+    model: str | Path | LoadedModel, data: str | SampleSource | None = None, *, method: str = "minmax", samples: int | None = None,
+    images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(), threads: int = 0, progress: Progress | None = None,
+) -> Calibration:  # fmt: skip
+    """Collects the ranges of all tensors that a plan will ask for, in one streaming pass.
+
+    `data` is an .npz, a folder of arrays or images, `module:function`, or an open source; without it, synthetic samples are
+    made. Raises ModelError, DataError or UsageError.
+    """
+    loaded = model if isinstance(model, LoadedModel) else load_prepared(model)
+    source = samples_for(loaded, data, images=images, samples=samples) if data is None or isinstance(data, str) else data
+    seen = 0
+
+    def count(done: int, total: int | None) -> None:
+        nonlocal seen
+        seen = done
+        if progress is not None:
+            progress(done, total)
+
+    tensors = tensors_to_observe(loaded.ir.graph, config)
+    statistics = collect(loaded.ir, tensors, source, method=method, threads=threads, progress=count)
+    return Calibration(loaded.digest, method, seen, source.description, source.warning, statistics)
+
+
+def quantize(
+    model: str | Path | LoadedModel, calibration: Calibration, *, config: QuantConfig = QuantConfig(), plan: QuantPlan | None = None
+) -> Quantized:
+    """Turns a float model into an integer one. `plan` overrides what the calibration would decide.
+
+    Raises ArtifactError when the calibration or the plan belongs to another model, FloatNodesError when `config.integer_only`
+    is set and nodes stay in float. A LoadedModel given is used up.
+    """
+    loaded = model if isinstance(model, LoadedModel) else load_prepared(model)
+    calibration.check_model(loaded.digest)
+    if plan is None:
+        plan = make_plan(loaded.ir.graph, calibration.range_of(config.activation), config, loaded.digest)
+    elif plan.model_sha256 not in ("", loaded.digest):
+        raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
+    if config.integer_only:
+        _refuse_float(plan)
+    lowering = lower(loaded.ir, plan, config.io)
+    _describe(loaded, calibration)
+    return Quantized(loaded.ir, plan, lowering, audit(loaded.ir))
+
+
+def verify(
+    model: str | Path, quantized: str | Path, data: str | SampleSource | None = None, *, labels: str | Path | None = None,
+    samples: int | None = None, images: ImageOptions = ImageOptions(), thresholds: Thresholds = Thresholds(), effort: Effort = Effort(),
+    threads: int = 0, progress: Progress | None = None,
+) -> Report:  # fmt: skip
+    """Compares an integer model with its float model over samples; `report.verdict` says whether `thresholds` are met.
+
+    Raises ModelError, DataError or UsageError.
+    """
+    prepared, integer = load_prepared(model), load(quantized)
+    is_source = data is not None and not isinstance(data, str)
+    source = data if is_source else samples_for(prepared, data, images=images, labels=labels, samples=samples)
+    models = Models(prepared.path, prepared.ir, integer.path, integer.ir)
+    return compare_models(models, source, thresholds=thresholds, effort=effort, threads=threads, progress=progress)
+
+
+@dataclass(frozen=True)
+class QuickCheck:
+    """SQNR of every output over the first samples, in dB; infinite where nothing differs."""
+
+    samples: int
+    sqnr_db: Mapping[str, float]
+
+
+def quick_check(
+    model: str | Path, quantized: str | Path, source: SampleSource, *, samples: int = QUICK_SAMPLES, progress: Progress | None = None
+) -> QuickCheck:
+    """The outputs of both models over the first `samples`: what `quantize` ends with."""
+    integer_side = Side(Path(quantized), load(quantized).ir)
+    found = compare(Side(Path(model)), integer_side, Limited(source, samples), progress)
+    return QuickCheck(found.samples, {output.name: output.similarity.sqnr_db for output in found.outputs})
+
+
+def _refuse_float(plan: QuantPlan) -> None:
+    if plan.float_nodes:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in plan.float_nodes.items())
+        raise FloatNodesError(f"{len(plan.float_nodes)} nodes have no integer form, so the model cannot be integer-only: {listed}")
+
+
+def _describe(loaded: LoadedModel, calibration: Calibration) -> None:
+    """Writes into the model what made it."""
+    properties = loaded.ir.metadata_props
+    properties["qconv.version"] = __version__
+    properties["qconv.model_sha256"] = loaded.digest
+    properties["qconv.calibration"] = json.dumps(calibration.origin())
+    loaded.ir.producer_name, loaded.ir.producer_version = "qconv", __version__

@@ -1,0 +1,66 @@
+"""Float graph in, simpler float graph out, the function kept: the canonical form that planning and lowering read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import onnx_ir as ir
+
+from .affine_to_depthwise import affine_to_depthwise
+from .fold_affine_back import fold_affine_back
+from .fold_affine_forward import fold_affine_forward
+from .fold_pad import fold_pad
+from .fuse_hardswish import fuse_hardswish
+from .matmul_to_gemm import matmul_to_gemm
+from .merge_slices import merge_slices
+from .normalize_affine import normalize_affine
+from .normalize_clamps import normalize_clamps
+from .normalize_gemm import normalize_gemm
+from .normalize_pool import normalize_pool
+from .remove_noops import remove_noops
+from .resolve_auto_pad import resolve_auto_pad
+from .separate_weights import separate_weights
+from .simplify import simplify
+from .static_reshape import static_reshape
+from .sum_to_add import sum_to_add
+
+Pass = Callable[[ir.Model], int]
+
+# One op for each thing first, so that the folds see few forms; then the folds, until none finds anything.
+CLEANING: Final[tuple[Pass, ...]] = (simplify, static_reshape, remove_noops, sum_to_add, normalize_clamps, fuse_hardswish)
+FOLDING: Final[tuple[Pass, ...]] = (
+    remove_noops,
+    merge_slices,
+    resolve_auto_pad,
+    fold_pad,
+    normalize_pool,
+    normalize_gemm,
+    matmul_to_gemm,
+    fold_affine_back,
+    fold_affine_forward,
+    normalize_clamps,
+)
+# What no layer took is written in one way. Weights are separated last, as simplifying joins equal constants.
+FINISHING: Final[tuple[Pass, ...]] = (affine_to_depthwise, normalize_affine, simplify, separate_weights)
+
+
+def prepare(model: ir.Model) -> dict[str, int]:
+    """Bring a loaded model into canonical form, in place; returns the number of changes by pass."""
+    changes: dict[str, int] = {}
+
+    def run(step: Pass) -> int:
+        count = step(model)
+        changes[step.__name__] = changes.get(step.__name__, 0) + count
+        return count
+
+    for step in CLEANING:
+        run(step)
+    while sum([run(step) for step in FOLDING]):
+        pass
+    for step in FINISHING:
+        run(step)
+    return changes
+
+
+__all__ = ["prepare"]

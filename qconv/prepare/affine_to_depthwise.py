@@ -1,0 +1,43 @@
+"""Turn an affine map by channel that no layer takes into a depthwise convolution with a kernel of one.
+
+    y[n, c, ...] = scale[c] * x[n, c, ...] + shift[c]        Conv, group C, w = scale [C, 1, 1...], b = shift
+
+A matrix [n, c] gets an axis for it: Unsqueeze, Conv, Squeeze. Maps along other axes, and scalars, stay Mul and Add.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from .affine import Chain, affine_chains
+from .edit import Attribute, Editor
+
+
+def affine_to_depthwise(model: ir.Model) -> int:
+    """Turn every affine chain along axis 1 into a depthwise Conv; returns the number of chains."""
+    editor = Editor(model.graph)
+    return sum(_convert(editor, chain) for chain in affine_chains(model.graph))
+
+
+def _convert(editor: Editor, chain: Chain) -> int:
+    shape, last = chain.source.shape, chain.nodes[-1]
+    if chain.affine.axis != 1 or shape is None or len(shape) < 2:
+        return 0
+    channels, lifted = len(chain.affine.scale), len(shape) == 2
+    kernel = [1] * (1 if lifted else len(shape) - 2)
+    weight = editor.constant(f"{last.name}/weight", chain.affine.scale.astype(np.float32).reshape(channels, 1, *kernel))
+    inputs: list[ir.Value | None] = [chain.source, weight]
+    if chain.affine.shifts:
+        inputs.append(editor.constant(f"{last.name}/bias", chain.affine.shift.astype(np.float32)))
+    attributes: dict[str, Attribute] = {"group": channels, "kernel_shape": kernel}
+    if lifted:
+        axes = editor.constant(f"{last.name}/axes", np.array([2], np.int64))
+        deep = ir.Shape([*shape, 1])
+        inputs[0] = editor.insert_before(last, "Unsqueeze", [chain.source, axes], name=f"{last.name}/unsqueeze", shape=deep)
+        wide = editor.insert_before(last, "Conv", inputs, attributes, name=f"{last.name}/conv", shape=deep)
+        editor.rewrite(last, "Squeeze", [wide, axes])
+    else:
+        editor.rewrite(last, "Conv", inputs, attributes)
+    editor.remove_unread(chain.nodes[:-1])
+    return 1

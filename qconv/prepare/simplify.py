@@ -1,0 +1,93 @@
+"""Simplify with the libraries: functions inlined, constant expressions folded, equal and unread nodes removed.
+
+1. A node with constant inputs is computed, as long as its result fits a bound; so ConstantOfShape becomes a weight.
+2. Of onnxscript's rewrite rules only those run that hold for every shape and type.
+3. A node that replaces another gets its name back, by the name of what it computes.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+from onnxscript.optimizer import fold_constants
+from onnxscript.rewriter import RewriteRuleSet
+from onnxscript.rewriter.rules import common as rules
+
+# A single constant may take this many bytes: beyond any layer in use, and short of what exhausts a usual machine.
+LARGEST_CONSTANT = 1_500_000_000
+
+# Equal constants of up to this many elements become one, so that equal expressions over them are seen as equal.
+_SMALL = 16
+
+_RULES = RewriteRuleSet(
+    [
+        rules.no_op_cast_rule,
+        rules.no_op_expand_rule,
+        rules.no_op_transpose_rule,
+        rules.transpose_transpose_rule,
+        rules.reshape_reshape_rule,
+        rules.unsqueeze_unsqueeze_rule,
+        rules.squeeze_reshape_1d_rule,
+        rules.collapse_slice_rule,
+        rules.collapse_slice2_rule,
+    ]
+)
+
+
+def simplify(model: ir.Model) -> int:
+    """Simplify a model in place; returns the number of nodes fewer, or 1 if it only changed otherwise."""
+    before = model.graph.num_nodes()
+    names = {node.outputs[0].name: node.name for node in model.graph if node.outputs}
+    with _quiet("onnxscript", "onnx_ir"):
+        common.InlinePass()(model)
+        changed = False
+        for _ in range(3):
+            again = fold_constants(
+                model,
+                onnx_shape_inference=True,
+                input_size_limit=LARGEST_CONSTANT,
+                output_size_limit=LARGEST_CONSTANT,
+                should_fold=_should_fold,
+            ).modified
+            again = _RULES.apply_to_model(model) > 0 or again
+            common.DeduplicateInitializersPass(size_limit=_SMALL)(model)
+            again = common.CommonSubexpressionEliminationPass()(model).modified or again
+            common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+            common.RemoveUnusedNodesPass()(model)
+            common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+            changed = changed or again
+            if not again:
+                break
+    for node in model.graph:
+        node.name = names.get(node.outputs[0].name, node.name) if node.outputs else node.name
+    common.NameFixPass()(model)
+    return max(before - model.graph.num_nodes(), int(changed))
+
+
+def _should_fold(node: ir.Node) -> bool | None:
+    """Whether to compute a node with constant inputs: where its result is known to fit, and it does not quantize."""
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"):
+        return None
+    value = node.outputs[0]
+    if value.shape is None or value.dtype is None or not value.shape.is_static():
+        return None
+    return math.prod(value.shape.numpy()) * value.dtype.itemsize <= LARGEST_CONSTANT
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Keep the libraries from writing warnings of their own to the terminal."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,96 @@
+"""Which integer tensor holds the codes of which float tensor, as the metadata of an integer graph tells it.
+
+qconv.tensor        the float tensor
+qconv.scale         S, and
+qconv.zero_point    Z of the node's output; on a graph input or output of integer type they stand on the value itself
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.errors import ModelError
+from qconv.model.graph import const_array
+from qconv.quant.types import INT8, UINT8, FloatArray, IntArray, QuantParams
+from qconv.verify.metrics import Array
+
+_INT_TYPES = {ir.DataType.UINT8: UINT8, ir.DataType.INT8: INT8}
+
+
+@dataclass(frozen=True)
+class Codes:
+    """An integer tensor, the float tensor it stands for, its parameters, and the codes it is clipped to."""
+
+    value: ir.Value
+    tensor: str
+    params: QuantParams
+    lowest: int
+    highest: int
+
+    def quantize(self, real: Array) -> IntArray:
+        """The codes of reals, clipped as the graph clips them."""
+        return np.clip(self.params.quantize(real), self.lowest, self.highest)
+
+    def dequantize(self, codes: IntArray) -> FloatArray:
+        """The reals of codes."""
+        return self.params.dequantize(codes)
+
+
+def final_codes(model: ir.Model, tensors: frozenset[str]) -> dict[str, Codes]:
+    """Float tensor -> the codes that stand for it in the end, in the order of the graph, for names among `tensors`.
+
+    Several nodes may name one tensor, such as a layer and the Clip behind it; the last one counts.
+    """
+    found: dict[str, Codes] = {}
+    for value in model.graph.inputs:
+        if value.dtype in _INT_TYPES and str(value.name) in tensors and "qconv.scale" in value.metadata_props:
+            found[str(value.name)] = _codes(value, str(value.name), value.metadata_props)
+    for node in model.graph:
+        if "qconv.scale" not in node.metadata_props:
+            continue
+        for index, value in enumerate(node.outputs):
+            tensor = node.metadata_props.get("qconv.tensor", "") if index == 0 else str(value.name).removesuffix("_quantized")
+            if value.dtype in _INT_TYPES and tensor in tensors:
+                found.pop(tensor, None)
+                found[tensor] = _codes(value, tensor, node.metadata_props)
+    return found
+
+
+def border_codes(value: ir.Value) -> Codes | None:
+    """The codes of a graph input or output; None where it is not of an 8-bit type.
+
+    Raises ModelError where such a value does not say its scale.
+    """
+    if value.dtype not in _INT_TYPES:
+        return None
+    if "qconv.scale" not in value.metadata_props:
+        raise ModelError(
+            f"the integer model's {value.name} holds codes, but its metadata has no qconv.scale; quantize the model again"
+        )
+    return _codes(value, str(value.name), value.metadata_props)
+
+
+def _codes(value: ir.Value, tensor: str, metadata: Mapping[str, str]) -> Codes:
+    assert value.dtype is not None
+    int_type = _INT_TYPES[value.dtype]
+    try:
+        scale, zero_point = json.loads(metadata["qconv.scale"]), json.loads(metadata["qconv.zero_point"])
+        params = QuantParams(np.asarray(scale, np.float32), np.asarray(zero_point), int_type, None if np.ndim(scale) == 0 else 0)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"the metadata of tensor {value.name} is damaged ({error}); quantize the model again") from None
+    return Codes(value, tensor, params, *_limits(value.producer(), params))
+
+
+def _limits(node: ir.Node | None, params: QuantParams) -> tuple[int, int]:
+    limits = [params.int_type.qmin, params.int_type.qmax]
+    if node is not None and node.op_type == "Clip":
+        for place, value in enumerate(node.inputs[1:3]):
+            bound = const_array(value)
+            if bound is not None:
+                limits[place] = int(bound.reshape(()))
+    return limits[0], limits[1]

@@ -1,0 +1,154 @@
+"""The error of every layer, and which part of it is the layer's own.
+
+    error       the integer model's tensor, dequantized, against the same tensor of the prepared float model
+    own error   the layer alone: its float inputs are quantized with its input parameters, its integer nodes run in exact
+                arithmetic, and the result is dequantized and compared; what earlier layers did wrong is not in it
+
+A float layer may have become several integer nodes: its group reaches back to the codes of other float tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from qconv.calibrate.data.source import Sample
+from qconv.errors import ModelError
+from qconv.integer import Executor
+from qconv.model.graph import const_array
+from qconv.model.session import open_session
+from qconv.verify.codes import Codes, final_codes
+from qconv.verify.metrics import Array, Similarity, SimilarityMeter
+from qconv.verify.sides import Side, run_session
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer. `own` is None where the layer cannot be run alone, as behind a float node."""
+
+    node: str
+    op_type: str
+    tensor: str
+    similarity: Similarity
+    own: Similarity | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The integer nodes of one layer, in order; the codes they start from, and those they end in."""
+
+    nodes: tuple[ir.Node, ...]
+    inputs: tuple[Codes, ...]
+    output: Codes
+
+
+def layer_reports(prepared: ir.Model, integer: ir.Model, side: Side, samples: Iterable[Sample]) -> tuple[LayerReport, ...]:
+    """All layers, worst SQNR first. `prepared` is the float graph that was lowered; a handful of samples will do."""
+    tensors = frozenset(_float_tensors(prepared))
+    codes = final_codes(integer, tensors)
+    if not codes:
+        return ()
+    meter = _Meter(prepared, integer, codes)
+    for sample in samples:
+        meter.add(side, sample)
+    return tuple(sorted(meter.results(), key=lambda layer: layer.similarity.sqnr_db))
+
+
+def groups(codes: Mapping[str, Codes]) -> dict[str, Group | None]:
+    """Float tensor -> how it is made from the codes of others; None where something in float is on the way."""
+    ends = {item.value: item for item in codes.values()}
+    return {tensor: _group(item, ends) for tensor, item in codes.items()}
+
+
+def _group(output: Codes, ends: Mapping[ir.Value, Codes]) -> Group | None:
+    nodes: dict[ir.Node, None] = {}
+    inputs: dict[ir.Value, Codes] = {}
+    pending = [output.value.producer()]
+    while pending:
+        node = pending.pop()
+        if node is None or node in nodes:
+            continue
+        nodes[node] = None
+        if node.op_type == "QuantizeLinear" and node is output.value.producer():
+            continue  # it starts from the float tensor itself
+        for value in node.inputs:
+            if value is None or const_array(value) is not None:
+                continue
+            if value in ends and value is not output.value:
+                inputs[value] = ends[value]
+            elif value.producer() is None:
+                return None
+            else:
+                pending.append(value.producer())
+    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in nodes if node is not output.value.producer()):
+        return None
+    return Group(tuple(reversed(nodes)), tuple(inputs.values()), output)
+
+
+class _Meter:
+    """Runs samples through both graphs with all layers exposed, and through every group alone."""
+
+    def __init__(self, prepared: ir.Model, integer: ir.Model, codes: dict[str, Codes]) -> None:
+        self._codes = codes
+        self._float = open_session(prepared, outputs=list(codes))
+        inner = [tensor for tensor, item in codes.items() if item.value.producer() is not None]
+        self._inner = inner
+        self._integer = open_session(integer, outputs=[str(codes[tensor].value.name) for tensor in inner])
+        self._executor = Executor(integer)
+        order = {node: place for place, node in enumerate(integer.graph)}
+        self._groups = {tensor: _sorted(group, order) for tensor, group in groups(codes).items() if group is not None}
+        self._errors = {tensor: SimilarityMeter() for tensor in inner}
+        self._own = {tensor: SimilarityMeter() for tensor in self._groups}
+
+    def add(self, side: Side, sample: Sample) -> None:
+        """One more sample; `side` knows how the integer model is fed."""
+        names = list(self._codes)
+        reals = dict(zip(names, run_session(self._float, names, dict(sample.feeds), "the prepared model"), strict=True))
+        wanted = [str(self._codes[tensor].value.name) for tensor in self._inner]
+        found = run_session(self._integer, wanted, side.feeds(sample.feeds), "the integer model")
+        for tensor, array in zip(self._inner, found, strict=True):
+            self._errors[tensor].add(reals[tensor], self._codes[tensor].dequantize(array))
+        for tensor, group in list(self._groups.items()):
+            self._add_own(tensor, group, reals)
+
+    def _add_own(self, tensor: str, group: Group, reals: Mapping[str, Array]) -> None:
+        try:
+            codes = self._run(group, reals)
+        except ModelError:  # a node outside the integer language: its own error is not known
+            del self._groups[tensor], self._own[tensor]
+            return
+        self._own[tensor].add(reals[tensor], group.output.dequantize(codes))
+
+    def _run(self, group: Group, reals: Mapping[str, Array]) -> Array:
+        values: dict[ir.Value, Array] = {item.value: item.quantize(reals[item.tensor]) for item in group.inputs}
+        last = group.output.value.producer()
+        if last is not None and last.op_type == "QuantizeLinear":
+            return group.output.quantize(reals[group.output.tensor])
+        for node in group.nodes:
+            arrays = [
+                None if value is None else values[value] if value in values else const_array(value) for value in node.inputs
+            ]
+            values.update(zip(node.outputs, self._executor.run_node(node, arrays), strict=False))
+        return values[group.output.value]
+
+    def results(self) -> list[LayerReport]:
+        """The figures of all layers, in the order of the graph."""
+        reports = []
+        for tensor in self._inner:
+            node = self._codes[tensor].value.producer()
+            assert node is not None
+            own = self._own[tensor].result() if tensor in self._own else None
+            source = node.metadata_props.get("qconv.source", str(node.name))
+            reports.append(LayerReport(source, node.op_type, tensor, self._errors[tensor].result(), own))
+        return reports
+
+
+def _sorted(group: Group, order: Mapping[ir.Node, int]) -> Group:
+    return Group(tuple(sorted(group.nodes, key=order.__getitem__)), group.inputs, group.output)
+
+
+def _float_tensors(prepared: ir.Model) -> list[str]:
+    values = [*prepared.graph.inputs, *(value for node in prepared.graph for value in node.outputs)]
+    return [str(value.name) for value in values if value.name and value.dtype in (ir.DataType.FLOAT, None)]

@@ -1,0 +1,87 @@
+"""How far one tensor is from another, over any number of samples: sums are kept, never samples.
+
+    SQNR   = 10 log10(sum f^2 / sum (f - g)^2)   in dB
+    cosine = sum f g / sqrt(sum f^2  sum g^2)
+    largest error = max |f - g|
+
+All sums are float64. f is the reference.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """What `SimilarityMeter` found.
+
+    Without any error the SQNR is +inf; it is -inf where the reference is zero and the other is not, or where one is not finite.
+    """
+
+    sqnr_db: float
+    cosine: float
+    max_error: float
+    elements: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether the tensors are equal."""
+        return self.max_error == 0.0
+
+
+class SimilarityMeter:
+    """Adds up pairs of arrays of one tensor."""
+
+    def __init__(self) -> None:
+        self._signal = self._noise = self._other = self._product = 0.0
+        self._largest, self._elements = 0.0, 0
+
+    def add(self, reference: Array, other: Array) -> None:
+        """One more sample; raises ValueError where the shapes differ. Equal infinities and pairs of NaN count as no error."""
+        f, g = np.asarray(reference, np.float64).ravel(), np.asarray(other, np.float64).ravel()
+        if np.shape(reference) != np.shape(other):
+            raise ValueError(f"{np.shape(other)} cannot be compared with {np.shape(reference)}")
+        self._elements += f.size
+        if not (np.isfinite(f).all() and np.isfinite(g).all()):
+            f, g = self._finite(f, g)
+        if not f.size:
+            return
+        error = f - g
+        self._signal += float(f @ f)
+        self._other += float(g @ g)
+        self._product += float(f @ g)
+        self._noise += float(error @ error)
+        self._largest = max(self._largest, float(np.abs(error).max()))
+
+    def _finite(self, f: Array, g: Array) -> tuple[Array, Array]:
+        """The pairs that are finite on both sides; what only one side has is an infinite error."""
+        finite = np.isfinite(f) & np.isfinite(g)
+        alike = (f == g) | (np.isnan(f) & np.isnan(g))
+        if not (finite | alike).all():
+            self._noise = self._largest = math.inf
+        return f[finite], g[finite]
+
+    def result(self) -> Similarity:
+        """The figures over everything that was added."""
+        return Similarity(self._sqnr_db(), self._cosine(), self._largest, self._elements)
+
+    def _sqnr_db(self) -> float:
+        if self._noise == 0.0:
+            return math.inf
+        if self._signal == 0.0 or math.isinf(self._noise):
+            return -math.inf
+        return 10.0 * (math.log10(self._signal) - math.log10(self._noise))
+
+    def _cosine(self) -> float:
+        if self._largest == 0.0:
+            return 1.0
+        length = math.sqrt(self._signal) * math.sqrt(self._other)
+        return max(-1.0, min(1.0, self._product / length)) if length > 0.0 else 0.0

@@ -1,0 +1,78 @@
+"""`verify`: both models over the same samples, in every respect of a `Report`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import onnx_ir as ir
+
+from qconv.calibrate.data.source import SampleSource
+from qconv.integer import Audit, audit
+from qconv.model.session import open_session
+from qconv.verify.compare import compare
+from qconv.verify.cost import measure
+from qconv.verify.exactness import exactness
+from qconv.verify.layers import layer_reports
+from qconv.verify.report import DataReport, Report
+from qconv.verify.sides import Side
+from qconv.verify.thresholds import Thresholds
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many samples the costly parts take, and the seconds for measuring time."""
+
+    layer_samples: int = 4
+    exact_samples: int = 2
+    latency_seconds: float = 2.0
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is compared: the float file, the float graph that was lowered, the integer file and its graph."""
+
+    float_path: Path
+    prepared: ir.Model
+    integer_path: Path
+    integer: ir.Model
+
+
+def verify(
+    models: Models, source: SampleSource, *, thresholds: Thresholds = Thresholds(), effort: Effort = Effort(),
+    threads: int = 0, progress: Progress | None = None,
+) -> Report:  # fmt: skip
+    """Compares the integer model with the float model on all samples of `source`, and looks into it on the first few.
+
+    Raises DataError without samples, ModelError for models that do not belong together or do not run.
+    """
+    integer_side = Side(models.integer_path, models.integer, threads=threads)
+    comparison = compare(Side(models.float_path, threads=threads), integer_side, source, progress)
+    first = next(iter(source))
+    return Report(
+        float_model=str(models.float_path),
+        integer_model=str(models.integer_path),
+        data=DataReport(source.description, comparison.samples, source.warning),
+        outputs=comparison.outputs,
+        accuracy=comparison.accuracy,
+        layers=layer_reports(models.prepared, models.integer, integer_side, islice(source, effort.layer_samples)),
+        layer_samples=min(effort.layer_samples, comparison.samples),
+        written=audit(models.integer_path),
+        optimized=audit_optimized(models.integer_path),
+        exactness=exactness(models.integer, integer_side, islice(source, effort.exact_samples)),
+        cost=measure(models.float_path, models.integer_path, models.integer, first.feeds, effort.latency_seconds),
+        verdict=thresholds.judge(comparison.outputs, comparison.accuracy),
+    )
+
+
+def audit_optimized(model: Path | ir.Model) -> Audit:
+    """The audit of the graph that onnxruntime runs, after its own optimization."""
+    with tempfile.TemporaryDirectory(prefix="qconv-") as folder:
+        path = Path(folder) / "optimized.onnx"
+        open_session(model, threads=1, optimized_path=path)
+        return audit(path)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from qconv.calibrate.data.source import Sample
+from qconv.calibrate.ema import Ema
+from qconv.calibrate.minmax import MinMax
+from qconv.calibrate.observe import calibrate
+from qconv.errors import DataError, UsageError
+from qconv.model.session import open_session
+from tests.calibrate.networks import Listed, conv_relu_pool, network, pictures
+
+Array = NDArray[Any]
+
+
+def tensors_of(arrays: list[NDArray[np.float32]], names: list[str]) -> list[list[Array]]:
+    session = open_session(conv_relu_pool(), outputs=names, threads=1)
+    return [session.run(None, {"x": array}) for array in arrays]
+
+
+def test_ranges_are_those_of_the_tensors() -> None:
+    arrays, names = pictures(70), ["c", "r", "y"]  # more than a chunk
+    found = calibrate(conv_relu_pool(), names, Listed(arrays), threads=1)
+    stored = tensors_of(arrays, names)
+    expected = {
+        name: MinMax(float(min(s[i].min() for s in stored)), float(max(s[i].max() for s in stored)), 70)
+        for i, name in enumerate(names)
+    }
+    assert found == expected
+
+
+def test_inputs_can_be_observed() -> None:
+    arrays = pictures(3)
+    found = calibrate(conv_relu_pool(), ["x"], Listed(arrays), threads=1)
+    assert found == {"x": MinMax(float(np.min(arrays)), float(np.max(arrays)), 3)}
+
+
+def test_ema_follows_the_order_of_the_samples() -> None:
+    arrays = [np.full((1, 3, 8, 8), value, np.float32) for value in range(130)]
+    (found,) = calibrate(conv_relu_pool(), ["x"], Listed(arrays), method="ema", threads=1).values()
+    weights = 0.99 ** np.arange(129, -1, -1)
+    assert isinstance(found, Ema)
+    assert found.hi == pytest.approx(float((weights * np.arange(130)).sum() / weights.sum()), rel=1e-12)  # float64 sums
+
+
+def test_progress_counts_every_sample() -> None:
+    calls: list[tuple[int, int | None]] = []
+    calibrate(conv_relu_pool(), ["r"], Listed(pictures(3)), threads=1, progress=lambda *call: calls.append(call))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_no_tensors_need_no_samples() -> None:
+    assert calibrate(conv_relu_pool(), [], Listed([])) == {}
+
+
+@pytest.mark.parametrize("tensor", ["nowhere", "n"])
+def test_unknown_or_integer_tensor(tensor: str) -> None:
+    model = network(
+        [helper.make_node("Cast", ["x"], ["n"], to=TensorProto.INT64)], {"x": [4]}, ["n"], types={"n": TensorProto.INT64}
+    )
+    with pytest.raises(UsageError, match=f"no float32 tensor '{tensor}'"):
+        calibrate(model, [tensor], Listed([np.zeros(4, np.float32)]))
+
+
+def test_unknown_method() -> None:
+    with pytest.raises(UsageError, match="median"):
+        calibrate(conv_relu_pool(), ["r"], Listed(pictures(1)), method="median")
+
+
+def test_no_samples() -> None:
+    with pytest.raises(DataError, match="listed arrays has no samples"):
+        calibrate(conv_relu_pool(), ["r"], Listed([]))
+
+
+def test_a_sample_the_model_cannot_take() -> None:
+    with pytest.raises(DataError, match=r"cannot run on sample listed\[1\]"):
+        calibrate(conv_relu_pool(), ["r"], Listed([*pictures(1), np.zeros((1, 5, 8, 8), np.float32)]))
+
+
+def root_network() -> Any:
+    """x -> Sqrt "s" -> Relu "r" -> MaxPool "y": negative values become NaN in the middle, far from position 0."""
+    nodes = [
+        helper.make_node("Sqrt", ["x"], ["s"], name="root"),
+        helper.make_node("Relu", ["s"], ["r"], name="relu"),
+        helper.make_node("MaxPool", ["r"], ["y"], name="pool", kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    return network(nodes, {"x": [1, 3, 8, 8]}, ["y"])
+
+
+@pytest.mark.parametrize("observed", [["y"], ["r", "y"], ["x"]])
+@pytest.mark.parametrize("position", [(0, 0, 0, 0), (0, 1, 4, 5), (0, 2, 7, 7)])
+def test_nan_names_the_first_tensor_and_the_sample(observed: list[str], position: tuple[int, ...]) -> None:
+    arrays = [np.abs(array) for array in pictures(6)]
+    arrays[4][position] = -1.0
+    with pytest.raises(DataError, match=r"tensor s \(output of Sqrt root\) holds NaN for sample 4, listed\[4\]"):
+        calibrate(root_network(), observed, Listed(arrays), threads=1)
+
+
+def test_infinity_names_the_tensor() -> None:
+    model = network(
+        [helper.make_node("Exp", ["x"], ["e"], name="exp"), helper.make_node("Relu", ["e"], ["y"])], {"x": [1, 9]}, ["y"]
+    )
+    arrays = [np.zeros((1, 9), np.float32), np.full((1, 9), 100, np.float32)]
+    with pytest.raises(DataError, match=r"tensor e \(output of Exp exp\) holds Inf for sample 1, listed\[1\]"):
+        calibrate(model, ["x"], Listed(arrays), threads=1)
+
+
+def test_an_infinity_that_a_clamp_would_hide() -> None:
+    nodes = [helper.make_node("Exp", ["x"], ["e"], name="exp"), helper.make_node("Clip", ["e", "lo", "hi"], ["y"])]
+    model = network(nodes, {"x": [1, 9]}, ["y"], {"lo": np.array(0, np.float32), "hi": np.array(6, np.float32)})
+    with pytest.raises(DataError, match=r"tensor e .* holds Inf for sample 0"):
+        calibrate(model, ["y"], Listed([np.full((1, 9), 100, np.float32)]), threads=1)
+
+
+def test_a_sum_beyond_float32_is_no_crime() -> None:
+    array = np.full((1, 3, 8, 8), 1e38, np.float32)
+    found = calibrate(root_network(), ["x"], Listed([array]), threads=1)
+    assert found["x"].to_json() == {"lo": 1e38, "hi": 1e38, "samples": 1}
+
+
+def test_an_empty_tensor_is_left_out_of_its_statistic() -> None:
+    model = network([helper.make_node("Relu", ["x"], ["y"])], {"x": ["N", 2]}, ["y"])
+    arrays = [np.ones((1, 2), np.float32), np.zeros((0, 2), np.float32), np.full((2, 2), 3, np.float32)]
+    assert calibrate(model, ["y"], Listed(arrays), threads=1) == {"y": MinMax(1.0, 3.0, 2)}
+
+
+class Counted:
+    """A source that counts how many of its samples are alive."""
+
+    description = "counted"
+    warning: str | None = None
+
+    def __init__(self, count: int) -> None:
+        self._count, self.most = count, 0
+        self._alive: weakref.WeakSet[Sample] = weakref.WeakSet()
+
+    def __iter__(self) -> Iterator[Sample]:
+        for index in range(self._count):
+            sample = Sample({"x": np.full((1, 3, 8, 8), index, np.float32)}, None, str(index))
+            self._alive.add(sample)
+            gc.collect()
+            self.most = max(self.most, len(self._alive))
+            yield sample
+
+
+def test_no_sample_outlives_its_turn() -> None:
+    source = Counted(40)
+    calibrate(conv_relu_pool(), ["r"], source, threads=1)
+    assert source.most <= 6  # in the reader's hand, two queued, in the network, and one on each side of a hand-over

@@ -1,0 +1,50 @@
+"""The executor against onnxruntime on whole graphs: equal where it should be, and not where a graph is made to differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from qconv.integer.arrays import Array, Operands
+from qconv.integer.compare import Judge, mismatches
+from qconv.integer.executor import Executor
+from tests.integer.graphs import ISLAND, QUANTIZED, graph, sample
+
+
+@pytest.mark.parametrize("text", [QUANTIZED, ISLAND])
+def test_equal_on_every_tensor(text: str) -> None:
+    judge = Judge(graph(text))
+    for seed in range(5):
+        assert judge.mismatches(sample(seed)) == []
+
+
+def test_what_is_compared() -> None:
+    assert Judge(graph()).compared == ("x_quantized", "c_quantized", "r_quantized", "y_quantized", "y")
+    assert "r" not in Judge(graph(ISLAND)).compared
+
+
+def test_a_difference_is_found_where_it_arises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One code of the convolution is made 3 too low: above the Clip's bound it passes on to what follows."""
+    compute = Executor.run_node
+
+    def disturbed(self: Executor, node: ir.Node, inputs: Operands) -> list[Array]:
+        outputs = compute(self, node, inputs)
+        if node.name == "conv":
+            outputs[0].reshape(-1)[np.argmax(outputs[0])] -= 3
+        return outputs
+
+    monkeypatch.setattr(Executor, "run_node", disturbed)
+    found = mismatches(graph(), sample())
+    assert [(item.tensor, item.node) for item in found[:2]] == [("c_quantized", "conv"), ("r_quantized", "clip")]
+    assert (found[0].differing, found[0].total, found[0].max_difference) == (1, 72, 3.0)
+
+
+def test_a_real_network(zoo: Path) -> None:
+    model = ir.load(zoo / "qdq" / "micro_kws_m_static_qoperator.onnx")
+    x = np.random.default_rng(0).normal(0, 1, (1, 1960)).astype(np.float32)
+    judge = Judge(model)
+    assert judge.mismatches({"serving_default_input:0": x}) == []
+    assert len(judge.compared) == 20

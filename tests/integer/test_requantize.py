@@ -1,0 +1,50 @@
+"""Requantization in blocks of rows, against the arithmetic of quant.fixedpoint on the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qconv.integer.kernels.requantize import code_values, look_up, requantize_rows, requantize_table
+from qconv.quant.fixedpoint import Multiplier, requantize
+
+
+@pytest.mark.parametrize("shape", [(7, 40_000), (5000, 11), (1, 3), (3, 0)])
+@pytest.mark.parametrize("by", ["row", "column", "nothing"])
+def test_blocks_make_no_difference(shape: tuple[int, int], by: str) -> None:
+    rng = np.random.default_rng(0)
+    acc = rng.integers(-(1 << 20), 1 << 20, shape)
+    form = {"row": (shape[0], 1), "column": (1, shape[1]), "nothing": ()}[by]
+    multiplier = Multiplier.of(rng.uniform(1e-5, 1e-3, form).astype(np.float32))
+    bias = rng.integers(-5000, 5000, form)
+    expected = requantize(acc + bias, multiplier, 3, -128, 127)
+    got = requantize_rows(acc.astype(np.float64), bias, multiplier, 3, np.int8)
+    assert got.dtype == np.int8
+    assert np.array_equal(got, expected)
+
+
+TOP = 2**31
+
+
+@pytest.mark.parametrize(
+    ("acc", "bias", "fits"), [(TOP - 1, 0, True), (TOP - 1, 1, False), (1 - TOP, 0, True), (1 - TOP, -1, False)]
+)
+def test_sums_beyond_int32_are_refused(acc: int, bias: int, fits: bool) -> None:
+    def run() -> np.ndarray:
+        return requantize_rows(np.array([[acc]]), np.array(bias), Multiplier.of(2.0**-30), 0, np.int8)
+
+    if fits:
+        assert run().tolist() == [[round(acc * 2.0**-30)]]
+    else:
+        with pytest.raises(ValueError, match="int32"):
+            run()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_tables_are_indexed_by_bit_patterns(dtype: type[np.integer]) -> None:
+    values = code_values(dtype)
+    every = np.arange(256, dtype=np.uint8).view(dtype)
+    assert np.array_equal(values, every.astype(np.int64))
+    table = requantize_table(Multiplier.of(0.5), 10, 20, dtype)
+    limits = np.iinfo(dtype)
+    assert np.array_equal(look_up(table, every), np.clip(np.rint((values - 10) / 2) + 20, limits.min, limits.max))

@@ -1,0 +1,77 @@
+"""The proof is held against brute force: every accumulator of an interval, one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qconv.quant.certify import Certificate, certify_table, certify_weight_scale, effective_scale, nudge, ort_rescale, thresholds, unproved
+from qconv.quant.fixedpoint import Multiplier, rescale
+from qconv.quant.tables import add_table, affine_table, mul_table, ort_add_table, ort_affine_table, ort_mul_table
+from qconv.quant.types import UINT8, FloatArray, QuantParams
+
+REACH = 200_000
+
+
+def _disagree(scale: FloatArray, lo: int, hi: int) -> bool:
+    acc = np.arange(-REACH, REACH + 1)
+    ours = np.clip(rescale(acc, Multiplier.of(scale)), lo, hi)
+    return not np.array_equal(ours, np.clip(ort_rescale(acc, scale), lo, hi))
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(0, 255), (-128, 127), (-255, 0)])
+def test_unproved_is_exactly_the_scales_that_disagree_somewhere(lo: int, hi: int) -> None:
+    scales = np.exp(np.random.default_rng(0).uniform(np.log(2e-4), np.log(0.3), 60)).astype(np.float32)
+    ends = np.full(len(scales), -REACH), np.full(len(scales), REACH)
+    wrong = [_disagree(scale, lo, hi) for scale in scales]
+    assert unproved(scales, lo, hi, *ends).tolist() == wrong
+    assert any(wrong)  # otherwise this test shows nothing
+    assert not all(wrong)
+
+
+def test_nudged_weight_scales_agree_on_every_accumulator() -> None:
+    rng = np.random.default_rng(1)
+    weight_scales = np.exp(rng.uniform(np.log(1e-3), np.log(1e-1), 30)).astype(np.float32)
+    ends = np.full(30, -REACH), np.full(30, REACH)
+    x, y = np.float32(0.0173), np.float32(0.0419)
+    nudged, certificate = certify_weight_scale(x, weight_scales, y, 0, 255, *ends)
+    assert certificate.unproved == 0
+    assert certificate.nudged > 0
+    assert (nudged >= weight_scales).all()
+    assert not any(_disagree(scale, 0, 255) for scale in effective_scale(x, nudged, y))
+
+
+@given(st.floats(2.0**-20, 8.0, width=32), st.integers(-255, 255))
+@settings(max_examples=200, deadline=None)
+def test_a_threshold_is_where_fixed_point_reaches_its_code(scale: float, code: int) -> None:
+    scales = np.asarray([scale], np.float32)
+    at = thresholds(scales, np.asarray([code], np.int64))[0, 0]
+    if abs(at) < 1 << 31:
+        multiplier = Multiplier.of(scales)
+        assert rescale(np.asarray([at]), multiplier)[0] >= code > rescale(np.asarray([at - 1]), multiplier)[0]
+
+
+def test_a_scale_that_never_passes_goes_back_to_where_it_began() -> None:
+    start = np.asarray([1.0, 2.0], np.float32)
+    values, certificate = nudge(start, lambda v, which: np.asarray(which) == 1)
+    assert values.tolist() == [1.0, 2.0]
+    assert certificate == Certificate(scales=2, nudged=0, max_ulps=0, unproved=1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tables_of_two_codes_agree_after_nudging(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b, y = (QuantParams(np.float32(np.exp(rng.normal(-3, 1))), np.asarray(rng.integers(0, 256)), UINT8) for _ in range(3))
+    for ours, theirs in ((add_table, ort_add_table), (mul_table, ort_mul_table)):
+        scale, certificate = certify_table(
+            a.scale, lambda s, f=ours: f(replace(a, scale=s), b, y), lambda s, f=theirs: f(replace(a, scale=s), b, y)
+        )
+        assert certificate.unproved == 0
+        nudged = replace(a, scale=scale)
+        assert np.array_equal(ours(nudged, b, y), theirs(nudged, b, y))
+    scale, certificate = certify_table(a.scale, lambda s: affine_table(replace(a, scale=s), y), lambda s: ort_affine_table(replace(a, scale=s), y))
+    assert certificate.unproved == 0

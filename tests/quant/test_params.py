@@ -1,0 +1,85 @@
+"""Ranges, weights and biases become parameters that keep their promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qconv.quant.fixedpoint import ACC_LIMIT
+from qconv.quant.params import (
+    SMALLEST_SCALE,
+    accumulator_bounds,
+    params_of_constant,
+    params_of_range,
+    params_of_weight,
+    quantize_bias,
+    quantize_weight,
+    widen_for_accumulator,
+)
+from qconv.quant.types import UINT8, IntType, PerChannel, QuantParams, Scheme
+
+ACTIVATION = Scheme(UINT8)
+WEIGHT = Scheme(IntType(8, signed=True, narrow=True), symmetric=True, granularity=PerChannel(0))
+reals = st.floats(-1e6, 1e6, width=32)
+
+
+@given(reals, reals, st.integers(4, 8))
+def test_zero_is_exact_and_the_range_is_covered_to_half_a_step(a: float, b: float, bits: int) -> None:
+    lo, hi = min(a, b, 0.0), max(a, b, 0.0)
+    params = params_of_range(lo, hi, Scheme(IntType(bits, signed=False)))
+    assert params.dequantize(params.zero_point) == 0.0
+    step = float(params.scale)
+    codes = params.quantize(np.asarray([lo, hi], np.float32))
+    # Half a step by rounding the zero point, a ten-thousandth for the float32 arithmetic of quantize and dequantize.
+    assert np.abs(params.dequantize(codes) - [lo, hi]).max() <= 0.5001 * step or step == SMALLEST_SCALE
+
+
+def test_a_tensor_that_is_always_zero_has_parameters() -> None:
+    params = params_of_range(0.0, 0.0, ACTIVATION)
+    assert (float(params.scale), int(params.zero_point)) == (np.float32(1 / 255), 0)
+    assert params_of_constant(np.zeros(0, np.float32), ACTIVATION) == params
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_range_that_is_not_finite_is_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        params_of_range(0.0, bad, ACTIVATION)
+
+
+def test_symmetric_weights_use_127_and_a_dead_channel_takes_the_smallest_scale() -> None:
+    weight = np.asarray([[1.0, -2.54], [0.0, 0.0], [0.1, 0.127]], np.float32)
+    params = params_of_weight(weight, WEIGHT)
+    assert np.allclose(params.scale, [0.02, 0.001, 0.001], rtol=1e-6)  # float32 division
+    assert quantize_weight(weight, params).tolist() == [[50, -127], [0, 0], [100, 127]]
+
+
+@given(st.integers(1, 5), st.integers(1, 7))
+def test_weights_are_quantized_alike_in_blocks(rows: int, columns: int) -> None:
+    weight = np.random.default_rng(rows * 8 + columns).normal(size=(rows, columns)).astype(np.float32)
+    params = params_of_weight(weight, WEIGHT)
+    assert np.array_equal(quantize_weight(weight, params), params.quantize(weight))
+
+
+def test_a_bias_that_would_overflow_widens_its_channel_only() -> None:
+    weight = np.asarray([[1e-8], [1.0]], np.float32)
+    bias = np.asarray([50.0, 0.1], np.float32)
+    x = params_of_range(0.0, 1.0, ACTIVATION)
+    params = params_of_weight(weight, WEIGHT)
+    with pytest.raises(ValueError, match="int32"):
+        quantize_bias(bias, x.scale, params.scale)
+    wider, raised = widen_for_accumulator(params, weight, bias, x, (1,))
+    assert raised == 1
+    assert wider.scale[1] == params.scale[1]
+    codes = quantize_weight(weight, wider)
+    lo, hi = accumulator_bounds(codes, (1,), quantize_bias(bias, x.scale, wider.scale), x)
+    assert max(abs(lo).max(), abs(hi).max()) < ACC_LIMIT
+
+
+def test_accumulator_bounds_are_reached() -> None:
+    x = QuantParams(np.float32(0.1), np.asarray(100), UINT8)
+    codes = np.asarray([[3, -2, 5]], np.int8)
+    lo, hi = accumulator_bounds(codes, (1,), np.asarray([7], np.int32), x)
+    extremes = [sum(w * (255 * c - 100) for w, c in zip([3, -2, 5], qs, strict=True)) + 7 for qs in np.ndindex(2, 2, 2)]
+    assert (int(lo[0]), int(hi[0])) == (min(extremes), max(extremes))

@@ -1,0 +1,150 @@
+"""The house rules that code can check: which way imports go, what the public API offers, and that only the CLI prints."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import qconv
+
+PACKAGE = Path(qconv.__file__).parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+# What each part may import besides itself. `errors` and `quant` know no graph; stages know each other only where it says so.
+BASE = {"errors", "config", "quant", "model", "ops"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "quant": {"errors"},
+    "config": {"errors", "quant"},
+    "model": {"errors", "quant"},
+    "ops": {"errors", "quant", "model"},
+    "prepare": BASE,
+    "calibrate": BASE,
+    "plan": BASE,
+    "recover": BASE | {"plan"},
+    "lower": BASE | {"plan"},
+    "integer": {"errors", "quant", "model"},  # it judges what `lower` makes
+    "verify": BASE | {"integer", "calibrate.data"},
+    "export": BASE | {"integer"},
+    "qat": BASE | {"plan"},
+    "pipeline": BASE | {"prepare", "calibrate", "plan", "recover", "lower", "integer", "verify", "export", "qat", ""},
+    "cli": BASE | {"pipeline", "calibrate", "plan", "integer", "verify", "export", ""},
+    "": {"pipeline", "config", "plan", "calibrate", "verify"},  # the package itself, which is lazy
+    "__main__": {"cli"},
+}
+# Libraries that a part must not know.
+FORBIDDEN = {"quant": {"onnx", "onnx_ir", "onnxruntime", "onnxscript"}, "errors": {"numpy", "onnx", "onnx_ir", "onnxruntime"}}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of the modules that a file imports, wherever the statement stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = absolute(path, node)
+            yield module
+            if module == "qconv":
+                yield from (f"qconv.{alias.name}" for alias in node.names if (PACKAGE / f"{alias.name}.py").exists())
+
+
+def absolute(path: Path, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    parents = ("qconv", *path.relative_to(PACKAGE).parts)[: -node.level]
+    return ".".join((*parents, *([node.module] if node.module else [])))
+
+
+def may_import(importer: str, imported: str) -> bool:
+    part = importer.partition(".")[0]
+    own = imported.partition(".")[0] == part
+    return own or any(imported == name or imported.startswith(f"{name}.") for name in ALLOWED[part] if name or imported == "")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_one_way(path: Path) -> None:
+    importer = name_of(path)
+    found = {name for name in imports(path) if name.partition(".")[0] == "qconv"}
+    inward = {name.partition(".")[2] for name in found}
+    wrong = sorted(f"qconv.{name}".rstrip(".") for name in inward if not may_import(importer, name))
+    assert not wrong, f"qconv.{importer} must not import {', '.join(wrong)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_libraries_stay_out(path: Path) -> None:
+    forbidden = FORBIDDEN.get(name_of(path).partition(".")[0], set())
+    assert not {name.partition(".")[0] for name in imports(path)} & forbidden
+
+
+def test_the_arrows_are_checked_at_all() -> None:
+    assert not may_import("integer.executor", "lower.conv")
+    assert not may_import("quant.fixedpoint", "model.graph")
+    assert not may_import("verify.layers", "calibrate.observe")
+    assert not may_import("prepare.simplify", "cli.main")
+    assert may_import("verify.layers", "calibrate.data.source")
+    assert may_import("lower.conv", "plan.file")
+
+
+def test_public_api_is_sorted_and_complete() -> None:
+    assert qconv.__all__ == sorted(qconv.__all__)
+    assert len(set(qconv.__all__)) == len(qconv.__all__)
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    typed = {
+        alias.asname or alias.name
+        for branch in tree.body
+        if isinstance(branch, ast.If)
+        for node in branch.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == set(qconv.__all__)
+    assert set(qconv.__all__) <= set(dir(qconv))
+
+
+@pytest.mark.parametrize("name", qconv.__all__)
+def test_public_name_loads_and_is_documented(name: str) -> None:
+    value = getattr(qconv, name)
+    assert callable(value)
+    assert value.__doc__
+
+
+def test_functions_are_not_replaced_by_packages_of_their_name() -> None:
+    code = "import qconv.calibrate.data.source, qconv.verify.metrics; print(qconv.calibrate.__module__, qconv.verify.__module__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["qconv.pipeline", "qconv.pipeline"]
+
+
+def test_unknown_attribute_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nothing_of_that_name"):
+        getattr(qconv, "nothing_of_that_name")  # noqa: B009 - mypy rejects the attribute
+
+
+def test_importing_qconv_loads_no_heavy_library() -> None:
+    code = "import sys, qconv; print(*sorted({'onnx', 'onnx_ir', 'onnxruntime', 'onnxscript', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if not name_of(path).startswith("cli")], ids=name_of)
+def test_only_the_cli_prints(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            printing = {"print", "click.echo", "click.secho", "rich.print", "sys.stdout.write", "sys.stderr.write"}
+            assert called not in printing, f"{path} line {node.lineno} prints"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_imports(path: Path) -> None:
+    importlib.import_module(f"qconv.{name_of(path)}".rstrip("."))

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from qconv.errors import ModelError
+from qconv.verify.codes import border_codes, final_codes
+from tests.verify.twins import integer_twin
+
+TENSORS = frozenset({"x", "c", "r", "y"})
+
+
+def test_the_last_node_of_a_tensor_holds_its_codes() -> None:
+    codes = final_codes(integer_twin(), TENSORS)
+    assert {tensor: item.value.name for tensor, item in codes.items()} == {
+        "x": "x_quantized",
+        "r": "r_quantized",
+        "y": "y_quantized",
+    }
+    assert (float(codes["y"].params.scale), int(codes["y"].params.zero_point)) == (2.0, 60)
+
+
+def test_tensors_that_the_float_graph_lacks_are_left_out() -> None:
+    assert list(final_codes(integer_twin(), frozenset({"r"}))) == ["r"]
+
+
+def test_codes_are_clipped_as_the_graph_clips_them() -> None:
+    codes = final_codes(integer_twin(), TENSORS)["r"]
+    assert (codes.lowest, codes.highest) == (100, 255)
+    assert codes.quantize(np.array([-5.0, 0.0, 3.4, 1e6], np.float32)).tolist() == [100, 100, 103, 255]
+    assert codes.dequantize(np.array([100, 103], np.uint8)).tolist() == [0.0, 3.0]
+
+
+def test_damaged_metadata_is_one_sentence() -> None:
+    model = integer_twin()
+    model.graph.node("add").metadata_props["qconv.scale"] = "two"
+    with pytest.raises(ModelError, match="metadata of tensor y_quantized is damaged"):
+        final_codes(model, TENSORS)
+
+
+def test_border_of_floats_has_no_codes() -> None:
+    assert border_codes(integer_twin().graph.inputs[0]) is None
+
+
+def test_border_of_codes_must_say_its_scale() -> None:
+    value = ir.Value(name="x", type=ir.TensorType(ir.DataType.INT8))
+    with pytest.raises(ModelError, match=r"qconv\.scale"):
+        border_codes(value)
+    value.metadata_props.update({"qconv.scale": "0.5", "qconv.zero_point": "-3"})
+    codes = border_codes(value)
+    assert codes is not None
+    assert codes.quantize(np.array([0.0, 1.0, -1000.0], np.float32)).tolist() == [-3, -1, -128]

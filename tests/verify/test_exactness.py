@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from qconv.errors import ModelError
+from qconv.integer import Judge, Mismatch
+from qconv.verify import exactness as module
+from qconv.verify.exactness import exactness
+from qconv.verify.metrics import Array
+from qconv.verify.sides import Side
+from tests.verify.twins import INTEGER, samples, twins
+
+
+class OtherJudge:
+    """Finds one tensor wrong in every sample, and another in the first."""
+
+    compared = ("a", "b", "c")
+
+    def __init__(self, model: object) -> None:
+        self._count = 0
+
+    def mismatches(self, feeds: Mapping[str, Array]) -> list[Mismatch]:
+        self._count += 1
+        every = [Mismatch("a", "conv", 2 * self._count, 10, float(self._count))]
+        return [Mismatch("b", "add", 1, 10, 1.0), *every] if self._count == 1 else every
+
+
+def test_equal_networks(tmp_path: Path) -> None:
+    models = twins(tmp_path)
+    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(2))
+    assert found.equal
+    assert (found.samples, found.tensors, found.mismatches) == (2, 5, ())
+
+
+def test_differences_add_up_worst_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = twins(tmp_path)
+    monkeypatch.setattr(module, "Judge", OtherJudge)
+    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(3))
+    assert not found.equal
+    assert found.mismatches == (Mismatch("a", "conv", 12, 30, 3.0), Mismatch("b", "add", 1, 10, 1.0))
+    assert (found.samples, found.tensors) == (3, 3)
+
+
+def test_what_the_executor_cannot_do_is_a_problem_and_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object, feeds: object) -> list[Mismatch]:
+        raise ModelError("node 'x' is outside")
+
+    models = twins(tmp_path, INTEGER)
+    monkeypatch.setattr(Judge, "mismatches", refuse)
+    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(1))
+    assert not found.equal
+    assert found.problem == "node 'x' is outside"

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qconv.verify.codes import final_codes
+from qconv.verify.layers import LayerReport, groups, layer_reports
+from qconv.verify.metrics import SimilarityMeter
+from qconv.verify.sides import Side
+from tests.verify.twins import INTEGER, METADATA, integer_twin, samples, twins
+
+TENSORS = frozenset({"x", "c", "r", "y"})
+
+
+def reports(folder: Path, text: str = INTEGER) -> dict[str, LayerReport]:
+    models = twins(folder, text)
+    side = Side(models.integer_path, models.integer)
+    found = layer_reports(models.prepared, models.integer, side, samples(2))
+    assert [layer.similarity.sqnr_db for layer in found] == sorted(layer.similarity.sqnr_db for layer in found)
+    return {layer.tensor: layer for layer in found}
+
+
+def reckon(codes_of_layer: str) -> float:
+    """The SQNR of a layer alone, from its definition, in numpy."""
+    meter = SimilarityMeter()
+    for sample in samples(2):
+        x = np.asarray(sample.feeds["x"], np.float64)
+        w = np.array([[0.25, -0.5], [0.75, 1.0]])
+        r = np.maximum(np.einsum("oi,nihw->nohw", w, x) + np.array([1.25, -1.75]).reshape(1, 2, 1, 1), 0.0)
+        xq = np.clip(np.rint(x / 0.5), -128, 127) * 0.5
+        rq = np.clip(np.rint(r), 0, 155)
+        if codes_of_layer == "r":
+            exact = np.einsum("oi,nihw->nohw", w, xq) + np.array([1.25, -1.75]).reshape(1, 2, 1, 1)
+            meter.add(r, np.clip(np.rint(exact), 0, 155))
+        else:
+            meter.add(r + x, np.clip(np.rint((rq + xq) / 2.0), -60, 195) * 2.0)
+    return meter.result().sqnr_db
+
+
+def test_a_layer_reaches_back_to_the_codes_of_other_tensors() -> None:
+    codes = final_codes(integer_twin(), TENSORS)
+    found = groups(codes)
+    conv, add, start = found["r"], found["y"], found["x"]
+    assert conv is not None and add is not None and start is not None
+    assert {node.name for node in conv.nodes} == {"conv", "clip"}
+    assert [item.tensor for item in conv.inputs] == ["x"]
+    assert {node.name for node in add.nodes} == {"add"}
+    assert {item.tensor for item in add.inputs} == {"r", "x"}
+    assert {node.name for node in start.nodes} == {"quantize"}
+    assert start.inputs == ()
+
+
+@pytest.mark.parametrize("tensor", ["r", "y"])
+def test_own_error_is_that_of_the_layer_alone(tmp_path: Path, tensor: str) -> None:
+    layer = reports(tmp_path)[tensor]
+    assert layer.own is not None
+    # the float network's own rounding is 2^-24 of its values, 1e-6 of the noise
+    assert layer.own.sqnr_db == pytest.approx(reckon(tensor), abs=1e-3)
+
+
+def test_quantizing_an_input_is_its_only_error(tmp_path: Path) -> None:
+    layer = reports(tmp_path)["x"]
+    assert layer.op_type == "QuantizeLinear"
+    assert layer.own == layer.similarity
+
+
+def test_a_bad_weight_is_seen_in_its_own_layer_only(tmp_path: Path) -> None:
+    good, bad = reports(tmp_path), reports(tmp_path, INTEGER.replace("{1, -2, 3, 4}", "{1, -2, 3, 9}"))
+    assert good["r"].own is not None and bad["r"].own is not None
+    assert bad["r"].own.sqnr_db < good["r"].own.sqnr_db - 10
+    assert bad["y"].similarity.sqnr_db < good["y"].similarity.sqnr_db - 5
+    assert bad["y"].own == good["y"].own
+
+
+def test_names_are_those_of_the_float_layers(tmp_path: Path) -> None:
+    found = reports(tmp_path)
+    assert {tensor: layer.node for tensor, layer in found.items()} == {"x": "x/quantize", "r": METADATA["clip"][0], "y": "add"}
+
+
+def test_behind_a_float_node_the_own_error_is_not_known(tmp_path: Path) -> None:
+    island = INTEGER.replace(
+        "[clip] r_quantized = Clip (c_quantized, low)",
+        """[leave] c = DequantizeLinear (c_quantized, ys, yz)
+  [relu] r = Relu (c)
+  [clip] r_quantized = QuantizeLinear (r, sa, za)""",
+    )
+    found = reports(tmp_path, island)
+    assert found["y"].own is not None
+    assert found["r"].op_type == "QuantizeLinear"
+    codes = final_codes(integer_twin(island), TENSORS)
+    assert groups({"x": codes["x"], "y": codes["y"]})["y"] is None
+
+
+def test_a_graph_without_metadata_has_no_layers(tmp_path: Path) -> None:
+    models = twins(tmp_path)
+    for node in models.integer.graph:
+        node.metadata_props.clear()
+    assert layer_reports(models.prepared, models.integer, Side(models.integer_path), samples(1)) == ()
+
+
+def test_no_sample_means_no_error(tmp_path: Path) -> None:
+    models = twins(tmp_path)
+    found = layer_reports(models.prepared, models.integer, Side(models.integer_path), ())
+    assert {layer.similarity.sqnr_db for layer in found} == {math.inf}
