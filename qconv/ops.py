@@ -247,7 +247,7 @@ def _refuse_leaky_relu(node: ir.Node) -> str | None:
 
 def _unit_interval(node: ir.Node, int_type: IntType) -> QuantParams:
     """[0, 1) in steps of 2^-bits, as onnxruntime's QLinearSoftmax needs it."""
-    return QuantParams(np.float32(2.0**-int_type.bits), np.asarray(0), int_type)
+    return QuantParams(np.asarray(2.0**-int_type.bits, np.float32), np.asarray(0), int_type)
 
 
 def _hard_sigmoid(node: ir.Node, int_type: IntType) -> QuantParams:
@@ -258,12 +258,12 @@ def _hard_sigmoid(node: ir.Node, int_type: IntType) -> QuantParams:
 def hard_sigmoid_params(beta: float, int_type: IntType) -> QuantParams:
     """Scale beta / floor(beta qmax): beta and, for the usual 1/2, 1.0 are codes."""
     steps = math.floor(beta * int_type.qmax) if 0 < beta <= 1 else 0
-    return QuantParams(np.float32(beta / steps if steps else 1.0 / int_type.qmax), np.asarray(0), int_type)
+    return QuantParams(np.asarray(beta / steps if steps else 1.0 / int_type.qmax, np.float32), np.asarray(0), int_type)
 
 
 def _plus_minus_one(node: ir.Node, int_type: IntType) -> QuantParams:
     """[-1, 1) in steps of 2^(1 - bits)."""
-    return QuantParams(np.float32(2.0 ** (1 - int_type.bits)), np.asarray(1 << (int_type.bits - 1)), int_type)
+    return QuantParams(np.asarray(2.0 ** (1 - int_type.bits), np.float32), np.asarray(1 << (int_type.bits - 1)), int_type)
 
 
 D, W, B, H = Role.DATA, Role.WEIGHT, Role.BIAS, Role.HOST
@@ -285,8 +285,12 @@ _ROWS = [
     OpSpec("Add", (D, D), FREE, "QLinearAdd"),
     OpSpec("Sub", (D, D), FREE, "BitwiseXor, which negates the second operand, and QLinearAdd"),
     OpSpec("Mul", (D, D), FREE, "QLinearMul; by a positive constant scalar only the scale changes"),
-    OpSpec("Concat", (D,), ScaleRule.SHARED, "Concat on codes; QLinearConcat where parameters differ", _refuse_concat_of_constants),
-    OpSpec("AveragePool", (D,), FREE, "depthwise QLinearConv; QLinearAveragePool where padding is not counted", _refuse_split_pool),
+    OpSpec(
+        "Concat", (D,), ScaleRule.SHARED, "Concat on codes; QLinearConcat where parameters differ", _refuse_concat_of_constants
+    ),
+    OpSpec(
+        "AveragePool", (D,), FREE, "depthwise QLinearConv; QLinearAveragePool where padding is not counted", _refuse_split_pool
+    ),
     OpSpec("GlobalAveragePool", (D,), FREE, "QLinearGlobalAveragePool", _refuse_global_pool),
     OpSpec("MaxPool", (D,), SAME, "MaxPool on codes", _refuse_split_pool),
     OpSpec("GlobalMaxPool", (D,), SAME, "ReduceMax on codes", _refuse_global_pool),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from qconv.calibrate import Calibration, ImageOptions, Sample, SampleSource, inputs_of, known_length, open_source
+from qconv import __version__
+from qconv.calibrate import Calibration, DataSpec, ImageOptions, Sample, SampleSource, inputs_of, known_length, open_source
 from qconv.calibrate import calibrate as collect
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError, FloatNodesError, ModelError
@@ -27,7 +28,6 @@ from qconv.verify import Effort, Models, Report, Thresholds
 from qconv.verify import verify as compare_models
 from qconv.verify.compare import compare
 from qconv.verify.sides import Side
-from qconv import __version__
 
 Progress = Callable[[int, int | None], None]
 
@@ -35,6 +35,7 @@ Progress = Callable[[int, int | None], None]
 SELF_CHECK_LIMIT = 1e-2
 SELF_CHECK_SAMPLES = 4
 QUICK_SAMPLES = 32
+CALIBRATION_SUFFIX = ".calib.json"
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,27 @@ def load_prepared(path: str | Path) -> LoadedModel:
 
 
 def samples_for(
-    model: LoadedModel, data: str | None, *, images: ImageOptions = ImageOptions(), labels: str | Path | None = None, samples: int | None = None
+    model: LoadedModel,
+    data: str | None,
+    *,
+    images: ImageOptions = ImageOptions(),
+    labels: str | Path | None = None,
+    samples: int | None = None,
 ) -> SampleSource:
     """Opens the samples that `data` names, or synthetic ones; `samples` takes only the first. Raises DataError."""
     label_file = None if labels is None else Path(labels)
-    source = open_source(data, inputs_of(model.ir), images, labels=label_file, original=load(model.path).ir if data is None else None)
+    source = open_source(
+        data, inputs_of(model.ir), images, labels=label_file, original=load(model.path).ir if data is None else None
+    )
     return source if samples is None else Limited(source, samples)
+
+
+def samples_of(model: LoadedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource:
+    """The samples that a calibration was made with, or synthetic ones where they are not a file or are gone."""
+    spec = calibration.data
+    if spec is None or not Path(spec.path).exists():
+        return samples_for(model, None)
+    return samples_for(model, spec.path, images=spec.images, labels=labels, samples=spec.samples)
 
 
 def self_check(model: LoadedModel, source: SampleSource) -> float:
@@ -132,11 +148,16 @@ def calibrate(
 
     tensors = tensors_to_observe(loaded.ir.graph, config)
     statistics = collect(loaded.ir, tensors, source, method=method, threads=threads, progress=count)
-    return Calibration(loaded.digest, method, seen, source.description, source.warning, statistics)
+    spec = DataSpec(str(Path(data).resolve()), images, samples) if isinstance(data, str) and Path(data).exists() else None
+    return Calibration(loaded.digest, method, seen, source.description, source.warning, statistics, spec)
 
 
 def quantize(
-    model: str | Path | LoadedModel, calibration: Calibration, *, config: QuantConfig = QuantConfig(), plan: QuantPlan | None = None
+    model: str | Path | LoadedModel,
+    calibration: Calibration,
+    *,
+    config: QuantConfig = QuantConfig(),
+    plan: QuantPlan | None = None,
 ) -> Quantized:
     """Turns a float model into an integer one. `plan` overrides what the calibration would decide.
 
@@ -166,8 +187,13 @@ def verify(
     Raises ModelError, DataError or UsageError.
     """
     prepared, integer = load_prepared(model), load(quantized)
-    is_source = data is not None and not isinstance(data, str)
-    source = data if is_source else samples_for(prepared, data, images=images, labels=labels, samples=samples)
+    beside = prepared.path.with_suffix(CALIBRATION_SUFFIX)
+    if data is None and beside.exists():
+        source = samples_of(prepared, Calibration.load(beside), labels=labels)
+    elif data is None or isinstance(data, str):
+        source = samples_for(prepared, data, images=images, labels=labels, samples=samples)
+    else:
+        source = data
     models = Models(prepared.path, prepared.ir, integer.path, integer.ir)
     return compare_models(models, source, thresholds=thresholds, effort=effort, threads=threads, progress=progress)
 
@@ -181,7 +207,12 @@ class QuickCheck:
 
 
 def quick_check(
-    model: str | Path, quantized: str | Path, source: SampleSource, *, samples: int = QUICK_SAMPLES, progress: Progress | None = None
+    model: str | Path,
+    quantized: str | Path,
+    source: SampleSource,
+    *,
+    samples: int = QUICK_SAMPLES,
+    progress: Progress | None = None,
 ) -> QuickCheck:
     """The outputs of both models over the first `samples`: what `quantize` ends with."""
     integer_side = Side(Path(quantized), load(quantized).ir)
@@ -192,7 +223,9 @@ def quick_check(
 def _refuse_float(plan: QuantPlan) -> None:
     if plan.float_nodes:
         listed = "; ".join(f"{name}: {reason}" for name, reason in plan.float_nodes.items())
-        raise FloatNodesError(f"{len(plan.float_nodes)} nodes have no integer form, so the model cannot be integer-only: {listed}")
+        raise FloatNodesError(
+            f"{len(plan.float_nodes)} nodes have no integer form, so the model cannot be integer-only: {listed}"
+        )
 
 
 def _describe(loaded: LoadedModel, calibration: Calibration) -> None:

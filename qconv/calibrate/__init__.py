@@ -2,7 +2,7 @@
 
 from qconv.calibrate.data.image_options import ImageOptions
 from qconv.calibrate.data.source import InputInfo, Sample, SampleSource, inputs_of, known_length
-from qconv.calibrate.file import Calibration
+from qconv.calibrate.file import Calibration, DataSpec
 from qconv.calibrate.methods import METHODS
 from qconv.calibrate.observe import calibrate
 from qconv.calibrate.sources import open_source
@@ -11,6 +11,7 @@ from qconv.calibrate.statistics import Observation, Statistic
 __all__ = [
     "METHODS",
     "Calibration",
+    "DataSpec",
     "ImageOptions",
     "InputInfo",
     "Observation",

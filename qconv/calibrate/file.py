@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from qconv.calibrate.data.image_options import ImageOptions
 from qconv.calibrate.methods import METHODS
 from qconv.calibrate.statistics import Statistic
 from qconv.errors import ArtifactError
@@ -19,8 +20,39 @@ _AGAIN = "run `qconv calibrate` again"
 
 
 @dataclass(frozen=True)
+class DataSpec:
+    """How to open the samples again: a file or a folder, how its pictures are read, and how many samples are taken."""
+
+    path: str
+    images: ImageOptions = ImageOptions()
+    samples: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What differs from the defaults."""
+        images = {key: value for key, value in asdict(self.images).items() if value is not None}
+        return {
+            "path": self.path,
+            **({"images": images} if images else {}),
+            **({"samples": self.samples} if self.samples else {}),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DataSpec:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on other data."""
+        images: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.get("images", {}).items()}
+        samples = data.get("samples")
+        if not isinstance(data["path"], str) or not (samples is None or type(samples) is int):
+            raise TypeError("data has a path and a count")
+        return cls(data["path"], ImageOptions(**images), samples)
+
+
+@dataclass(frozen=True)
 class Calibration:
-    """Statistics by tensor, and where they come from. `warning` says what a user must know before trusting them."""
+    """Statistics by tensor, and where they come from. `warning` says what a user must know before trusting them.
+
+    `data` tells how to open the same samples again; None for synthetic ones and for a Python function, which a file that
+    comes from elsewhere must not be able to call.
+    """
 
     model_sha256: str
     method: str
@@ -28,6 +60,7 @@ class Calibration:
     source: str
     warning: str | None
     tensors: Mapping[str, Statistic]
+    data: DataSpec | None = None
 
     def range_of(self, scheme: Scheme) -> Callable[[str], tuple[float, float] | None]:
         """The ranges for a scheme, as planning asks for them; None for a tensor that was not observed."""
@@ -47,7 +80,8 @@ class Calibration:
 
     def dumps(self) -> str:
         """The text of the file: sorted, a line per tensor; equal calibrations give equal bytes."""
-        head = {"format": FORMAT, "model_sha256": self.model_sha256, **self.origin()}
+        data = None if self.data is None else self.data.to_json()
+        head = {"format": FORMAT, "model_sha256": self.model_sha256, **self.origin(), "data": data}
         lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
         rows = [
             f"    {json.dumps(name, ensure_ascii=False)}: {json.dumps(self.tensors[name].to_json())}"
@@ -98,4 +132,5 @@ def _from_json(data: Mapping[str, Any]) -> Calibration:
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not known here")
     tensors = {name: METHODS[method].from_json(entry) for name, entry in data["tensors"].items()}
-    return Calibration(digest, method, samples, source, warning, tensors)
+    spec = data.get("data")
+    return Calibration(digest, method, samples, source, warning, tensors, None if spec is None else DataSpec.from_json(spec))

@@ -34,6 +34,8 @@ def calibrate(
 ) -> dict[str, Statistic]:
     """Tensor name -> statistic over all samples, for float tensors of the prepared float `model`.
 
+    The minimum of a tensor that a Relu or Clip keeps from being negative counts as 0 (qconv/calibrate/reductions.py).
+
     Memory does not depend on the number of samples. `progress(done, total)` is called after each; `total` is None when unknown.
     Raises DataError when there are no samples, when one does not fit, or when a tensor is NaN or infinite: the message names
     the tensor and the sample. Raises UsageError for an unknown method or tensor.

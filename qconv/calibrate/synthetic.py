@@ -85,21 +85,22 @@ def synthetic_source(original: ir.Model, inputs: Sequence[InputInfo], count: int
     for name, behind in norms.items():
         recipe = recipes[name]
         if isinstance(recipe, NoiseRecipe):
-            recipes[name] = matched(recipe, original, name, behind, np.random.default_rng([seed, count]))
+            recipes[name] = matched(recipe, original, name, behind, np.random.default_rng(seed))
     kind = "synthetic samples matched to its first batch norm" if norms else "samples of random noise"
     return SyntheticSource(inputs, recipes, count, seed, kind)
 
 
 def _runnable(model: ir.Model, inputs: Sequence[InputInfo], seed: int) -> Recipes:
     """Recipes with the first sizes and integers that the model takes."""
-    session = open_session(model, threads=1)
-    tried: list[Recipes] = []
-    reason = ""
-    for size, channels, largest in product(_SIZES, _CHANNELS, _LARGEST_INTEGERS):
-        recipes = {info.name: _recipe(info, size, channels, largest) for info in inputs}
-        if recipes in tried:
-            continue
-        tried.append(recipes)
+    candidates: list[Recipes] = []
+    for choice in product(_SIZES, _CHANNELS, _LARGEST_INTEGERS):
+        candidate = {info.name: _recipe(info, *choice) for info in inputs}
+        if candidate not in candidates:
+            candidates.append(candidate)
+    if len(candidates) == 1:
+        return candidates[0]
+    session, reason = open_session(model, threads=1), ""
+    for recipes in candidates:
         try:
             source = SyntheticSource(inputs, recipes, 1, seed, "trial samples")
             run(session, next(iter(source)))

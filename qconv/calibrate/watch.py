@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import onnx_ir as ir
 
-from qconv.model.graph import attr_float, const_array, is_float
+from qconv.model.graph import attr_float, attr_str, const_array, is_float
 
 LIMIT = 1e15
 OVERFLOW = 1e38  # float32 ends at 3.4e38; the rest is for the rounding of long sums
@@ -65,6 +65,11 @@ def _clamped(node: ir.Node, magnitudes: Sequence[float]) -> float:
     return max((size for size in magnitudes if size < math.inf), default=math.inf)
 
 
+def _resized(node: ir.Node, magnitudes: Sequence[float]) -> float:
+    """Weights of nearest and linear interpolation are at most 1 in sum; cubic ones overshoot."""
+    return math.inf if attr_str(node, "mode", "nearest") == "cubic" else magnitudes[0]
+
+
 def _product(node: ir.Node, magnitudes: Sequence[float]) -> float:
     return math.prod(magnitudes)
 
@@ -99,4 +104,5 @@ _RULES: dict[str, Rule] = {
     "Clip": _clamped,
     "LeakyRelu": _leaky,
     "Mul": _product,
+    "Resize": _resized,
 }

@@ -13,7 +13,9 @@ from qconv.cli.options import PATH, data_options, exclude_option, image_options,
 @click.command(short_help="Collect the ranges of all tensors over samples.")
 @click.argument("model", type=PATH)
 @data_options
-@click.option("--method", type=click.Choice(["minmax", "ema"]), default="minmax", show_default=True, help="How ranges are chosen.")
+@click.option(
+    "--method", type=click.Choice(["minmax", "ema"]), default="minmax", show_default=True, help="How ranges are chosen."
+)
 @exclude_option
 @threads_option
 @click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
@@ -30,15 +32,19 @@ def calibrate(
     from qconv.config import QuantConfig
 
     loaded = pipeline.load_prepared(model)
-    source = pipeline.samples_for(loaded, data, images=image_options(**images), samples=samples)
+    options = image_options(**images)
+    source = pipeline.samples_for(loaded, data, images=options, samples=samples)
     if source.warning:
         warn(source.warning)
     difference = pipeline.self_check(loaded, source)
     with progress("calibrating") as update:
         calibration = pipeline.calibrate(
-            loaded, source, method=method, config=QuantConfig(exclude=exclude), threads=threads, progress=update
-        )
-    target = output or model.with_suffix(".calib.json")
+            loaded, data, method=method, samples=samples, images=options, config=QuantConfig(exclude=exclude),
+            threads=threads, progress=update,
+        )  # fmt: skip
+    target = output or model.with_suffix(pipeline.CALIBRATION_SUFFIX)
     calibration.save(target)
-    out.print(f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}")
+    out.print(
+        f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}"
+    )
     out.print(f"simplifying the model changed its outputs by at most {difference:.1e} of their size")

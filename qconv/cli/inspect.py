@@ -31,7 +31,9 @@ def inspect(model: Path, as_json: bool) -> None:
     out.print(_table(rows_of(loaded.ir)))
     found = audit(loaded.ir)
     counts = ", ".join(f"{count} {op}" for op, count in sorted(found.integer.items(), key=lambda item: -item[1]))
-    out.print(f"{found.integer_nodes} integer nodes ({counts}), {found.quantize} QuantizeLinear, {found.dequantize} DequantizeLinear")
+    out.print(
+        f"{found.integer_nodes} integer nodes ({counts}), {found.quantize} QuantizeLinear, {found.dequantize} DequantizeLinear"
+    )
     out.print(f"{len(found.float_nodes)} float nodes")
     for node in found.float_nodes:
         out.print(f"  {node.name} ({node.op_type}): {node.reason}")

@@ -60,10 +60,12 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # noqa: BLE001  a defect of ours; the traceback is for whoever mends it
+    except Exception as error:
         if os.environ.get("QCONV_TRACEBACK"):
             raise
-        return _tell(f"a defect of qconv: {type(error).__name__}: {error} (QCONV_TRACEBACK=1 shows where; please report it)", DEFECT)
+        return _tell(
+            f"a defect of qconv: {type(error).__name__}: {error} (QCONV_TRACEBACK=1 shows where; please report it)", DEFECT
+        )
 
 
 def _tell(message: str, code: int) -> int:

@@ -23,13 +23,17 @@ def data_options(command: F) -> F:
         click.option("--data", metavar="DATA", help="Samples: an .npz, a folder of .npz/.npy or of images, or module:function."),
         click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Use the first N samples only."),
         click.option("--preset", type=click.Choice(PRESETS), help="How images become tensors.  [default: imagenet]"),
-        click.option("--resize", metavar="N|WxH", help="Length of an image's short side, or its exact size.  [default: from the model]"),
+        click.option(
+            "--resize", metavar="N|WxH", help="Length of an image's short side, or its exact size.  [default: from the model]"
+        ),
         click.option("--crop", metavar="N|WxH", help="Size cut from the middle.  [default: from the model]"),
         click.option("--scale", type=float, help="Factor on the pixels 0..255 before mean and std."),
         click.option("--mean", metavar="M[,M,M]", help="Subtracted after scaling; one number, or one per channel."),
         click.option("--std", metavar="S[,S,S]", help="Divisor after the mean; one number, or one per channel."),
         click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Order of the axes.  [default: from the model]"),
-        click.option("--channels", type=click.Choice(["rgb", "bgr", "gray"]), help="Order of the channels.  [default: from the preset]"),
+        click.option(
+            "--channels", type=click.Choice(["rgb", "bgr", "gray"]), help="Order of the channels.  [default: from the preset]"
+        ),
     ]
     for option in reversed(options):
         command = option(command)

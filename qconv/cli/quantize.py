@@ -10,7 +10,8 @@ import click
 from qconv.cli.options import PATH, data_options, exclude_option, image_options, threads_option
 
 if TYPE_CHECKING:
-    from qconv.calibrate import Calibration, SampleSource
+    from qconv.calibrate import Calibration, ImageOptions, SampleSource
+    from qconv.config import QuantConfig
     from qconv.model.load import LoadedModel
     from qconv.pipeline import Quantized
 
@@ -27,7 +28,9 @@ BITS = click.IntRange(4, 8)
 @click.option("--per-tensor", is_flag=True, help="One weight scale per layer instead of one per output channel.")
 @exclude_option
 @click.option("--integer-only", is_flag=True, help="Fail, naming each, if any node would stay in float.")
-@click.option("--io", type=click.Choice(["float", "int8", "uint8"]), default="float", show_default=True, help="Type of inputs and outputs.")
+@click.option(
+    "--io", type=click.Choice(["float", "int8", "uint8"]), default="float", show_default=True, help="Type of inputs and outputs."
+)
 @click.option("--plan", type=PATH, help="Take all decisions from this plan file instead of the calibration.")
 @click.option("--save-plan", type=PATH, help="Write the decisions to this file, to be edited and given back.")
 @threads_option
@@ -50,10 +53,11 @@ def quantize(
 
     config = QuantConfig(weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io)
     loaded = pipeline.load_prepared(model)
-    source = pipeline.samples_for(loaded, data, images=image_options(**images), samples=samples)
-    found = _calibration(loaded, calibration, source if data else None, config, threads)
+    options = image_options(**images)
+    found = _calibration(loaded, calibration, data, samples, options, config, threads)
     if found.warning:
         warn(found.warning)
+    source = pipeline.samples_for(loaded, data, images=options, samples=samples) if data else pipeline.samples_of(loaded, found)
     result = pipeline.quantize(loaded, found, config=config, plan=QuantPlan.load(plan) if plan else None)
     target = output or model.with_suffix(f".int{config.weight_bits}.onnx")
     result.save(target)
@@ -62,17 +66,25 @@ def quantize(
     _summarize(model, target, result, source)
 
 
-def _calibration(loaded: LoadedModel, path: Path | None, source: SampleSource | None, config: Any, threads: int) -> Calibration:
+def _calibration(
+    loaded: LoadedModel,
+    path: Path | None,
+    data: str | None,
+    samples: int | None,
+    images: ImageOptions,
+    config: QuantConfig,
+    threads: int,
+) -> Calibration:
     """The calibration file that is named or lies beside the model; else a new calibration."""
     from qconv import pipeline
     from qconv.calibrate import Calibration
     from qconv.cli.console import progress
 
-    beside = loaded.path.with_suffix(".calib.json")
-    if path is not None or (source is None and beside.exists()):
+    beside = loaded.path.with_suffix(pipeline.CALIBRATION_SUFFIX)
+    if path is not None or (data is None and beside.exists()):
         return Calibration.load(path or beside)
     with progress("calibrating") as update:
-        return pipeline.calibrate(loaded, source, config=config, threads=threads, progress=update)
+        return pipeline.calibrate(loaded, data, samples=samples, images=images, config=config, threads=threads, progress=update)
 
 
 def _summarize(model: Path, target: Path, result: Quantized, source: SampleSource) -> None:
@@ -91,7 +103,10 @@ def _summarize(model: Path, target: Path, result: Quantized, source: SampleSourc
     nudged = sum(proof.nudged for proof in proofs.values())
     most = max((proof.max_ulps for proof in proofs.values()), default=0)
     unproved = f"; not proved: {', '.join(open_)}" if open_ else ""
-    out.print(f"{total} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps{unproved}", markup=False)
+    out.print(
+        f"{total} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps{unproved}",
+        markup=False,
+    )
     with progress("measuring") as update:
         figures = pipeline.quick_check(model, target, source, progress=update)
     for name, sqnr in figures.sqnr_db.items():

@@ -16,9 +16,18 @@ from qconv.cli.options import PATH, data_options, image_options, threads_option
 @data_options
 @click.option("--labels", type=PATH, help="A CSV of file (or index) and class.  [default: labels.csv in the folder of --data]")
 @click.option("--min-sqnr", type=float, metavar="DB", help="Fail if any output has a lower SQNR.")
-@click.option("--min-agreement", type=float, metavar="SHARE", help="Fail if the same class is named in a smaller share of the samples.")
+@click.option(
+    "--min-agreement", type=float, metavar="SHARE", help="Fail if the same class is named in a smaller share of the samples."
+)
 @click.option("--max-drop", type=float, metavar="SHARE", help="Fail if top-1 accuracy falls by more.")
-@click.option("--layers", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="How many of the worst layers to list.")
+@click.option(
+    "--layers",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many of the worst layers to list.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @threads_option
 def verify(
@@ -27,7 +36,8 @@ def verify(
 ) -> int:  # fmt: skip
     """Run MODEL and QUANTIZED (default: MODEL.int8.onnx) side by side and report outputs, layers, float nodes, exactness and cost.
 
-    Exits with 1 when a threshold is not met. Without --data, synthetic samples are used, with a warning.
+    Exits with 1 when a threshold is not met. Without --data, the samples of MODEL.calib.json are used if it names any, else
+    synthetic ones, with a warning.
     """
     from qconv import pipeline
     from qconv.cli.console import out, progress

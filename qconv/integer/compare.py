@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime as ort
 
+from qconv.errors import ModelError
 from qconv.integer.arrays import Array
 from qconv.integer.executor import Executor
-from qconv.model.session import open_session
+from qconv.model.session import open_session, reason
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,16 @@ class Judge:
         return tuple(self._compared)
 
     def mismatches(self, feeds: Mapping[str, Array]) -> list[Mismatch]:
-        """The tensors that differ on one sample (or batch), in the order of the graph; empty where all elements are equal."""
-        exposed = dict(zip(self._exposed_names, self._exposed.run(self._exposed_names, dict(feeds)), strict=True))
+        """The tensors that differ on one sample (or batch), in the order of the graph; empty where all elements are equal.
+
+        Raises ModelError where onnxruntime or the executor cannot run the graph on `feeds`.
+        """
+        exposed = _run(self._exposed, self._exposed_names, feeds)
         ours = self._executor.run(feeds, given={name: exposed[name] for name in self._foreign})
         found = [self._compare(name, ours[name], exposed[name]) for name in self._compared]
         if self._outputs:
-            deployed = self._deployed.run(self._outputs, dict(feeds))
-            found += [self._compare(name, ours[name], array) for name, array in zip(self._outputs, deployed, strict=True)]
+            deployed = _run(self._deployed, self._outputs, feeds)
+            found += [self._compare(name, ours[name], array) for name, array in deployed.items()]
         return list(dict.fromkeys(mismatch for mismatch in found if mismatch is not None))
 
     def _compare(self, name: str, ours: Array, theirs: Array) -> Mismatch | None:
@@ -73,6 +78,13 @@ class Judge:
 def mismatches(model: ir.Model, feeds: Mapping[str, Array]) -> list[Mismatch]:
     """The tensors of `model` in which onnxruntime and the executor differ on one sample; `Judge` is for many."""
     return Judge(model).mismatches(feeds)
+
+
+def _run(session: ort.InferenceSession, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
+    try:
+        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise ModelError(f"onnxruntime cannot run the integer graph on a sample: {reason(error)}") from error
 
 
 def _downstream(graph: ir.Graph, nodes: tuple[ir.Node, ...]) -> set[str]:

@@ -47,7 +47,10 @@ def _bounds(node: ir.Node, params: QuantParams) -> tuple[int, int]:
 
 def _clip(node: ir.Node, ctx: Context, x: Codes, lo: int, hi: int) -> Codes:
     dtype = x.params.int_type.dtype
-    bounds = [ctx.initializer(np.asarray(lo, dtype), f"{node.name}_lowest"), ctx.initializer(np.asarray(hi, dtype), f"{node.name}_highest")]
+    bounds = [
+        ctx.initializer(np.asarray(lo, dtype), f"{node.name}_lowest"),
+        ctx.initializer(np.asarray(hi, dtype), f"{node.name}_highest"),
+    ]
     return ctx.emit_codes("Clip", [x.value, *bounds], node.outputs[0], x.params, clamp=False)
 
 
@@ -132,7 +135,11 @@ def _unary(
     attributes: dict[str, int | float], multiplier: list[Multiplier],
 ) -> None:  # fmt: skip
     output = node.outputs[0]
-    inputs = [x.value, *ctx.scale_and_zero_point(x.params, f"{node.name}_x", scale), *ctx.scale_and_zero_point(y, f"{node.name}_y")]
+    inputs = [
+        x.value,
+        *ctx.scale_and_zero_point(x.params, f"{node.name}_x", scale),
+        *ctx.scale_and_zero_point(y, f"{node.name}_y"),
+    ]
     ctx.set_codes(output, ctx.emit_codes(op_type, inputs, output, y, domain=MS, attributes=attributes, multiplier=multiplier))
 
 

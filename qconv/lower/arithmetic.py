@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -11,10 +13,12 @@ from qconv.lower.context import MS, Codes, Context
 from qconv.model.graph import const_array
 from qconv.ops import is_bias_add, scalar_factor
 from qconv.quant.certify import certify_table
-from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.fixedpoint import Int64Array, Multiplier
 from qconv.quant.params import params_of_constant
-from qconv.quant.tables import add_table, mul_scale, mul_table, ort_add_table, ort_mul_table
-from qconv.quant.types import QuantParams, Scheme
+from qconv.quant.tables import ORT_ADD_FORMS, add_table, mul_scale, mul_table, ort_mul_table
+from qconv.quant.types import FloatArray, QuantParams, Scheme
+
+Table = Callable[[QuantParams, QuantParams, QuantParams], Int64Array]
 
 
 def lower_add(node: ir.Node, ctx: Context) -> None:
@@ -61,8 +65,8 @@ def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:
     y = ctx.params(output)
     scale, certificate = certify_table(
         a.params.scale,
-        lambda s: add_table(replace(a.params, scale=s), b.params, y),
-        lambda s: ort_add_table(replace(a.params, scale=s), b.params, y),
+        partial(_at_scale, add_table, a.params, b.params, y),
+        *(partial(_at_scale, form, a.params, b.params, y) for form in ORT_ADD_FORMS),
     )
     ctx.certificates[str(node.name)] = certificate
     inputs = [
@@ -82,8 +86,8 @@ def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
     y = ctx.params(output)
     scale, certificate = certify_table(
         a.params.scale,
-        lambda s: mul_table(replace(a.params, scale=s), b.params, y),
-        lambda s: ort_mul_table(replace(a.params, scale=s), b.params, y),
+        partial(_at_scale, mul_table, a.params, b.params, y),
+        partial(_at_scale, ort_mul_table, a.params, b.params, y),
     )
     ctx.certificates[str(node.name)] = certificate
     inputs = [
@@ -95,3 +99,7 @@ def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
     ]
     multiplier = [Multiplier.of(mul_scale(scale, b.params.scale, y.scale))]
     return ctx.emit_codes("QLinearMul", inputs, output, y, domain=MS, multiplier=multiplier)
+
+
+def _at_scale(table: Table, a: QuantParams, b: QuantParams, y: QuantParams, scale: FloatArray) -> Int64Array:
+    return table(replace(a, scale=scale), b, y)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Mapping, Sequence
+
 import numpy as np
 import onnx_ir as ir
 
 from qconv.config import Io
 from qconv.lower.context import Codes, Context, annotate
 from qconv.model.graph import is_float
+from qconv.quant.types import QuantParams
+
+Reads = Mapping[ir.Value, Sequence[tuple[ir.Node, int]]]
 
 
 def integer_inputs(ctx: Context, io: Io) -> None:
@@ -20,20 +26,27 @@ def integer_inputs(ctx: Context, io: Io) -> None:
         value.dtype = ir.DataType.UINT8 if io == "uint8" else ir.DataType.INT8
         codes = value if io == "uint8" else _to_unsigned(ctx, value)
         ctx.set_codes(value, Codes(codes, params))
+        _describe(value, params, io)
 
 
-def float_readers(ctx: Context, io: Io) -> None:
+def float_reads(graph: ir.Graph, lowered: Collection[ir.Node]) -> Reads:
+    """Who reads each value besides the nodes that become integer; nodes in subgraphs are among them."""
+    values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
+    gone = set(lowered)
+    return {value: [(use.node, use.idx) for use in value.uses() if use.node not in gone] for value in values}
+
+
+def connect_float_readers(ctx: Context, reads: Reads, io: Io) -> None:
     """Puts a DequantizeLinear wherever something still reads the reals of lowered tensors; `io` decides about outputs."""
     for value, codes in list(ctx.lowered().items()):
-        maker = codes.value.producer()
-        if maker is not None and maker.op_type == "QuantizeLinear" and maker.inputs[0] is value:
-            continue  # the reals are there themselves
-        if value.is_graph_output() and io != "float" and value.producer() is not None:
+        if ctx.has_reals(value):
+            continue
+        if value.is_graph_output() and io != "float":
             _replace_output(ctx.graph, value, _output_codes(ctx, value, codes, io))
-        users = [(use.node, use.idx) for use in value.uses() if use.node is not maker]
-        if users or value.is_graph_output():
+        readers = reads.get(value, [])
+        if readers or value.is_graph_output():
             real = _dequantize(ctx, value, codes)
-            for node, index in users:
+            for node, index in readers:
                 node.replace_input_with(index, real)
             _replace_output(ctx.graph, value, real)
 
@@ -69,13 +82,22 @@ def _output_codes(ctx: Context, value: ir.Value, codes: Codes, io: Io) -> ir.Val
         result = ctx.emit("Identity", [codes.value], value, ir.DataType.UINT8, name=f"{name}/output", output=f"{name}_output")
     else:
         mask = ctx.initializer(np.asarray(128, np.uint8), f"{name}_offset")
-        flipped = ctx.emit("BitwiseXor", [codes.value, mask], value, ir.DataType.UINT8, name=f"{name}/flip", output=f"{name}_flipped")
+        flipped = ctx.emit(
+            "BitwiseXor", [codes.value, mask], value, ir.DataType.UINT8, name=f"{name}/flip", output=f"{name}_flipped"
+        )
         result = ctx.emit(
             "Cast", [flipped], value, ir.DataType.INT8, name=f"{name}/signed", output=f"{name}_output",
             attributes={"to": int(ir.DataType.INT8)},
         )  # fmt: skip
     value.name, result.name = f"{name}_replaced", name
+    _describe(result, codes.params, io)
     return result
+
+
+def _describe(value: ir.Value, params: QuantParams, io: Io) -> None:
+    """Writes the scale and the zero point of an integer input or output where its reader looks for them."""
+    value.metadata_props["qconv.scale"] = json.dumps(float(str(params.scale)))
+    value.metadata_props["qconv.zero_point"] = json.dumps(int(params.zero_point) - (128 if io == "int8" else 0))
 
 
 def _to_unsigned(ctx: Context, value: ir.Value) -> ir.Value:

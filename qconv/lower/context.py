@@ -46,6 +46,8 @@ class Context:
         self._codes: dict[ir.Value, Codes] = {}
         self._node: ir.Node | None = None
         self._kept: set[ir.Node] = set()
+        self._with_reals: set[ir.Value] = set()
+        self._pairs: dict[tuple[bytes, bytes, str], tuple[ir.Value, ir.Value]] = {}
 
     # --- parameters and codes ---------------------------------------------------------------------------------------------
 
@@ -87,6 +89,10 @@ class Context:
         """Whether integer codes stand for a float tensor already."""
         return value in self._codes
 
+    def has_reals(self, value: ir.Value) -> bool:
+        """Whether the float tensor itself is there, its codes made by a QuantizeLinear."""
+        return value in self._with_reals
+
     def keep(self, node: ir.Node) -> None:
         """Says that a float graph's node itself goes on in the integer graph."""
         self._kept.add(node)
@@ -123,10 +129,17 @@ class Context:
         return value
 
     def scale_and_zero_point(self, params: QuantParams, wish: str, scale: FloatArray | None = None) -> tuple[ir.Value, ir.Value]:
-        """The two constants of `params`, never shared between nodes; `scale` overrides the scale (a nudged one)."""
+        """The two constants of `params`; `scale` overrides the scale (a nudged one).
+
+        Unsigned activations with equal parameters share them. A weight has its own: onnxruntime has crashed on a weight zero
+        point that two nodes shared.
+        """
         chosen = params.scale if scale is None else np.asarray(scale, np.float32)
         zero_point = np.broadcast_to(params.zero_point, chosen.shape).astype(params.int_type.dtype)
-        return self.initializer(chosen, f"{wish}_scale"), self.initializer(zero_point, f"{wish}_zero_point")
+        key = (chosen.tobytes(), zero_point.tobytes(), zero_point.dtype.str)
+        if key not in self._pairs or params.int_type.signed:
+            self._pairs[key] = self.initializer(chosen, f"{wish}_scale"), self.initializer(zero_point, f"{wish}_zero_point")
+        return self._pairs[key]
 
     def emit(
         self, op_type: str, inputs: Sequence[ir.Value | None], like: ir.Value, dtype: ir.DataType, *,
@@ -161,13 +174,19 @@ class Context:
         return self.clip(codes, tensor, params.int_type.qmin, params.int_type.qmax) if clamp else codes
 
     def emit_split(
-        self, inputs: Sequence[ir.Value | None], tensors: Sequence[ir.Value], params: QuantParams, attributes: Mapping[str, ir.Attr]
+        self,
+        inputs: Sequence[ir.Value | None],
+        tensors: Sequence[ir.Value],
+        params: QuantParams,
+        attributes: Mapping[str, ir.Attr],
     ) -> list[Codes]:
         """A Split of codes: one output for each of the float tensors `tensors`."""
         assert self._node is not None
         dtype = ir.TensorType(ir.DataType.from_numpy(params.int_type.dtype))
         results = [ir.Value(name=self.names.fresh(f"{t.name}_quantized"), type=dtype, shape=t.shape) for t in tensors]
-        node = ir.Node("", "Split", inputs, list(attributes.values()), outputs=results, name=self.names.fresh_node(str(self._node.name)))
+        node = ir.Node(
+            "", "Split", inputs, list(attributes.values()), outputs=results, name=self.names.fresh_node(str(self._node.name))
+        )
         self.graph.insert_before(self._node, node)
         annotate(node, str(self._node.name), str(tensors[0].name), params, ())
         return [Codes(result, params) for result in results]
@@ -221,6 +240,7 @@ class Context:
         return certify_table(x.scale, lambda s: affine_table(at(s), y), lambda s: ort_affine_table(at(s), y))
 
     def _quantize(self, value: ir.Value) -> Codes:
+        self._with_reals.add(value)
         params = self.params(value)
         scale, zero_point = self.scale_and_zero_point(params, str(value.name))
         name = f"{value.name}/quantize"
@@ -244,4 +264,3 @@ def _plain(array: NDArray[np.generic]) -> float | int | list[float] | list[int]:
     """Numbers for JSON; a float32 as the shortest decimal that gives it back."""
     values = [float(str(x)) if isinstance(x, np.floating) else int(x) for x in np.atleast_1d(array)]
     return values[0] if array.ndim == 0 else values
-

@@ -46,7 +46,13 @@ def lower_average_pool(node: ir.Node, ctx: Context) -> None:
 
 
 def _emit_conv(
-    node: ir.Node, ctx: Context, x: Codes, linear: Linear, y: QuantParams, weight_name: str, attributes: Mapping[str, Attribute | ir.Attr]
+    node: ir.Node,
+    ctx: Context,
+    x: Codes,
+    linear: Linear,
+    y: QuantParams,
+    weight_name: str,
+    attributes: Mapping[str, Attribute | ir.Attr],
 ) -> None:
     output = node.outputs[0]
     weight = ctx.initializer(linear.codes, f"{weight_name}_quantized")

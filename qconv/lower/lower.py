@@ -18,7 +18,7 @@ from qconv.lower.activation import (
     lower_softmax,
 )
 from qconv.lower.arithmetic import lower_add, lower_mul, lower_sub
-from qconv.lower.borders import float_readers, integer_inputs
+from qconv.lower.borders import connect_float_readers, float_reads, integer_inputs
 from qconv.lower.concat import lower_concat
 from qconv.lower.context import MS, Context
 from qconv.lower.conv import lower_average_pool, lower_conv
@@ -77,6 +77,7 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float") -> Lowering:
     graph = model.graph
     ctx = Context(graph, plan)
     nodes = list(integer_nodes(graph, plan.float_nodes))
+    reads = float_reads(graph, nodes)
     if io != "float":
         integer_inputs(ctx, io)
     for node in nodes:
@@ -84,7 +85,7 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float") -> Lowering:
         ctx.names.release_node(str(node.name))  # the integer node takes the name, so that a person finds the layer again
         rule_for(node.op_type)(node, ctx)
     _remove([node for node in nodes if not ctx.is_kept(node)])
-    float_readers(ctx, io)
+    connect_float_readers(ctx, reads, io)
     widen_channels(model)
     model.opset_imports[MS] = 1
     common_passes.RemoveUnusedNodesPass()(model)

@@ -149,7 +149,12 @@ def _as_int8(node: ir.Node, ctx: Context, codes: Codes) -> Codes:
     """u8 codes as s8 with the zero point moved by 128: q XOR 0x80, read as two's complement, is q - 128."""
     mask = ctx.initializer(np.asarray(128, np.uint8), f"{node.name}_b_offset")
     flipped = ctx.emit(
-        "BitwiseXor", [codes.value, mask], codes.value, ir.DataType.UINT8, name=f"{node.name}/flip", output=f"{node.name}_b_flipped"
+        "BitwiseXor",
+        [codes.value, mask],
+        codes.value,
+        ir.DataType.UINT8,
+        name=f"{node.name}/flip",
+        output=f"{node.name}_b_flipped",
     )
     signed = ctx.emit(
         "Cast", [flipped], codes.value, ir.DataType.INT8, name=f"{node.name}/signed", output=f"{node.name}_b_signed",

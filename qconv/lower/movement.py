@@ -33,7 +33,9 @@ def _on_codes(node: ir.Node, ctx: Context, others: list[ir.Value | None]) -> Non
     x = ctx.codes_as(node.inputs[0], params)
     attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
     if node.op_type != "Split":
-        ctx.set_codes(output, ctx.emit_codes(node.op_type, [x.value, *others], output, params, attributes=attributes, clamp=False))
+        ctx.set_codes(
+            output, ctx.emit_codes(node.op_type, [x.value, *others], output, params, attributes=attributes, clamp=False)
+        )
         return
     for part, codes in zip(node.outputs, ctx.emit_split([x.value, *others], node.outputs, params, attributes), strict=True):
         ctx.set_codes(part, codes)
@@ -68,7 +70,11 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
         multiplier = [Multiplier.of(scale_of(scale))]
     else:
         ctx.notes.append(f"{node.name}: the map's size is not known, so its rescaling is not proved equal to fixed point")
-    inputs = [x.value, *ctx.scale_and_zero_point(x.params, f"{node.name}_x", scale), *ctx.scale_and_zero_point(y, f"{node.name}_y")]
+    inputs = [
+        x.value,
+        *ctx.scale_and_zero_point(x.params, f"{node.name}_x", scale),
+        *ctx.scale_and_zero_point(y, f"{node.name}_y"),
+    ]
     codes = ctx.emit_codes(
         "QLinearGlobalAveragePool", inputs, output, y, domain=MS, attributes={"channels_last": 0}, multiplier=multiplier
     )

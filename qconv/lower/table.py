@@ -27,7 +27,13 @@ def lower_table(node: ir.Node, ctx: Context) -> None:
         name=f"{name}/flatten", output=f"{name}_flattened",
     )  # fmt: skip
     index = ctx.emit(
-        "Cast", [flat], flat_like, ir.DataType.INT32, name=f"{name}/index", output=f"{name}_index", attributes={"to": int(ir.DataType.INT32)}
+        "Cast",
+        [flat],
+        flat_like,
+        ir.DataType.INT32,
+        name=f"{name}/index",
+        output=f"{name}_index",
+        attributes={"to": int(ir.DataType.INT32)},
     )
     found = ctx.emit(
         "GatherElements", [ctx.initializer(table, f"{name}_table"), index], flat_like, ir.DataType.UINT8,

@@ -48,7 +48,11 @@ def _pad_input(node: ir.Node, names: Names) -> int:
     assert isinstance(graph, ir.Graph)
     zero_point = const_array(node.inputs[_X_ZERO_POINT])
     assert zero_point is not None
-    inputs = [x, _constant(graph, names, f"{node.name}_pads", pads), _constant(graph, names, f"{node.name}_pad_value", zero_point)]
+    inputs = [
+        x,
+        _constant(graph, names, f"{node.name}_pads", pads),
+        _constant(graph, names, f"{node.name}_pad_value", zero_point),
+    ]
     graph.insert_before(node, ir.Node("", "Pad", inputs, outputs=[padded], name=names.fresh_node(f"{node.name}/pad")))
     node.replace_input_with(0, padded)
     _widen_input(node, names, added)

@@ -26,7 +26,9 @@ def run_node(
     op_type: str, arrays: Sequence[Array | None], *, domain: str = "", attributes: Mapping[str, int | float] | None = None
 ) -> list[Array]:
     """The single output of a new node of one op."""
-    return _run(helper.make_node(op_type, [], [], domain=domain, **dict(attributes or {})), arrays, 1, domain)
+    proto = helper.make_node(op_type, [], [], domain=domain)
+    proto.attribute.extend(helper.make_attribute(name, value) for name, value in (attributes or {}).items())
+    return _run(proto, arrays, 1, domain)
 
 
 def _run(proto: onnx.NodeProto, arrays: Sequence[Array | None], outputs: int, domain: str) -> list[Array]:

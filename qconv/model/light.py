@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,19 +33,20 @@ class LightModel:
 
 
 def light_model(model: ir.Model) -> LightModel:
-    """The message of a model: tensors mapped from files stay there, large ones in memory are set apart."""
+    """The message of a model: tensors mapped from files stay there, large ones in memory are set apart.
+
+    Initializers that nothing reads are left out: onnxruntime forgets them, and then misses those that it is handed.
+    """
     folder = _folder(model)
-    arrays: dict[str, NDArray[Any]] = {}
-    stand_ins: dict[str, ir.TensorProtocol] = {}
-    for name, value in model.graph.initializers.items():
-        tensor = value.const_value
-        if tensor is None or _lies_in(tensor, folder):
-            continue
-        if isinstance(tensor, ir.ExternalTensor) or tensor.nbytes >= _HANDED_OVER:
-            arrays[name] = tensor.numpy()
-            stand_ins[name] = _stand_in(tensor, name)
-    with _swapped(model.graph, stand_ins):
-        return LightModel(ir.to_proto(model), arrays, folder)
+    tensors = {name: value.const_value for name, value in model.graph.initializers.items() if value.const_value is not None}
+    away = {name: tensor for name, tensor in tensors.items() if _is_apart(tensor, folder)}
+    with _swapped(model.graph, away):
+        proto = ir.to_proto(model)
+    dead = {name for name in away if _is_dead(model.graph.initializers[name])}
+    for index in reversed(range(len(proto.graph.initializer))):
+        if proto.graph.initializer[index].name in dead:
+            del proto.graph.initializer[index]
+    return LightModel(proto, {name: tensor.numpy() for name, tensor in away.items() if name not in dead}, folder)
 
 
 def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
@@ -77,19 +78,17 @@ def attach_weights(model: ir.Model, tensors: dict[str, ir.TensorProtocol]) -> No
 
 
 @contextmanager
-def _swapped(graph: ir.Graph, stand_ins: dict[str, ir.TensorProtocol]) -> Iterator[None]:
-    present = {name: graph.initializers[name].const_value for name in stand_ins}
+def _swapped(graph: ir.Graph, tensors: Mapping[str, ir.TensorProtocol]) -> Iterator[None]:
+    """Stand-ins without bytes in the place of the tensors."""
     try:
-        for name, tensor in stand_ins.items():
-            graph.initializers[name].const_value = tensor
+        for name, tensor in tensors.items():
+            shape = ir.Shape(tensor.shape.numpy())
+            stand_in = ir.ExternalTensor(_ELSEWHERE, 0, tensor.nbytes, tensor.dtype, shape=shape, name=name)
+            graph.initializers[name].const_value = stand_in
         yield
     finally:
-        for name, tensor_or_none in present.items():
-            graph.initializers[name].const_value = tensor_or_none
-
-
-def _stand_in(tensor: ir.TensorProtocol, name: str) -> ir.ExternalTensor:
-    return ir.ExternalTensor(_ELSEWHERE, 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name)
+        for name, tensor in tensors.items():
+            graph.initializers[name].const_value = tensor
 
 
 def _folder(model: ir.Model) -> Path | None:
@@ -99,8 +98,14 @@ def _folder(model: ir.Model) -> Path | None:
     return None
 
 
-def _lies_in(tensor: ir.TensorProtocol, folder: Path | None) -> bool:
-    return isinstance(tensor, ir.ExternalTensor) and Path(tensor.base_dir).resolve() == folder
+def _is_apart(tensor: ir.TensorProtocol, folder: Path | None) -> bool:
+    if isinstance(tensor, ir.ExternalTensor):
+        return Path(tensor.base_dir).resolve() != folder
+    return tensor.nbytes >= _HANDED_OVER
+
+
+def _is_dead(value: ir.Value) -> bool:
+    return not value.uses() and not value.is_graph_output()
 
 
 def _lengths(tensor: onnx.TensorProto) -> Iterator[onnx.StringStringEntryProto]:

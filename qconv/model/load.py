@@ -7,16 +7,16 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from onnx import inliner
+from onnx import inliner, shape_inference
 from onnx_ir.passes import common
 
-from qconv.errors import ModelError
+from qconv.errors import ModelError, QconvError
 from qconv.model.finite import check_finite
 from qconv.model.half import half_to_float
 from qconv.model.names import name_everything
 from qconv.model.opset import to_working_opset
 from qconv.model.read import read_model
-from qconv.model.session import open_session
+from qconv.model.session import check_file
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,20 @@ def load(path: str | Path) -> LoadedModel:
     Raises ModelError where the file cannot be read or trusted, where onnxruntime cannot run it, where it has an op without
     an equivalent at opset 21, inputs of float16 or float64, or a weight that is not finite.
     """
-    file = read_model(Path(path))
-    open_session(file.path, optimize=False, threads=1)
-    model = _to_ir(file.proto, file.path)
+    path = Path(path)
+    try:
+        file = read_model(path)
+        check_file(path, optimize=False)
+        return LoadedModel(path, file.digest, _normalise(file.proto, path.resolve().parent))
+    except QconvError:
+        raise
+    except Exception as error:  # the libraries raise whatever they meet in a malformed graph
+        raise ModelError(f"{path} has a malformed graph ({_first_line(error)}): export the model again") from error
+
+
+def _normalise(proto: onnx.ModelProto, folder: Path) -> ir.Model:
+    model = _to_ir(proto)
+    ir.external_data.set_base_dir(model.graph, folder)
     _check_inputs(model)
     common.RemoveInitializersFromInputsPass()(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
@@ -50,18 +61,18 @@ def load(path: str | Path) -> LoadedModel:
     half_to_float(model)
     check_finite(model)
     name_everything(model)
-    return LoadedModel(file.path, file.digest, model)
-
-
-def _to_ir(proto: onnx.ModelProto, path: Path) -> ir.Model:
-    try:
-        if proto.functions:
-            proto = inliner.inline_local_functions(proto, convert_version=True)
-        model = ir.from_proto(proto)
-    except Exception as error:  # both libraries raise whatever they meet in a malformed graph
-        raise ModelError(f"{path} has a malformed graph: {str(error).splitlines()[0]}") from error
-    ir.external_data.set_base_dir(model.graph, path.resolve().parent)
     return model
+
+
+def _to_ir(proto: onnx.ModelProto) -> ir.Model:
+    if proto.functions:
+        # Bodies of another opset are converted, for which the types at each call must be known.
+        proto = inliner.inline_local_functions(shape_inference.infer_shapes(proto), convert_version=True)
+    return ir.from_proto(proto)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _check_inputs(model: ir.Model) -> None:

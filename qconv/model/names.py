@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import onnx_ir as ir
 
@@ -41,6 +41,22 @@ def name_everything(model: ir.Model) -> None:
         elif node.name in seen:
             node.name = names.fresh_node(node.name)
         seen.add(node.name)
+
+
+def node_names(model: ir.Model) -> dict[str, str]:
+    """Names of values -> names of the nodes that make them."""
+    return {value.name: node.name for node in model.graph.all_nodes() if node.name for value in node.outputs if value.name}
+
+
+def give_back_names(model: ir.Model, before: Mapping[str, str]) -> None:
+    """Where a node was replaced by another that makes the same value, the new node gets the old name."""
+    lost = set(before.values()) - {node.name for node in model.graph.all_nodes()}
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            name = before.get(value.name or "")
+            if name in lost:
+                node.name = name
+                lost.remove(name)
 
 
 def _name_values(model: ir.Model) -> None:

@@ -1,4 +1,4 @@
-"""Any opset to the one that qconv works in, by onnx's version converter, and shapes by onnx's inference."""
+"""Any opset to the one that qconv works in, by the version converters of onnx and onnxscript."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import re
 
 import onnx
 import onnx_ir as ir
-from onnx import shape_inference, version_converter
+from onnx import version_converter
+from onnxscript.version_converter import convert_version
 
 from qconv.errors import ModelError
 from qconv.model.light import attach_weights, detach_weights
+from qconv.model.names import give_back_names, node_names
+from qconv.model.shapes import infer_shapes
 
 OPSET = 21
 IR_VERSION = 10
@@ -21,22 +24,26 @@ def to_working_opset(model: ir.Model) -> ir.Model:
 
     Expects sorted nodes and no functions; `model` itself is used up. Raises ModelError naming the op that has no equivalent.
     """
+    names = node_names(model)
     weights = detach_weights(model)
     proto = ir.to_proto(model)
-    proto = _infer_shapes(_convert(proto))
+    opset = next((entry.version for entry in proto.opset_import if entry.domain == ""), OPSET)
+    if opset < OPSET and _uses_group_norm(model):
+        proto = _convert_group_norm(_convert(proto, opset, OPSET - 1))
+    elif opset != OPSET:
+        proto = _convert(proto, opset, OPSET)
+    proto = infer_shapes(proto)
     proto.ir_version = IR_VERSION
     converted = ir.from_proto(proto)
     attach_weights(converted, weights)
+    give_back_names(converted, names)
     return converted
 
 
-def _convert(proto: onnx.ModelProto) -> onnx.ModelProto:
-    opset = next((entry.version for entry in proto.opset_import if entry.domain == ""), OPSET)
-    if opset == OPSET:
-        return proto
+def _convert(proto: onnx.ModelProto, opset: int, target: int) -> onnx.ModelProto:
     proto.ir_version = IR_VERSION  # initializers are no inputs here, which older IR versions did not know
     try:
-        converted = version_converter.convert_version(proto, OPSET)
+        converted = version_converter.convert_version(proto, target)
     except (RuntimeError, version_converter.ConvertError) as error:
         named = _NAMED_OP.search(str(error))
         culprit = f"{named.group(1)} has" if named else "its nodes have"
@@ -47,8 +54,16 @@ def _convert(proto: onnx.ModelProto) -> onnx.ModelProto:
     return converted
 
 
-def _infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
-    try:
-        return shape_inference.infer_shapes(proto, data_prop=True)
-    except (RuntimeError, shape_inference.InferenceError):
-        return proto  # onnxruntime has accepted the model; nodes without a shape are left in float
+def _uses_group_norm(model: ir.Model) -> bool:
+    return any(node.domain == "" and node.op_type == "GroupNormalization" for node in model.graph.all_nodes())
+
+
+def _convert_group_norm(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """From opset 20 to 21 by onnxscript: onnx leaves the scale of GroupNormalization per group, where 21 has it per channel."""
+    model = ir.from_proto(infer_shapes(proto))
+    for node in model.graph.all_nodes():
+        shape = node.inputs[0].shape if node.op_type == "GroupNormalization" and node.inputs[0] is not None else None
+        if node.op_type == "GroupNormalization" and (shape is None or not isinstance(shape[1], int)):
+            raise ModelError(f"node '{node.name}' is a GroupNormalization of unknown channels: export to opset {OPSET}")
+    convert_version(model, OPSET)
+    return ir.to_proto(model)

@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from qconv.errors import ModelError, OutputError
-from qconv.model.session import open_session
+from qconv.model.session import check_file
 
 LARGEST_SINGLE_FILE = 1_900_000_000  # bytes; a protobuf message ends at 2 GB
 
@@ -84,7 +84,7 @@ def _check(draft: Path) -> None:
         onnx.checker.check_model(draft)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise ModelError(f"the model to be written is not valid ONNX: {str(error).splitlines()[0]}") from error
-    open_session(draft, threads=1)
+    check_file(draft, optimize=True)
 
 
 def _put_in_place(folder: Path, path: Path, data: str | None = None) -> None:

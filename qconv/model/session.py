@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from qconv.model.light import LightModel, light_model
 
 _LARGE_MODEL = 1_500_000_000  # bytes; above it a file of onnxruntime needs its weights beside it (protobuf ends at 2 GB)
 
+_SOURCE = re.compile(r"^\S+\.cc:\d+ (\S+ )?")  # file, line and function in onnxruntime's sources
+
 
 class _Session(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime ships no types
     """A session that keeps the arrays alive whose memory it was given."""
 
     def __init__(self, source: str | bytes, options: ort.SessionOptions, lent: Sequence[ort.OrtValue] = ()) -> None:
-        super().__init__(source, options, providers=["CPUExecutionProvider"])
+        # Without its fallback onnxruntime prints nothing to the terminal.
+        super().__init__(source, options, providers=["CPUExecutionProvider"], enable_fallback=False)
         self._lent = lent
 
 
@@ -52,6 +56,13 @@ def open_session(
     return _open(path.name, _prepared(light, options, outputs, optimized_path), options, ())
 
 
+def check_file(path: Path, *, optimize: bool) -> None:
+    """Raise ModelError with onnxruntime's reason if it cannot load a file; weights are not repacked, so this is cheap."""
+    options = _options(1, optimize)
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    _open(path.name, str(path), options, ())
+
+
 def reason(error: Exception) -> str:
     """What onnxruntime says, without its codes, source paths and further lines, as the end of a sentence."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -60,7 +71,7 @@ def reason(error: Exception) -> str:
         text = text.split(" : ", 3)[-1]
     if text.startswith("/") and len(lines) > 1:
         text = lines[-1]
-    return text.rstrip(". ")[:300]
+    return _SOURCE.sub("", text).rstrip(". ")[:300]
 
 
 def _options(threads: int, optimize: bool) -> ort.SessionOptions:

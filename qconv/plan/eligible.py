@@ -37,7 +37,9 @@ def touches_float(node: ir.Node) -> bool:
     """Whether a node reads or writes a float tensor, itself or in a subgraph."""
     if any(value is not None and is_float(value) for value in (*node.inputs, *node.outputs)):
         return True
-    subgraphs = (g for a in node.attributes.values() if a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for g in _graphs(a))
+    subgraphs = (
+        g for a in node.attributes.values() if a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for g in _graphs(a)
+    )
     return any(touches_float(inner) for graph in subgraphs for inner in graph)
 
 
@@ -48,7 +50,9 @@ def _graphs(attribute: ir.Attr) -> Iterable[ir.Graph]:
 def _check_patterns(graph: ir.Graph, exclude: Sequence[str]) -> None:
     for pattern in exclude:
         if not any(_matches(node, pattern) for node in graph):
-            raise UsageError(f"--exclude {pattern!r} matches no node name and no op type of the model; see `qconv inspect` for the names")
+            raise UsageError(
+                f"--exclude {pattern!r} matches no node name and no op type of the model; see `qconv inspect` for the names"
+            )
 
 
 def _matches(node: ir.Node, pattern: str) -> bool:
@@ -95,7 +99,8 @@ def _follow_neighbours(graph: ir.Graph, reasons: dict[str, str]) -> None:
 def _only_float_neighbours(node: ir.Node, reasons: dict[str, str]) -> bool:
     """Whether all float values around a node come from and go to float nodes, at least one on each side."""
     sources = [v for v in node.inputs if v is not None and is_float(v) and const_array(v) is None]
-    if not sources or any(v.producer() is None or v.producer().name not in reasons for v in sources):  # type: ignore[union-attr]
+    makers = [v.producer() for v in sources]
+    if not sources or any(maker is None or str(maker.name) not in reasons for maker in makers):
         return False
     results = [v for v in node.outputs if is_float(v)]
     if not results or any(v.is_graph_output() for v in results):

@@ -14,7 +14,7 @@ from qconv.ops import Role, bias_of, channel_axis, role_of, summed_axes
 from qconv.plan.eligible import float_nodes
 from qconv.plan.file import QuantPlan
 from qconv.plan.ties import Group, Ties
-from qconv.quant.params import params_of_constant, params_of_range, params_of_weight, widen_for_accumulator
+from qconv.quant.params import params_of_range, params_of_weight, widen_for_accumulator
 from qconv.quant.types import QuantParams
 
 RangeOf = Callable[[str], tuple[float, float] | None]
@@ -117,7 +117,9 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantCo
     return [f"{node.name}: {raised} channels got a wider weight scale, so that accumulators fit in int32"] if raised else []
 
 
-def _concat_notes(node: ir.Node, observed: Mapping[ir.Value, tuple[float, float]], tensors: Mapping[str, QuantParams]) -> list[str]:
+def _concat_notes(
+    node: ir.Node, observed: Mapping[ir.Value, tuple[float, float]], tensors: Mapping[str, QuantParams]
+) -> list[str]:
     """A warning for each Concat input that the shared scale leaves only a few codes."""
     if node.op_type != "Concat":
         return []
@@ -128,5 +130,7 @@ def _concat_notes(node: ir.Node, observed: Mapping[ir.Value, tuple[float, float]
         if value is not None and is_float(value) and value in observed:
             lo, hi = observed[value]
             if 0 < (hi - lo) * _FEW_CODES < whole:
-                notes.append(f"{node.name}: {value.name} covers only {(hi - lo) / whole:.1%} of the joint range; split the output")
+                notes.append(
+                    f"{node.name}: {value.name} covers only {(hi - lo) / whole:.1%} of the joint range; split the output"
+                )
     return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import onnx_ir as ir
@@ -11,6 +11,7 @@ from .affine_to_depthwise import affine_to_depthwise
 from .fold_affine_back import fold_affine_back
 from .fold_affine_forward import fold_affine_forward
 from .fold_pad import fold_pad
+from .fuse_gelu import fuse_gelu
 from .fuse_hardswish import fuse_hardswish
 from .matmul_to_gemm import matmul_to_gemm
 from .merge_slices import merge_slices
@@ -18,6 +19,7 @@ from .normalize_affine import normalize_affine
 from .normalize_clamps import normalize_clamps
 from .normalize_gemm import normalize_gemm
 from .normalize_pool import normalize_pool
+from .prelu_to_leaky_relu import prelu_to_leaky_relu
 from .remove_noops import remove_noops
 from .resolve_auto_pad import resolve_auto_pad
 from .separate_weights import separate_weights
@@ -28,7 +30,16 @@ from .sum_to_add import sum_to_add
 Pass = Callable[[ir.Model], int]
 
 # One op for each thing first, so that the folds see few forms; then the folds, until none finds anything.
-CLEANING: Final[tuple[Pass, ...]] = (simplify, static_reshape, remove_noops, sum_to_add, normalize_clamps, fuse_hardswish)
+CLEANING: Final[tuple[Pass, ...]] = (
+    simplify,
+    static_reshape,
+    remove_noops,
+    sum_to_add,
+    prelu_to_leaky_relu,
+    normalize_clamps,
+    fuse_hardswish,
+    fuse_gelu,
+)
 FOLDING: Final[tuple[Pass, ...]] = (
     remove_noops,
     merge_slices,
@@ -41,25 +52,26 @@ FOLDING: Final[tuple[Pass, ...]] = (
     fold_affine_forward,
     normalize_clamps,
 )
-# What no layer took is written in one way. Weights are separated last, as simplifying joins equal constants.
-FINISHING: Final[tuple[Pass, ...]] = (affine_to_depthwise, normalize_affine, simplify, separate_weights)
+# What no layer took is written in one way; a convolution that this makes may in turn take what stands next to it.
+WRITING: Final[tuple[Pass, ...]] = (affine_to_depthwise, normalize_affine)
+# Weights are separated last, as simplifying joins equal constants.
+FINISHING: Final[tuple[Pass, ...]] = (simplify, separate_weights)
 
 
 def prepare(model: ir.Model) -> dict[str, int]:
     """Bring a loaded model into canonical form, in place; returns the number of changes by pass."""
     changes: dict[str, int] = {}
 
-    def run(step: Pass) -> int:
-        count = step(model)
-        changes[step.__name__] = changes.get(step.__name__, 0) + count
-        return count
+    def run(steps: Sequence[Pass]) -> int:
+        counts = [(step.__name__, step(model)) for step in steps]
+        for name, count in counts:
+            changes[name] = changes.get(name, 0) + count
+        return sum(count for _, count in counts)
 
-    for step in CLEANING:
-        run(step)
-    while sum([run(step) for step in FOLDING]):
+    run(CLEANING)
+    while run(FOLDING) or run(WRITING):
         pass
-    for step in FINISHING:
-        run(step)
+    run(FINISHING)
     return changes
 
 

@@ -104,7 +104,8 @@ def _of_batchnorm(node: ir.Node) -> tuple[ir.Value, Affine] | None:
     if x is None or not is_float(x) or attr_int(node, "training_mode", 0) or any(array is None for array in constants):
         return None
     gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in constants)
-    scale = gamma / np.sqrt(variance + attr_float(node, "epsilon", 1e-5))
+    with np.errstate(invalid="ignore", divide="ignore"):  # a variance below 0 is no number, which no pass takes
+        scale = gamma / np.sqrt(variance + attr_float(node, "epsilon", 1e-5))
     return x, Affine(scale, beta - mean * scale, axis=1)
 
 

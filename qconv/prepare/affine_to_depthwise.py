@@ -35,7 +35,7 @@ def _convert(editor: Editor, chain: Chain) -> int:
         axes = editor.constant(f"{last.name}/axes", np.array([2], np.int64))
         deep = ir.Shape([*shape, 1])
         inputs[0] = editor.insert_before(last, "Unsqueeze", [chain.source, axes], name=f"{last.name}/unsqueeze", shape=deep)
-        wide = editor.insert_before(last, "Conv", inputs, attributes, name=f"{last.name}/conv", shape=deep)
+        wide = editor.insert_before(last, "Conv", inputs, attributes, name=f"{last.name}/squeeze", shape=deep, main=True)
         editor.rewrite(last, "Squeeze", [wide, axes])
     else:
         editor.rewrite(last, "Conv", inputs, attributes)

@@ -65,12 +65,18 @@ class Editor:
         *,
         name: str,
         shape: ir.Shape | None = None,
+        main: bool = False,
     ) -> ir.Value:
-        """A new float node in front of `anchor`; returns its output, which is named after the node."""
+        """A new float node in front of `anchor`; returns its output, which is named after the node.
+
+        A `main` node does the anchor's work: it gets the anchor's name, and the anchor the new one.
+        """
         output = ir.Value(name=self._names.fresh(f"{name}/output"), type=ir.TensorType(ir.DataType.FLOAT), shape=shape)
         converted = ir.convenience.convert_attributes(dict(attributes or {}))
         node = ir.Node("", op_type, inputs, converted, outputs=[output], name=self._names.fresh_node(name))
         self.graph.insert_before(anchor, node)
+        if main:
+            node.name, anchor.name = anchor.name, node.name
         return output
 
     def take_over(self, old: ir.Value, new: ir.Value) -> None:

@@ -1,6 +1,6 @@
-"""Fold a Pad into the convolution or pool after it.
+"""Fold a Pad into the convolutions and pools after it.
 
-1. The layer is the only user of the Pad, and the Pad extends spatial axes only, by no negative amount.
+1. Every user of the Pad can take it, and it extends spatial axes only, by no negative amount.
 2. Conv pads with zeros: the Pad's value is 0.
 3. AveragePool counts the zeros: count_include_pad, which a pool that pads for itself must already have, and no ceil_mode.
 4. MaxPool pads with minus infinity: the Pad's value is that, or it is 0 and no input is negative, so that 0 never wins over
@@ -15,7 +15,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from qconv.model.graph import attr_int, attr_ints, attr_str, const_array, sole_consumer
+from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
 
 from .edit import Editor, set_attribute
 from .normalize_clamps import clamp_of
@@ -25,40 +25,47 @@ _PASSES_SIGN = ("MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Trans
 
 
 def fold_pad(model: ir.Model) -> int:
-    """Fold every Pad that its only user can do itself; returns their number."""
+    """Fold every Pad that its users can do themselves; returns their number."""
     editor = Editor(model.graph)
     return sum(_fold(editor, node) for node in tuple(model.graph) if node.op_type == "Pad" and not node.domain)
 
 
 def _fold(editor: Editor, pad: ir.Node) -> int:
-    layer, x = sole_consumer(pad.outputs[0]), pad.inputs[0]
-    extra = _spatial_pads(pad)
-    if layer is None or x is None or extra is None or layer.graph is not pad.graph or layer.inputs[0] is not pad.outputs[0]:
+    padded, x, extra = pad.outputs[0], pad.inputs[0], _spatial_pads(pad)
+    layers = padded.consumers()
+    if not layers or x is None or extra is None or padded.is_graph_output():
         return 0
-    if layer.domain or attr_str(layer, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+    if not all(layer.graph is pad.graph and _accepts(layer, pad, x, extra) for layer in layers):
         return 0
-    own = attr_ints(layer, "pads", [0] * len(extra))
-    pads = [a + b for a, b in zip(own, extra, strict=True)]
-    if not _accepts(layer, _value(pad), x, own, pads):
-        return 0
-    layer.attributes.pop("auto_pad", None)
-    set_attribute(layer, "pads", pads)
-    if layer.op_type == "AveragePool":
-        set_attribute(layer, "count_include_pad", 1)
-    editor.bypass(pad.outputs[0], x)
+    for layer in layers:
+        set_attribute(layer, "pads", _added(layer, extra))
+        layer.attributes.pop("auto_pad", None)
+        if layer.op_type == "AveragePool":
+            set_attribute(layer, "count_include_pad", 1)
+    editor.bypass(padded, x)
     return 1
 
 
-def _accepts(layer: ir.Node, value: float, x: ir.Value, own: list[int], pads: list[int]) -> bool:
+def _added(layer: ir.Node, extra: list[int]) -> list[int]:
+    """The pads of a layer and of the Pad before it together."""
+    return [a + b for a, b in zip(attr_ints(layer, "pads", [0] * len(extra)), extra, strict=True)]
+
+
+def _accepts(layer: ir.Node, pad: ir.Node, x: ir.Value, extra: list[int]) -> bool:
+    """Whether a layer can do what a Pad of x does."""
+    value = _value(pad)
+    if layer.domain or layer.inputs[0] is not pad.outputs[0] or attr_str(layer, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        return False
     if layer.op_type == "Conv":
         return value == 0
     if layer.op_type not in ("AveragePool", "MaxPool") or attr_int(layer, "ceil_mode", 0):
         return False
     kernel = attr_ints(layer, "kernel_shape", ())
-    if any(pad >= size for pad, size in zip(pads, kernel * 2, strict=True)):
+    if any(amount >= size for amount, size in zip(_added(layer, extra), kernel * 2, strict=True)):
         return False
     if layer.op_type == "AveragePool":
-        return value == 0 and (bool(attr_int(layer, "count_include_pad", 0)) or not any(own))
+        counted = bool(attr_int(layer, "count_include_pad", 0)) or not any(attr_ints(layer, "pads", ()))
+        return value == 0 and counted
     dilated = set(attr_ints(layer, "dilations", (1,))) != {1}
     return not dilated and (value <= float(np.finfo(np.float32).min) or (value == 0 and _is_not_negative(x)))
 

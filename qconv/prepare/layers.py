@@ -59,31 +59,37 @@ class Layer:
 
     def _scale(self, scale: Doubles, *, transposed: bool) -> NDArray[np.float32]:
         """Scale axis 0 of a convolution's weight, which runs over groups and channels, or (transposed) axis 1 within groups."""
-        w = self.weight.astype(np.float64)
-        if self.node.op_type in CONVOLUTIONS:
-            split = w.reshape(self.group, w.shape[0] // self.group, *w.shape[1:])
-            per_group = scale.reshape(self.group, -1) if scale.size > 1 else scale.reshape(1, 1)
-            shape = (*per_group.shape[:1], 1, per_group.shape[1]) if transposed else (*per_group.shape, 1)
-            w = (split * per_group.reshape(*shape, *[1] * (w.ndim - 2))).reshape(w.shape)
-        else:
+        w = self.weight
+        if self.node.op_type not in CONVOLUTIONS:
             rows = transposed != bool(self.node.op_type == "Gemm" and attr_int(self.node, "transB", 0))
-            w = w * (scale.reshape(-1, 1) if rows else scale)
-        return w.astype(np.float32)
+            return _multiply(w, scale.reshape(-1, 1) if rows else scale)
+        per_group = scale.reshape(self.group, -1) if scale.size > 1 else scale.reshape(1, 1)
+        shape = (len(per_group), 1, per_group.shape[1]) if transposed else (*per_group.shape, 1)
+        split = w.reshape(self.group, w.shape[0] // self.group, *w.shape[1:])
+        return _multiply(split, per_group.reshape(*shape, *[1] * (w.ndim - 2))).reshape(w.shape)
 
     def response(self, shift: Doubles) -> Doubles:
         """What a constant input, shift[c] in channel c, adds to each output channel where no padding is seen: [Cout]."""
-        w = self.weight.astype(np.float64)
+        w = self.weight
         if self.node.op_type == "Conv":
-            taps = w.reshape(self.group, w.shape[0] // self.group, w.shape[1], -1).sum(axis=3)
-            inputs = np.broadcast_to(shift, (self.group * w.shape[1],)).reshape(self.group, 1, -1)
-            return np.asarray((taps * inputs).sum(axis=2).reshape(-1))
+            taps = w.sum(axis=tuple(range(2, w.ndim)), dtype=np.float64).reshape(self.group, -1, w.shape[1])
+            inputs = np.broadcast_to(shift, (self.group * w.shape[1],)).reshape(self.group, -1)
+            return np.asarray(np.einsum("goc,gc->go", taps, inputs).reshape(-1))
         matrix = w.T if self.node.op_type == "Gemm" and attr_int(self.node, "transB", 0) else w
-        return np.asarray(np.broadcast_to(shift, (matrix.shape[0],)) @ matrix)
+        return np.asarray(np.einsum("k,kn->n", np.broadcast_to(shift, matrix.shape[:1]), matrix))
 
     def is_padded(self) -> bool:
         """Whether some output sees padding instead of input."""
         explicit = any(attr_ints(self.node, "pads", ()))
         return explicit or attr_str(self.node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+
+
+def _multiply(w: NDArray[np.floating], scale: Doubles) -> NDArray[np.float32]:
+    """w * scale in float64, rounded once; numpy converts piece by piece, so that a large weight is held in float32 only."""
+    product = np.empty(w.shape, np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        np.multiply(w, scale, out=product, dtype=np.float64, casting="same_kind")
+    return product
 
 
 def layer_of(node: ir.Node | None) -> Layer | None:

@@ -23,11 +23,14 @@ def matmul_to_gemm(model: ir.Model) -> int:
 
 def _join(editor: Editor, node: ir.Node) -> int:
     x, product = node.inputs[0], node.outputs[0]
-    weight, add = const_array(node.inputs[1]), sole_consumer(product)
-    if x is None or x.shape is None or len(x.shape) != 2 or weight is None or weight.ndim != 2:
+    add = sole_consumer(product)
+    if x is None or x.shape is None or len(x.shape) != 2 or add is None or add.graph is not node.graph:
         return 0
-    step = affine_of(add) if add is not None and add.op_type == "Add" and add.graph is node.graph else None
-    if add is None or step is None or step[0] is not product or step[1].axis not in (None, 1):
+    step = affine_of(add)
+    if step is None or step[0] is not product or step[1].scales or step[1].axis not in (None, 1):
+        return 0
+    weight = const_array(node.inputs[1])
+    if weight is None or weight.ndim != 2:
         return 0
     bias = step[1].shift if step[1].axis is not None else step[1].shift.repeat(weight.shape[1])
     editor.rewrite(node, "Gemm", [x, node.inputs[1]])

@@ -46,11 +46,11 @@ def _apply_trans_a(editor: Editor, node: ir.Node) -> int:
 
 
 def _apply_alpha(editor: Editor, node: ir.Node) -> int:
-    x, alpha, weight = node.inputs[0], attr_float(node, "alpha", 1.0), const_array(node.inputs[1])
+    x, alpha = node.inputs[0], attr_float(node, "alpha", 1.0)
     node.attributes.pop("alpha", None)
     if alpha == 1.0:
         return 0
-    if weight is not None:
+    if (weight := const_array(node.inputs[1])) is not None:
         editor.set_constant(node, 1, (weight.astype(np.float64) * alpha).astype(np.float32), "weight")
         return 1
     assert x is not None
@@ -76,13 +76,16 @@ def _apply_beta(editor: Editor, node: ir.Node, bias: ir.Value) -> int:
 
 
 def _split_bias(editor: Editor, node: ir.Node, bias: ir.Value, beta: float) -> None:
-    """The node becomes the Add; a Gemm in front of it does the product."""
+    """A Gemm in front of the node does the product, under its name; the node becomes the Add."""
     weight, attributes = node.inputs[1], dict[str, Attribute](transB=attr_int(node, "transB", 0))
     shape = node.outputs[0].shape
-    product = editor.insert_before(node, "Gemm", [node.inputs[0], weight], attributes, name=f"{node.name}/product", shape=shape)
+    name = str(node.name)
+    product = editor.insert_before(
+        node, "Gemm", [node.inputs[0], weight], attributes, name=f"{name}/add_bias", shape=shape, main=True
+    )
     if beta != 1.0:
-        factor = editor.constant(f"{node.name}/beta", np.array(beta, np.float32))
-        bias = editor.insert_before(node, "Mul", [bias, factor], name=f"{node.name}/scale_bias", shape=bias.shape)
+        factor = editor.constant(f"{name}/beta", np.array(beta, np.float32))
+        bias = editor.insert_before(node, "Mul", [bias, factor], name=f"{name}/scale_bias", shape=bias.shape)
     editor.rewrite(node, "Add", [product, bias])
 
 

@@ -54,7 +54,7 @@ def _rewrite_mean(editor: Editor, node: ir.Node) -> int:
         editor.rewrite(node, "GlobalAveragePool", [x])
         return 1
     shape = ir.Shape([*list(x.shape)[:2], *[1] * (rank - 2)])
-    pooled = editor.insert_before(node, "GlobalAveragePool", [x], name=f"{node.name}/pool", shape=shape)
+    pooled = editor.insert_before(node, "GlobalAveragePool", [x], name=f"{node.name}/squeeze", shape=shape, main=True)
     spatial = editor.constant(f"{node.name}/axes", np.arange(2, rank, dtype=np.int64))
     editor.rewrite(node, "Squeeze", [pooled, spatial])
     return 1

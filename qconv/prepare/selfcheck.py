@@ -12,23 +12,38 @@ from numpy.typing import NDArray
 
 from qconv.model.session import open_session
 
-# Folding reorders float32 arithmetic, no more: networks of a hundred layers stay below 1e-4 of their largest output.
-USUAL_BOUND = 1e-3
+
+# Where outputs are tiny because a Sigmoid or a subtraction made them so, float32 itself leaves them few digits: onnxruntime with
+# and without its own optimization tells how many. A difference counts against at least this many times that noise.
+NOISE_FACTOR = 1e3
 
 
 def largest_relative_difference(original: Path, prepared: ir.Model, feeds: Iterable[Mapping[str, NDArray[Any]]]) -> float:
-    """The largest over all outputs and feeds of max|a - b| / max|a|; infinite where only one of the two is finite."""
-    before, after = open_session(original), open_session(prepared)
+    """The largest over all outputs and feeds of max|a - b| / max(max|a|, 1000 noise); infinite where only one is finite.
+
+    The noise is max|a - a'|, where a' is the original without onnxruntime's optimization.
+    """
+    before, plain, after = open_session(original), open_session(original, optimize=False), open_session(prepared)
     names = [output.name for output in before.get_outputs()]
     largest = 0.0
     for feed in feeds:
-        pairs = zip(before.run(names, dict(feed)), after.run(names, dict(feed)), strict=True)
-        largest = max([largest, *(relative_difference(a, b) for a, b in pairs if isinstance(a, np.ndarray))])
+        runs = (session.run(names, dict(feed)) for session in (before, plain, after))
+        for a, other, b in zip(*runs, strict=True):
+            if isinstance(a, np.ndarray):
+                largest = max(largest, relative_difference(a, b, NOISE_FACTOR * _noise(a, other)))
     return largest
 
 
-def relative_difference(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """max|a - b| / max|a|, where equal infinities and NaN in the same places count as equal."""
+def _noise(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """max|a - b| over what is finite in both."""
+    if a.dtype.kind not in "fiu":
+        return 0.0
+    difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
+    return float(np.max(difference[np.isfinite(difference)], initial=0.0))
+
+
+def relative_difference(a: NDArray[Any], b: NDArray[Any], floor: float = 0.0) -> float:
+    """max|a - b| / max(max|a|, floor), where equal infinities and NaN in the same places count as equal."""
     if a.shape != b.shape:
         return float("inf")
     if a.dtype.kind not in "fiub":
@@ -38,5 +53,5 @@ def relative_difference(a: NDArray[Any], b: NDArray[Any]) -> float:
     if not np.array_equal(x[~finite], y[~finite], equal_nan=True):
         return float("inf")
     difference = float(np.max(np.abs(x[finite] - y[finite]), initial=0.0))
-    largest = float(np.max(np.abs(x[finite]), initial=0.0))
+    largest = float(np.max(np.abs(x[finite]), initial=floor))
     return 0.0 if difference == 0 else difference / largest if largest > 0 else float("inf")

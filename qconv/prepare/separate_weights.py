@@ -22,8 +22,7 @@ def separate_weights(model: ir.Model) -> int:
 
 def _separate(editor: Editor, node: ir.Node, index: int) -> int:
     value = node.inputs[index]
-    array = const_array(value)
-    if value is None or array is None or editor.owns(value):
+    if value is None or editor.owns(value) or (array := const_array(value)) is None:
         return 0
     node.replace_input_with(index, editor.constant(f"{node.name}/{'weight' if index == 1 else 'bias'}", array))
     return 1

@@ -22,7 +22,7 @@ from onnxscript.rewriter.rules import common as rules
 LARGEST_CONSTANT = 1_500_000_000
 
 # Equal constants of up to this many elements become one, so that equal expressions over them are seen as equal.
-_SMALL = 16
+_SMALL = 4
 
 _RULES = RewriteRuleSet(
     [

@@ -23,6 +23,8 @@ from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale
 from qconv.quant.types import FloatArray
 
 MAX_ULPS = 2048  # 2.4e-4 relative: far below the rounding of an 8-bit weight
+_EXACT_IN_FLOAT32 = 1 << 24  # larger integers are rounded when they become float32
+_LUCK = 10  # thresholds beyond that can all hold once in 2^10 tries
 
 BoolArray = NDArray[np.bool_]
 
@@ -37,9 +39,10 @@ class Certificate:
     unproved: int
 
 
-def effective_scale(x_scale: FloatArray, w_scale: FloatArray, y_scale: FloatArray) -> FloatArray:
+def effective_scale(x_scale: FloatArray | np.float32, w_scale: FloatArray, y_scale: FloatArray | np.float32) -> FloatArray:
     """S_x S_w / S_y in float32 and in onnxruntime's order."""
-    return np.asarray(np.float32(x_scale) * np.asarray(w_scale, np.float32), np.float32) / np.float32(y_scale)
+    product: FloatArray = np.multiply(x_scale, w_scale, dtype=np.float32)
+    return np.divide(product, y_scale, dtype=np.float32)
 
 
 def ort_rescale(acc: Int64Array, scale: FloatArray) -> NDArray[np.float32]:
@@ -75,20 +78,35 @@ def unproved(scale: FloatArray, lo: int, hi: int, acc_lo: Int64Array, acc_hi: In
     clipped = np.clip(at, -(1 << 31), 1 << 31)
     s = scale[:, None]
     wrong = inside & ((ort_rescale(clipped, s) < codes) | (ort_rescale(clipped - 1, s) >= codes))
-    failed: BoolArray = wrong.any(axis=1)
+    failed: BoolArray = np.asarray(wrong.any(axis=1))
     multiplier = Multiplier.of(scale)
     for end in (acc_lo, acc_hi):
-        failed |= np.clip(ort_rescale(end, scale), lo, hi) != np.clip(rescale(end, multiplier), lo, hi)
+        differs = np.not_equal(np.clip(ort_rescale(end, scale), lo, hi), np.clip(rescale(end, multiplier), lo, hi))
+        failed |= differs
     return failed
 
 
-def nudge(start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray]) -> tuple[FloatArray, Certificate]:
+def inexact_thresholds(scale: FloatArray, lo: int, hi: int, acc_lo: Int64Array, acc_hi: Int64Array) -> Int64Array:
+    """How many reachable thresholds of each scale lie beyond 2^24, where float32 merges neighbouring accumulators.
+
+    There a threshold holds only by luck, for every second place, so that nudging cannot satisfy many at once.
+    """
+    at = thresholds(scale, np.arange(lo + 1, hi + 1, dtype=np.int64))
+    inside = (at > acc_lo[:, None]) & (at <= acc_hi[:, None])
+    return np.asarray((inside & (np.abs(at) > _EXACT_IN_FLOAT32)).sum(axis=1), np.int64)
+
+
+def nudge(
+    start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray], hopeless: BoolArray | None = None
+) -> tuple[FloatArray, Certificate]:
     """Raises each of `start` (shape (channels,)) by ulps until `failing(values, indices)` is false for it.
 
-    A value that stays unproved after MAX_ULPS goes back to where it began.
+    A value that is `hopeless`, or stays unproved after MAX_ULPS, keeps what it began with.
     """
     values = np.array(start, np.float32)
-    open_ = np.flatnonzero(failing(values, np.arange(len(values))))
+    failed = failing(values, np.arange(len(values)))
+    open_ = np.flatnonzero(failed if hopeless is None else failed & ~hopeless)
+    given_up = int(failed.sum()) - len(open_)
     ulps = np.zeros(len(values), np.int64)
     for step in range(1, MAX_ULPS + 1):
         if not len(open_):
@@ -98,34 +116,45 @@ def nudge(start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArr
         open_ = open_[failing(values[open_], open_)]
     values[open_] = start[open_]
     ulps[open_] = 0
-    return values, Certificate(len(values), int((ulps > 0).sum()), int(ulps.max(initial=0)), len(open_))
+    return values, Certificate(len(values), int((ulps > 0).sum()), int(ulps.max(initial=0)), len(open_) + given_up)
 
 
-def certify_weight_scale(x_scale: FloatArray, w_scale: FloatArray, y_scale: FloatArray, lo: int, hi: int,
-                         acc_lo: Int64Array, acc_hi: Int64Array) -> tuple[FloatArray, Certificate]:
+def certify_weight_scale(
+    x_scale: FloatArray | np.float32,
+    w_scale: FloatArray,
+    y_scale: FloatArray | np.float32,
+    lo: int,
+    hi: int,
+    acc_lo: Int64Array,
+    acc_hi: Int64Array,
+) -> tuple[FloatArray, Certificate]:
     """Weight scales, shape (channels,), nudged until requantization is proved; lo, hi are codes less the zero point."""
 
     def failing(values: FloatArray, which: Int64Array) -> BoolArray:
         return unproved(effective_scale(x_scale, values, y_scale), lo, hi, acc_lo[which], acc_hi[which])
 
-    return nudge(w_scale, failing)
+    inexact = inexact_thresholds(effective_scale(x_scale, w_scale, y_scale), lo, hi, acc_lo, acc_hi)
+    return nudge(w_scale, failing, inexact > _LUCK)
 
 
-def certify_one(x_scale: FloatArray, scale_of: Callable[[FloatArray], FloatArray], lo: int, hi: int,
-                acc_lo: int, acc_hi: int) -> tuple[FloatArray, Certificate]:
+def certify_one(
+    x_scale: FloatArray, scale_of: Callable[[FloatArray], FloatArray], lo: int, hi: int, acc_lo: int, acc_hi: int
+) -> tuple[FloatArray, Certificate]:
     """One scale (0-d) nudged until the float32 scale `scale_of(x_scale)` is proved on [acc_lo, acc_hi]."""
     ends = np.asarray([acc_lo], np.int64), np.asarray([acc_hi], np.int64)
     values, certificate = nudge(np.reshape(x_scale, 1), lambda v, _: unproved(scale_of(v), lo, hi, *ends))
     return values.reshape(()), certificate
 
 
-def certify_table(x_scale: FloatArray, ours: Callable[[FloatArray], Int64Array],
-                  theirs: Callable[[FloatArray], Int64Array]) -> tuple[FloatArray, Certificate]:
-    """One scale (0-d) nudged until two functions of it agree on every operand: a proof by enumeration."""
+def certify_table(
+    x_scale: FloatArray, ours: Callable[[FloatArray], Int64Array], *theirs: Callable[[FloatArray], Int64Array]
+) -> tuple[FloatArray, Certificate]:
+    """One scale (0-d) nudged until our table equals each of `theirs` on every operand: a proof by enumeration."""
 
     def failing(values: FloatArray, _: Int64Array) -> BoolArray:
         value = values.reshape(())
-        return np.asarray([not np.array_equal(ours(value), theirs(value))])
+        table = ours(value)
+        return np.asarray([not all(np.array_equal(table, other(value)) for other in theirs)])
 
     values, certificate = nudge(np.reshape(x_scale, 1), failing)
     return values.reshape(()), certificate

@@ -1,8 +1,8 @@
 """From ranges to (S, Z): what a range, a weight tensor and a bias become.
 
-    S = (hi - lo) / (qmax - qmin),  Z = round(qmin - lo / S)     affine; zero is a code      (Jacob et al. 2018, 12-13)
-    S = max|x| / qmax,              Z = 0                        symmetric
-    S_bias = S_x S_w,               Z_bias = 0                   int32                       (11)
+S = (hi - lo) / (qmax - qmin),  Z = round(qmin - lo / S)     affine; zero is a code      (Jacob et al. 2018, 12-13)
+S = max|x| / qmax,              Z = 0                        symmetric
+S_bias = S_x S_w,               Z_bias = 0                   int32                       (11)
 """
 
 from __future__ import annotations
@@ -63,7 +63,11 @@ def params_of_weight(weight: NDArray[np.floating], scheme: Scheme) -> QuantParam
 
 
 def widen_for_accumulator(
-    params: QuantParams, weight: NDArray[np.floating], bias: NDArray[np.floating] | None, x_params: QuantParams, summed: tuple[int, ...]
+    params: QuantParams,
+    weight: NDArray[np.floating],
+    bias: NDArray[np.floating] | None,
+    x_params: QuantParams,
+    summed: tuple[int, ...],
 ) -> tuple[QuantParams, int]:
     """Raises weight scales until |sum| + |bias| < 2^31 for every input; returns the parameters and how many were raised.
 

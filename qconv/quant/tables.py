@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale, rescale_sum, round_shift_half_even
-from qconv.quant.types import FloatArray, IntType, QuantParams
+from qconv.quant.types import FloatArray, IntArray, IntType, QuantParams
 
 
 def codes_of(int_type: IntType) -> Int64Array:
@@ -33,17 +33,43 @@ def add_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
         table = round_shift_half_even(total, shift)
     else:  # too wide for int64: Python's integers
         table = np.asarray([[rescale_sum(int(p), ma, int(q), mb, zero_point) for q in right] for p in left])
-    return np.clip(table, *_container(y)).astype(np.int64)
+    return _saturated(table, y)
 
 
-def ort_add_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
-    """The same in the float32 order of onnxruntime's QLinearAdd: rint((F + b rB) + a rA), F = Zc - (rA Za + rB Zb)."""
+def ort_add_fused(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
+    """The same in the float32 order of onnxruntime's QLinearAdd: rint((F + b rB) + a rA), F = Zc - (rA Za + rB Zb).
+
+    Vector units with fused multiply-add round each product and sum once.
+    """
     ra, rb = a.scale / y.scale, b.scale / y.scale
-    zc = y.zero_point.astype(np.float32)
-    fixed_part = zc - (ra * a.zero_point.astype(np.float32) + rb * b.zero_point.astype(np.float32))
-    left = codes_of(a.int_type).astype(np.float32)[:, None]
-    right = codes_of(b.int_type).astype(np.float32)[None, :]
-    return np.clip(np.rint((fixed_part + right * rb) + left * ra), *_container(y)).astype(np.int64)
+    offset = fma(_real(a.zero_point), ra, _real(b.zero_point) * rb)
+    fixed_part = _real(y.zero_point) - offset
+    left, right = _columns(a), _columns(b).T
+    return _saturated(np.rint(fma(left, ra, fma(right, rb, fixed_part))), y)
+
+
+def ort_add_swapped(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
+    """The same when `a` is a single element: the kernel lets the operands change places."""
+    return ort_add_fused(b, a, y).T
+
+
+def ort_add_plain(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
+    """The same on units without fused multiply-add: every operation rounds."""
+    ra, rb = a.scale / y.scale, b.scale / y.scale
+    fixed_part = _real(y.zero_point) - (ra * _real(a.zero_point) + rb * _real(b.zero_point))
+    return _saturated(np.rint((fixed_part + _columns(b).T * rb) + _columns(a) * ra), y)
+
+
+# A certified addition equals all of them.
+ORT_ADD_FORMS = (ort_add_fused, ort_add_swapped, ort_add_plain)
+
+
+def fma(x: NDArray[np.float32], y: FloatArray, z: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
+    """float32(x y + z) with one rounding, for x that is a code: the product of 8 and 24 bits is exact in float64.
+
+    The sum is rounded to 53 bits first, which moves the result only where it lies within 2^-29 ulp of the middle of two floats.
+    """
+    return np.asarray(x.astype(np.float64) * y.astype(np.float64) + z, np.float32)
 
 
 def mul_scale(a_scale: FloatArray, b_scale: FloatArray, y_scale: FloatArray) -> FloatArray:
@@ -55,7 +81,7 @@ def products(a: QuantParams, b: QuantParams) -> Int64Array:
     """(a - Za)(b - Zb) over all pairs of codes, shape (256, 256)."""
     left = codes_of(a.int_type) - int(a.zero_point)
     right = codes_of(b.int_type) - int(b.zero_point)
-    return left[:, None] * right[None, :]
+    return np.multiply.outer(left, right)
 
 
 def mul_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
@@ -68,20 +94,20 @@ def mul_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
         table = round_shift_half_even(product + (zero_point << shift), shift)
     else:  # so small or so large that no tie can meet the zero point
         table = round_shift_half_even(product, shift) + zero_point
-    return np.clip(table, *_container(y))
+    return _saturated(table, y)
 
 
 def ort_mul_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
     """The same in the float32 order of onnxruntime's QLinearMul: rint(float32(product) * s + Zc)."""
     scale = mul_scale(a.scale, b.scale, y.scale)
-    real = products(a, b).astype(np.float32) * scale + y.zero_point.astype(np.float32)
-    return np.clip(np.rint(real), *_container(y)).astype(np.int64)
+    real = products(a, b).astype(np.float32) * scale + _real(y.zero_point)
+    return _saturated(np.rint(real), y)
 
 
 def affine_table(x: QuantParams, y: QuantParams) -> Int64Array:
     """clamp(Zy + round((x - Zx) M)) over all codes, M = Sx / Sy: a change of parameters. Shape (256,)."""
     acc = codes_of(x.int_type) - int(x.zero_point)
-    return np.clip(rescale(acc, Multiplier.of(x.scale / y.scale)) + int(y.zero_point), *_container(y))
+    return _saturated(rescale(acc, Multiplier.of(x.scale / y.scale)) + int(y.zero_point), y)
 
 
 def ort_affine_table(x: QuantParams, y: QuantParams) -> Int64Array:
@@ -95,7 +121,7 @@ def leaky_relu_table(x: QuantParams, y: QuantParams, alpha: float) -> Int64Array
     acc = codes_of(x.int_type) - int(x.zero_point)
     above = rescale(acc, Multiplier.of(x.scale / y.scale))
     below = rescale(acc, Multiplier.of(np.float32(np.float32(alpha) * x.scale) / y.scale))
-    return np.clip(np.where(acc >= 0, above, below) + int(y.zero_point), *_container(y))
+    return _saturated(np.where(acc >= 0, above, below) + int(y.zero_point), y)
 
 
 def ort_leaky_relu_table(x: QuantParams, y: QuantParams, alpha: float) -> Int64Array:
@@ -107,14 +133,21 @@ def ort_leaky_relu_table(x: QuantParams, y: QuantParams, alpha: float) -> Int64A
 def sigmoid_table(x: QuantParams, y: QuantParams) -> Int64Array:
     """clamp(Zy + round(sigmoid(Sx (x - Zx)) / Sy)) in float64, rounded once. Shape (256,)."""
     real = (codes_of(x.int_type) - int(x.zero_point)) * float(x.scale)
-    return np.clip(np.rint(1.0 / (1.0 + np.exp(-real)) / float(y.scale)) + int(y.zero_point), *_container(y)).astype(np.int64)
+    return _saturated(np.rint(1.0 / (1.0 + np.exp(-real)) / float(y.scale)) + int(y.zero_point), y)
 
 
 def _quantized(real: NDArray[np.float32], y: QuantParams) -> Int64Array:
-    codes = np.rint(real / y.scale) + y.zero_point.astype(np.float32)
-    return np.clip(codes, *_container(y)).astype(np.int64)
+    return _saturated(np.rint(real / y.scale) + _real(y.zero_point), y)
 
 
-def _container(y: QuantParams) -> tuple[int, int]:
+def _saturated(codes: NDArray[np.floating] | Int64Array, y: QuantParams) -> Int64Array:
     limits = np.iinfo(y.int_type.dtype)
-    return int(limits.min), int(limits.max)
+    return np.asarray(np.clip(codes, limits.min, limits.max), np.int64)
+
+
+def _columns(params: QuantParams) -> NDArray[np.float32]:
+    return codes_of(params.int_type).astype(np.float32)[:, None]
+
+
+def _real(zero_point: IntArray) -> NDArray[np.float32]:
+    return zero_point.astype(np.float32)

@@ -1,6 +1,6 @@
 """The words of quantization: integer types, granularity, schemes and the parameters (S, Z).
 
-    real = scale * (q - zero_point)                       (docs/arithmetic.md, equation 1)
+real = scale * (q - zero_point)                       (docs/arithmetic.md, equation 1)
 """
 
 from __future__ import annotations
@@ -121,12 +121,13 @@ class QuantParams:
     def quantize(self, real: NDArray[Any]) -> IntArray:
         """Codes of `real`, as onnxruntime's QuantizeLinear computes them: clip(rint(real / S) + Z), in float32.
 
-        Values are divided, rounded half to even, shifted, then clipped to [qmin, qmax]; NaN becomes the zero point.
+        Values are divided, rounded half to even, shifted, then clipped to [qmin, qmax]; NaN becomes the lowest code.
         """
         scale, zero_point = self._along(real.ndim)
-        codes = np.rint(np.asarray(real, np.float32) / scale)
-        codes = np.nan_to_num(codes, nan=0.0) + zero_point.astype(np.float32)
-        return np.clip(codes, self.int_type.qmin, self.int_type.qmax).astype(self.int_type.dtype)
+        with np.errstate(invalid="ignore", over="ignore"):
+            codes = np.rint(np.asarray(real, np.float32) / scale) + zero_point.astype(np.float32)
+        # fmax prefers the number to NaN, so that NaN becomes the lowest code as in onnxruntime.
+        return np.fmin(np.fmax(codes, self.int_type.qmin), self.int_type.qmax).astype(self.int_type.dtype)
 
     def dequantize(self, q: IntArray) -> FloatArray:
         """Reals of the codes `q`: S * (q - Z), in float32."""

@@ -33,12 +33,18 @@ class Codes:
     highest: int
 
     def quantize(self, real: Array) -> IntArray:
-        """The codes of reals, clipped as the graph clips them."""
-        return np.clip(self.params.quantize(real), self.lowest, self.highest)
+        """The codes of reals, clipped as the graph clips them; channels that only the integer graph has are zero."""
+        codes = np.clip(self.params.quantize(real), self.lowest, self.highest)
+        width = self.value.shape[1] if codes.ndim > 1 and self.value.shape is not None else None
+        added = width - codes.shape[1] if isinstance(width, int) else 0
+        if added <= 0:
+            return codes
+        pads = [(0, added if axis == 1 else 0) for axis in range(codes.ndim)]
+        return np.pad(codes, pads, constant_values=int(self.params.zero_point))
 
-    def dequantize(self, codes: IntArray) -> FloatArray:
-        """The reals of codes."""
-        return self.params.dequantize(codes)
+    def dequantize(self, codes: IntArray, channels: int | None = None) -> FloatArray:
+        """The reals of codes: of the first `channels` on axis 1 where that is given."""
+        return self.params.dequantize(codes if channels is None else codes[:, :channels])
 
 
 def final_codes(model: ir.Model, tensors: frozenset[str]) -> dict[str, Codes]:

@@ -15,7 +15,7 @@ from qconv.verify.sides import Side
 
 @dataclass(frozen=True)
 class Exactness:
-    """What differed, worst first; `problem` says why a comparison was not possible."""
+    """What differed, in the order of the graph: the first is where it starts. `problem` says why there is no comparison."""
 
     samples: int
     tensors: int
@@ -40,8 +40,7 @@ def exactness(integer: ir.Model, side: Side, samples: Iterable[Sample]) -> Exact
             count += 1
     except ModelError as error:
         return Exactness(count, 0, (), str(error))
-    worst = sorted(found.values(), key=lambda m: m.differing, reverse=True)
-    return Exactness(count, len(judge.compared), tuple(worst))
+    return Exactness(count, len(judge.compared), tuple(found.values()))
 
 
 def _sum(old: Mismatch | None, new: Mismatch) -> Mismatch:

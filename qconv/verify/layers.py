@@ -63,6 +63,8 @@ def groups(codes: Mapping[str, Codes]) -> dict[str, Group | None]:
 
 
 def _group(output: Codes, ends: Mapping[ir.Value, Codes]) -> Group | None:
+    if output.value.producer() is None:
+        return None  # an integer input of the graph
     nodes: dict[ir.Node, None] = {}
     inputs: dict[ir.Value, Codes] = {}
     pending = [output.value.producer()]
@@ -109,7 +111,7 @@ class _Meter:
         wanted = [str(self._codes[tensor].value.name) for tensor in self._inner]
         found = run_session(self._integer, wanted, side.feeds(sample.feeds), "the integer model")
         for tensor, array in zip(self._inner, found, strict=True):
-            self._errors[tensor].add(reals[tensor], self._codes[tensor].dequantize(array))
+            self._errors[tensor].add(reals[tensor], _real(self._codes[tensor], array, reals[tensor]))
         for tensor, group in list(self._groups.items()):
             self._add_own(tensor, group, reals)
 
@@ -119,7 +121,7 @@ class _Meter:
         except ModelError:  # a node outside the integer language: its own error is not known
             del self._groups[tensor], self._own[tensor]
             return
-        self._own[tensor].add(reals[tensor], group.output.dequantize(codes))
+        self._own[tensor].add(reals[tensor], _real(group.output, codes, reals[tensor]))
 
     def _run(self, group: Group, reals: Mapping[str, Array]) -> Array:
         values: dict[ir.Value, Array] = {item.value: item.quantize(reals[item.tensor]) for item in group.inputs}
@@ -143,6 +145,11 @@ class _Meter:
             source = node.metadata_props.get("qconv.source", str(node.name))
             reports.append(LayerReport(source, node.op_type, tensor, self._errors[tensor].result(), own))
         return reports
+
+
+def _real(codes: Codes, array: Array, reference: Array) -> Array:
+    """Dequantized, without the channels that lowering added behind those of the float tensor for the sake of speed."""
+    return codes.dequantize(array, reference.shape[1] if reference.ndim > 1 else None)
 
 
 def _sorted(group: Group, order: Mapping[ir.Node, int]) -> Group:

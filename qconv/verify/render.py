@@ -15,6 +15,7 @@ from qconv.verify.metrics import Similarity
 from qconv.verify.report import Report
 
 _LISTED = 5  # float nodes and mismatches that are named before "and n more"
+_NAME = 40  # characters of a layer's name that are shown
 
 
 def render(report: Report, *, layers: int = 10) -> RenderableType:
@@ -24,7 +25,7 @@ def render(report: Report, *, layers: int = 10) -> RenderableType:
 
 
 def _head(report: Report) -> RenderableType:
-    samples = f"{report.data.samples} samples from {report.data.source}"
+    samples = f"{_count(report.data.samples, 'sample')} from {report.data.source}"
     text = Text.assemble((report.integer_model, "bold"), " against ", (report.float_model, "bold"), f"\n{samples}")
     return Group(text, Text(f"warning: {report.data.warning}", "yellow")) if report.data.warning else text
 
@@ -58,14 +59,14 @@ def _layers(report: Report, count: int) -> Iterator[RenderableType]:
     shown = report.layers[:count]
     if not shown:
         return
-    table = _table("layer", "op", "SQNR dB", "alone dB", "cosine", "largest error", text=2)
+    table = _table("layer", "op", "SQNR dB", "alone dB", "largest error", text=2)
     for layer in shown:
-        sqnr, *others = _figures(layer.similarity)
+        sqnr, _, largest = _figures(layer.similarity)
         alone = "-" if layer.own is None else _decibel(layer.own.sqnr_db)
-        table.add_row(escape(layer.node), layer.op_type, sqnr, alone, *others)
+        table.add_row(escape(_tail(layer.node)), layer.op_type, sqnr, alone, largest)
     yield table
     yield Text(
-        f"the worst {len(shown)} of {len(report.layers)} layers over {report.layer_samples} samples; "
+        f"the worst {len(shown)} of {_count(len(report.layers), 'layer')} over {_count(report.layer_samples, 'sample')}; "
         "alone: from float inputs, without what earlier layers did",
         "dim",
     )
@@ -75,7 +76,7 @@ def _audit(report: Report) -> Iterator[RenderableType]:
     for graph, audit in (("as written", report.written), ("as onnxruntime runs it", report.optimized)):
         count = len(audit.float_nodes)
         style = "green" if audit.integer_only else "yellow"
-        verdict = "integer only" if audit.integer_only else f"{count} float node{'s' if count > 1 else ''}"
+        verdict = "integer only" if audit.integer_only else _count(count, "float node")
         yield Text.assemble(
             f"{graph}: {audit.integer_nodes} integer nodes, ",
             f"{audit.quantize} QuantizeLinear, {audit.dequantize} DequantizeLinear, ",
@@ -93,16 +94,13 @@ def _float_nodes(audit: Audit) -> Iterator[RenderableType]:
 
 def _exactness(report: Report) -> Iterator[RenderableType]:
     found = report.exactness
-    over = f"over {found.samples} samples"
+    over = f"of {_count(found.tensors, 'tensor')} over {_count(found.samples, 'sample')}"
     if found.problem is not None:
         yield Text(f"onnxruntime was not compared with exact integer arithmetic: {found.problem}", "yellow")
     elif found.equal:
-        yield Text(f"onnxruntime equals exact integer arithmetic in every element of {found.tensors} tensors {over}", "green")
+        yield Text(f"onnxruntime equals exact integer arithmetic in every element {over}", "green")
     else:
-        yield Text(
-            f"onnxruntime differs from exact integer arithmetic in {len(found.mismatches)} of {found.tensors} tensors {over}:",
-            "red",
-        )
+        yield Text(f"onnxruntime differs from exact integer arithmetic in {len(found.mismatches)} {over}, first in:", "red")
     for mismatch in found.mismatches[:_LISTED]:
         elements = f"{mismatch.differing} of {mismatch.total} elements, by up to {mismatch.max_difference:g}"
         yield Text(f"  {mismatch.tensor} of {mismatch.node}: {elements}", "red")
@@ -127,12 +125,17 @@ def _verdict(report: Report) -> Iterator[RenderableType]:
 def _table(*columns: str, text: int = 1) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < text else "right", overflow="fold")
+        table.add_column(column, justify="left" if index < text else "right", overflow="fold", no_wrap=index >= text)
     return table
 
 
 def _figures(similarity: Similarity) -> tuple[str, str, str]:
     return _decibel(similarity.sqnr_db), f"{similarity.cosine:.6f}", f"{similarity.max_error:.4g}"
+
+
+def _tail(name: str) -> str:
+    """The end of a long name, which tells layers apart; JSON has the whole."""
+    return name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
 
 
 def _decibel(value: float) -> str:
@@ -141,6 +144,10 @@ def _decibel(value: float) -> str:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _points(before: float, after: float) -> str:

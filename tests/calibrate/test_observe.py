@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,17 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from qconv.calibrate.data.source import Sample
+from qconv.calibrate.data.source import Sample, inputs_of
 from qconv.calibrate.ema import Ema
 from qconv.calibrate.minmax import MinMax
 from qconv.calibrate.observe import calibrate
+from qconv.config import QuantConfig
 from qconv.errors import DataError, UsageError
+from qconv.model.load import load
 from qconv.model.session import open_session
+from qconv.plan.make import tensors_to_observe
+from qconv.prepare import prepare
+from qconv.quant.types import UINT8, Scheme
 from tests.calibrate.networks import Listed, conv_relu_pool, network, pictures
 
 Array = NDArray[Any]
@@ -41,6 +47,23 @@ def test_inputs_can_be_observed() -> None:
     arrays = pictures(3)
     found = calibrate(conv_relu_pool(), ["x"], Listed(arrays), threads=1)
     assert found == {"x": MinMax(float(np.min(arrays)), float(np.max(arrays)), 3)}
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet20_bn", "squeezenet10_winml", "mobilenet_v1_025_224_bn"])
+def test_ranges_of_real_networks(name: str, zoo: Path) -> None:
+    model = load(zoo / "models" / f"{name}.onnx").ir
+    prepare(model)
+    tensors = tensors_to_observe(model.graph, QuantConfig())
+    (info,) = inputs_of(model)
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal([size or 1 for size in info.shape], np.float32) for _ in range(2)]
+    found = calibrate(model, tensors, Listed(arrays, info.name), threads=1)
+    inner = [tensor for tensor in tensors if tensor != info.name]
+    session = open_session(model, outputs=inner, threads=1)
+    for tensor, *values in zip(inner, *(session.run(None, {info.name: array}) for array in arrays), strict=True):
+        expected = min(v.min() for v in values), max(v.max() for v in values)
+        # Exposing a tensor changes which kernels are fused, and so the order of sums.
+        np.testing.assert_allclose(found[tensor].range(Scheme(UINT8)), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_ema_follows_the_order_of_the_samples() -> None:
@@ -127,7 +150,7 @@ def test_a_sum_beyond_float32_is_no_crime() -> None:
 
 
 def test_an_empty_tensor_is_left_out_of_its_statistic() -> None:
-    model = network([helper.make_node("Relu", ["x"], ["y"])], {"x": ["N", 2]}, ["y"])
+    model = network([helper.make_node("Abs", ["x"], ["y"])], {"x": ["N", 2]}, ["y"])
     arrays = [np.ones((1, 2), np.float32), np.zeros((0, 2), np.float32), np.full((2, 2), 3, np.float32)]
     assert calibrate(model, ["y"], Listed(arrays), threads=1) == {"y": MinMax(1.0, 3.0, 2)}
 
@@ -152,6 +175,6 @@ class Counted:
 
 
 def test_no_sample_outlives_its_turn() -> None:
-    source = Counted(40)
+    source = Counted(14)
     calibrate(conv_relu_pool(), ["r"], source, threads=1)
     assert source.most <= 6  # in the reader's hand, two queued, in the network, and one on each side of a hand-over

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from qconv.errors import ModelError
 from qconv.integer.arrays import Array, Operands
 from qconv.integer.compare import Judge, mismatches
 from qconv.integer.executor import Executor
@@ -40,6 +41,11 @@ def test_a_difference_is_found_where_it_arises(monkeypatch: pytest.MonkeyPatch) 
     found = mismatches(graph(), sample())
     assert [(item.tensor, item.node) for item in found[:2]] == [("c_quantized", "conv"), ("r_quantized", "clip")]
     assert (found[0].differing, found[0].total, found[0].max_difference) == (1, 72, 3.0)
+
+
+def test_samples_of_another_shape_are_refused() -> None:
+    with pytest.raises(ModelError, match="onnxruntime cannot run the integer graph"):
+        mismatches(graph(), {"x": np.zeros((1, 3, 6, 6), np.float32)})
 
 
 def test_a_real_network(zoo: Path) -> None:

@@ -71,3 +71,14 @@ def test_gemm_of_two_activations() -> None:
     rng = np.random.default_rng(0)
     inputs = [codes(rng, (5, 300)), f32(2**-4), zero(90), codes(rng, (300, 7)), dyadic(rng), zero(120), None, f32(0.5), zero(120)]
     assert_equal(*one_node("QGemm", inputs, domain=MS, dynamic=(0, 3)))
+
+
+@pytest.mark.parametrize("by_column", [True, False])
+def test_a_weight_that_is_multiplied_in_blocks(by_column: bool) -> None:
+    """3000 x 1500 weights exceed a block; a column's sums may exceed float32 in one block and not in another."""
+    rng = np.random.default_rng(0)
+    weight = codes(rng, (3000, 1500), np.int8)
+    weight[:, ::2] //= 64
+    scales = dyadic(rng, 1500) if by_column else dyadic(rng)
+    inputs = [codes(rng, (3, 3000)), f32(2**-4), zero(128), weight, scales, np.zeros(scales.shape, np.int8), f32(4), zero(120)]
+    assert_equal(*one_node("QLinearMatMul", inputs))

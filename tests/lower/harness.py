@@ -67,7 +67,9 @@ class Result:
     def sqnr_db(self) -> float:
         """10 log10(power of the float outputs / power of the integer model's error), over all samples and outputs."""
         proto = ir.to_proto(self.quantized.model)
-        sessions = [ort.InferenceSession(m, providers=["CPUExecutionProvider"]) for m in (str(self.path), proto.SerializeToString())]
+        sessions = [
+            ort.InferenceSession(m, providers=["CPUExecutionProvider"]) for m in (str(self.path), proto.SerializeToString())
+        ]
         signal = noise = 0.0
         for feed in self.feeds:
             for a, b in zip(*(session.run(None, dict(feed)) for session in sessions), strict=True):

@@ -11,8 +11,6 @@ import pytest
 from qconv.ops import TABLE
 from tests.lower.harness import Array, normal, quantize_graph
 
-IMAGE = "<float[1,{c},{h},{w}] x>"
-
 
 @dataclass(frozen=True)
 class Case:
@@ -26,8 +24,13 @@ class Case:
     sqnr: float = 30.0  # 8 bits give about 45 dB for one rounding of a normal tensor; two operands and a rounding leave 38
 
 
-def _unary(op: str, attributes: str = "", **more: float) -> Case:
-    return Case(f"{op}{attributes}", f"g (float[1,4,6,6] x) => (float[1,4,6,6] y) {{ y = {op}{attributes}(x) }}", **more)  # type: ignore[arg-type]
+def _unary(op: str, attributes: str = "", becomes: tuple[str, ...] = (), sqnr: float = 30.0) -> Case:
+    return Case(
+        f"{op}{attributes}",
+        f"g (float[1,4,6,6] x) => (float[1,4,6,6] y) {{ y = {op}{attributes}(x) }}",
+        becomes=becomes,
+        sqnr=sqnr,
+    )
 
 
 def _positive(op: str) -> Case:
@@ -35,7 +38,9 @@ def _positive(op: str) -> Case:
     return Case(op, text, sqnr=25.0)
 
 
-def _image(name: str, body: str, out: str, weights: dict[str, Array] | None = None, becomes: tuple[str, ...] = (), sqnr: float = 30.0) -> Case:
+def _image(
+    name: str, body: str, out: str, weights: dict[str, Array] | None = None, becomes: tuple[str, ...] = (), sqnr: float = 30.0
+) -> Case:
     return Case(name, f"g (float[1,4,6,6] x) => (float[{out}] y) {{ {body} }}", weights or {}, becomes=becomes, sqnr=sqnr)
 
 
@@ -64,7 +69,7 @@ CASES = [
     _image("Conv, Relu", "t = Conv(x, w, b) y = Relu(t)", "1,8,4,4", {"w": normal(8, 4, 3, 3), "b": normal(8)}),
     _image(
         "Conv, Clip away from zero", "t = Conv(x, w) y = Clip(t, lo, hi)", "1,8,4,4",
-        {"w": normal(8, 4, 3, 3), "lo": np.float32(1.0), "hi": np.float32(4.0)}, ("Clip",),
+        {"w": normal(8, 4, 3, 3), "lo": np.asarray(1.0, np.float32), "hi": np.asarray(4.0, np.float32)}, ("Clip",),
     ),
     Case("Gemm", "g (float[N,12] x) => (float[N,7] y) { y = Gemm(x, w, b) }", {"w": normal(12, 7), "b": normal(7)}, {"x": (3, 12)}, ("QGemm",)),
     Case("Gemm transposed", "g (float[N,12] x) => (float[N,7] y) { y = Gemm<transB=1>(x, w) }", {"w": normal(7, 12)}, {"x": (3, 12)}),
@@ -82,7 +87,7 @@ CASES = [
     _image("Sub of a constant", "y = Sub(x, c)", "1,4,6,6", {"c": normal(1, 4, 6, 6)}, ("QLinearAdd",)),
     _image("Sub from a constant", "y = Sub(c, x)", "1,4,6,6", {"c": normal(1, 4, 6, 6)}, ("QLinearAdd",)),
     _image("Mul by a constant", "y = Mul(x, c)", "1,4,6,6", {"c": normal(1, 4, 6, 6)}, ("QLinearMul",)),
-    _image("Mul by a scalar", "y = Mul(x, c)", "1,4,6,6", {"c": np.float32(3.7)}),
+    _image("Mul by a scalar", "y = Mul(x, c)", "1,4,6,6", {"c": np.asarray(3.7, np.float32)}),
     _two("Concat, one consumer each", "s = Relu(a) t = Relu(b) y = Concat<axis=1>(s, t)", "1,6,3,3", (1, 2, 3, 3), (1, 4, 3, 3), ("Concat",)),
     _two("Concat, inputs used elsewhere", "s = Sigmoid(a) t = Softplus(b) u = Concat<axis=1>(s, t) v = Add(s, t) w = Add(u, v) y = Exp(w)", "1,2,3,3", (1, 1, 3, 3), (1, 1, 3, 3), ("QLinearConcat",)),
     _image("AveragePool", "y = AveragePool<kernel_shape=[2,2], strides=[2,2]>(x)", "1,4,3,3", becomes=("QLinearConv",)),
@@ -94,7 +99,7 @@ CASES = [
     _image("GlobalMaxPool", "y = GlobalMaxPool(x)", "1,4,1,1", becomes=("ReduceMax",)),
     _image("Relu", "y = Relu(x)", "1,4,6,6"),
     _image("Relu beside another reader", "t = Add(x, x) r = Relu(t) y = Add(t, r)", "1,4,6,6", becomes=("Clip",)),
-    _image("Clip", "y = Clip(x, lo, hi)", "1,4,6,6", {"lo": np.float32(-0.5), "hi": np.float32(6.0)}),
+    _image("Clip", "y = Clip(x, lo, hi)", "1,4,6,6", {"lo": np.asarray(-0.5, np.float32), "hi": np.asarray(6.0, np.float32)}),
     _unary("LeakyRelu", "<alpha=0.1>", becomes=("QLinearLeakyRelu",)),
     _unary("Sigmoid", becomes=("QLinearSigmoid",)),
     _unary("HardSigmoid", "<alpha=0.2, beta=0.5>", becomes=("QLinearConcat",)),
@@ -107,9 +112,9 @@ CASES = [
     *(_unary(op) for op in ("Abs", "Celu", "Cos", "Elu", "Erf", "Exp", "Gelu", "Mish", "Neg", "Selu", "Sin", "Softplus", "Softsign")),
     *(_unary(op, sqnr=15.0) for op in ("Ceil", "Floor", "Round", "Sign", "ThresholdedRelu")),  # steps: a half code away is a whole one
     *(_positive(op) for op in ("Sqrt",)),
-    Case("Log", "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Exp(x) t = Add(s, one) y = Log(t) }", {"one": np.float32(1.0)}),
-    Case("Reciprocal", "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Sigmoid(x) t = Add(s, one) y = Reciprocal(t) }", {"one": np.float32(1.0)}),
-    _image("Pow", "y = Pow(x, c)", "1,4,6,6", {"c": np.float32(2.0)}, ("GatherElements",)),
+    Case("Log", "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Exp(x) t = Add(s, one) y = Log(t) }", {"one": np.asarray(1.0, np.float32)}),
+    Case("Reciprocal", "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Sigmoid(x) t = Add(s, one) y = Reciprocal(t) }", {"one": np.asarray(1.0, np.float32)}),
+    _image("Pow", "y = Pow(x, c)", "1,4,6,6", {"c": np.asarray(2.0, np.float32)}, ("GatherElements",)),
     Case("Exp of free sizes", "g (float[A,B,6] x) => (float[A,B,6] y) { y = Exp(x) }", shapes={"x": (2, 3, 6)}, becomes=("Shape",)),
     _image("Flatten", "y = Flatten(x)", "1,144"),
     _image("Reshape", "y = Reshape(x, s)", "4,36", {"s": _ints(4, -1)}),
@@ -125,7 +130,7 @@ CASES = [
     _image("GatherElements", "y = GatherElements<axis=1>(x, i)", "1,1,6,6", {"i": np.full((1, 1, 6, 6), 2, np.int64)}),
     _image("ReduceMax, ReduceMin", "s = ReduceMax<keepdims=1>(x, a) t = ReduceMin<keepdims=1>(x, a) y = Add(s, t)", "1,4,1,6", {"a": _ints(2)}),
     _image("Pad", "y = Pad(x, p)", "1,4,8,9", {"p": _ints(0, 0, 1, 2, 0, 0, 1, 1)}, ("Pad",)),
-    _image("Pad with a value", "y = Pad(x, p, v)", "1,4,6,9", {"p": _ints(0, 0, 0, 2, 0, 0, 0, 1), "v": np.float32(-7.0)}, ("Pad",)),
+    _image("Pad with a value", "y = Pad(x, p, v)", "1,4,6,9", {"p": _ints(0, 0, 0, 2, 0, 0, 0, 1), "v": np.asarray(-7.0, np.float32)}, ("Pad",)),
     _image("Pad negative", "y = Pad(x, p)", "1,4,5,5", {"p": _ints(0, 0, -1, 0, 0, 0, 0, -1)}),
     _image("Pad reflect", "y = Pad<mode=\"reflect\">(x, p)", "1,4,6,9", {"p": _ints(0, 0, 0, 2, 0, 0, 0, 1)}, ("Pad",)),
     _image("Resize", "y = Resize<mode=\"nearest\">(x, , s)", "1,4,12,12", {"s": np.asarray([1, 1, 2, 2], np.float32)}, ("Resize",)),
@@ -140,7 +145,7 @@ def test_an_op_becomes_integer(case: Case, tmp_path: Path) -> None:
     feeds = [{name: normal(*shape, seed=10 * i + j) for j, (name, shape) in enumerate(case.shapes.items())} for i in range(4)]
     result = quantize_graph(tmp_path, case.text, case.weights, feeds)
     assert result.quantized.audit.float_nodes == ()
-    assert {node.name.removesuffix("_2") for node in result.quantized.model.graph} == {node.name for node in result.quantized.model.graph}
+    assert not [node.name for node in result.quantized.model.graph if str(node.name).endswith("_2")]
     assert {c.unproved for c in result.quantized.lowering.certificates.values()} <= {0}
     assert set(case.becomes) <= set(result.ops)
     result.assert_exact()

@@ -68,7 +68,9 @@ def as_list(damaged: onnx.TensorProto) -> onnx.ModelProto:
 
 
 def in_subgraph(damaged: onnx.TensorProto) -> onnx.ModelProto:
-    inner = helper.make_graph([helper.make_node("Identity", ["w"], ["y"])], "inner", [], [helper.make_empty_tensor_value_info("y")])
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["w"], ["y"])], "inner", [], [helper.make_empty_tensor_value_info("y")]
+    )
     inner.initializer.append(damaged)
     proto = linear()
     proto.graph.node[0].CopyFrom(helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner))
@@ -99,7 +101,8 @@ def test_damaged_tensors_are_refused_wherever_they_are(
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
-    "location", ["../secret", "/etc/hostname", "sub/../../secret", "C:\\secret", "..\\secret", "", "link", "bad\0name", "*/_ORT_MEM_ADDR_/*"]
+    "location",
+    ["../secret", "/etc/hostname", "sub/../../secret", "C:\\secret", "..\\secret", "", "link", "bad\0name", "*/_ORT_MEM_ADDR_/*"],
 )
 def test_external_data_stays_in_the_folder(
     tmp_path: Path, location: str, place: Callable[[onnx.TensorProto], onnx.ModelProto]
@@ -108,7 +111,7 @@ def test_external_data_stays_in_the_folder(
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "link").symlink_to(tmp_path / "secret")
-    with pytest.raises(ModelError, match="tensor 'w' has its data (at|in) .*(outside|leaves|not beside)"):
+    with pytest.raises(ModelError, match=r"tensor 'w' has its data (at|in) .*(outside|leaves|not beside)"):
         load(write(folder, place(external("w", WEIGHT, location))))
 
 

@@ -22,6 +22,7 @@ def test_a_matrix_gets_an_axis() -> None:
     model = graph(nodes, {"x": ("N", 4)}, "y", constants)
     assert changes(affine_to_depthwise, model) == 1
     assert ops(model) == ["Relu", "Unsqueeze", "Conv", "Squeeze"]
+    assert model.graph[2].name == "node_y"
 
 
 def test_a_chain_becomes_one_convolution() -> None:

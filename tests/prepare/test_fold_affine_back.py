@@ -107,6 +107,12 @@ def test_a_map_that_float32_cannot_hold_stays() -> None:
     assert fold_affine_back(model) == 0
 
 
+def test_a_product_that_float32_cannot_hold_stays() -> None:
+    constants: dict[str, Array] = {"w": np.full((3, 2, 1, 1), 1e20, np.float32), "big": np.array(1e20, np.float32)}
+    model = graph([node("Conv", "x w", "c"), node("Mul", "c big", "y")], {"x": (1, 2, 4, 4)}, "y", constants)
+    assert fold_affine_back(model) == 0
+
+
 @pytest.mark.parametrize("outputs", ["y", "y c"])
 def test_a_layer_that_others_read_stays(outputs: str) -> None:
     nodes = [node("Conv", "x w", "c"), BATCHNORM]

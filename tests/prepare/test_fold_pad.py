@@ -77,3 +77,11 @@ def test_a_maximum_over_negative_numbers_keeps_the_pad() -> None:
     assert folded(MAXIMUM) == 0
     assert folded(MAXIMUM, "h wide", before="Relu") == 0
     assert folded(MAXIMUM, before="Relu", dilations=[2, 1]) == 0
+
+
+def test_a_pad_goes_into_all_its_users_or_none() -> None:
+    both = [node("Conv", "p w", "y"), node("AveragePool", "p", "z", kernel_shape=[3, 3])]
+    model = graph([node("Pad", "x pads", "p"), *both], {"x": (1, 2, 6, 7)}, "y z", CONSTANTS)
+    assert changes(fold_pad, model) == 1
+    model = graph([node("Pad", "x pads", "p"), *both, node("Relu", "p", "r")], {"x": (1, 2, 6, 7)}, "y z r", CONSTANTS)
+    assert changes(fold_pad, model) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qconv.quant.certify import Certificate, certify_table, certify_weight_scale, effective_scale, nudge, ort_rescale, thresholds, unproved
-from qconv.quant.fixedpoint import Multiplier, rescale
-from qconv.quant.tables import add_table, affine_table, mul_table, ort_add_table, ort_affine_table, ort_mul_table
+from qconv.quant.certify import (
+    Certificate,
+    certify_table,
+    certify_weight_scale,
+    effective_scale,
+    nudge,
+    ort_rescale,
+    thresholds,
+    unproved,
+)
+from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale
+from qconv.quant.tables import add_table, affine_table, mul_table, ort_add_fused, ort_add_plain, ort_affine_table, ort_mul_table
 from qconv.quant.types import UINT8, FloatArray, QuantParams
 
 REACH = 200_000
+Table = Callable[[QuantParams], Int64Array]
 
 
 def _disagree(scale: FloatArray, lo: int, hi: int) -> bool:
@@ -62,16 +73,26 @@ def test_a_scale_that_never_passes_goes_back_to_where_it_began() -> None:
     assert certificate == Certificate(scales=2, nudged=0, max_ulps=0, unproved=1)
 
 
+def _params(rng: np.random.Generator) -> QuantParams:
+    return QuantParams(np.asarray(np.exp(rng.normal(-3, 1)), np.float32), np.asarray(rng.integers(0, 256)), UINT8)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_tables_of_two_codes_agree_after_nudging(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    a, b, y = (QuantParams(np.float32(np.exp(rng.normal(-3, 1))), np.asarray(rng.integers(0, 256)), UINT8) for _ in range(3))
-    for ours, theirs in ((add_table, ort_add_table), (mul_table, ort_mul_table)):
-        scale, certificate = certify_table(
-            a.scale, lambda s, f=ours: f(replace(a, scale=s), b, y), lambda s, f=theirs: f(replace(a, scale=s), b, y)
-        )
+    a, b, y = (_params(rng) for _ in range(3))
+    pairs: list[tuple[Table, Table]] = [
+        (lambda x: add_table(x, b, y), lambda x: ort_add_fused(x, b, y)),
+        (lambda x: add_table(x, b, y), lambda x: ort_add_plain(x, b, y)),
+        (lambda x: mul_table(x, b, y), lambda x: ort_mul_table(x, b, y)),
+        (lambda x: affine_table(x, y), lambda x: ort_affine_table(x, y)),
+    ]
+    for ours, theirs in pairs:
+        scale, certificate = certify_table(a.scale, _at(a, ours), _at(a, theirs))
         assert certificate.unproved == 0
         nudged = replace(a, scale=scale)
-        assert np.array_equal(ours(nudged, b, y), theirs(nudged, b, y))
-    scale, certificate = certify_table(a.scale, lambda s: affine_table(replace(a, scale=s), y), lambda s: ort_affine_table(replace(a, scale=s), y))
-    assert certificate.unproved == 0
+        assert np.array_equal(ours(nudged), theirs(nudged))
+
+
+def _at(params: QuantParams, table: Table) -> Callable[[FloatArray], Int64Array]:
+    return lambda scale: table(replace(params, scale=scale))

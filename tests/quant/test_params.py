@@ -38,7 +38,7 @@ def test_zero_is_exact_and_the_range_is_covered_to_half_a_step(a: float, b: floa
 
 def test_a_tensor_that_is_always_zero_has_parameters() -> None:
     params = params_of_range(0.0, 0.0, ACTIVATION)
-    assert (float(params.scale), int(params.zero_point)) == (np.float32(1 / 255), 0)
+    assert (float(params.scale), int(params.zero_point)) == (float(np.float32(1 / 255)), 0)
     assert params_of_constant(np.zeros(0, np.float32), ACTIVATION) == params
 
 
@@ -78,7 +78,7 @@ def test_a_bias_that_would_overflow_widens_its_channel_only() -> None:
 
 
 def test_accumulator_bounds_are_reached() -> None:
-    x = QuantParams(np.float32(0.1), np.asarray(100), UINT8)
+    x = QuantParams(np.asarray(0.1, np.float32), np.asarray(100), UINT8)
     codes = np.asarray([[3, -2, 5]], np.int8)
     lo, hi = accumulator_bounds(codes, (1,), np.asarray([7], np.int32), x)
     extremes = [sum(w * (255 * c - 100) for w, c in zip([3, -2, 5], qs, strict=True)) + 7 for qs in np.ndindex(2, 2, 2)]

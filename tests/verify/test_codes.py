@@ -32,6 +32,15 @@ def test_codes_are_clipped_as_the_graph_clips_them() -> None:
     assert codes.dequantize(np.array([100, 103], np.uint8)).tolist() == [0.0, 3.0]
 
 
+def test_channels_that_only_the_integer_graph_has_are_zero() -> None:
+    codes = final_codes(integer_twin(), TENSORS)["y"]
+    codes.value.shape = ir.Shape([1, 4, 2])
+    real = np.array([[[2.0, 4.0], [6.0, 8.0]]], np.float32)
+    found = codes.quantize(real)
+    assert found.tolist() == [[[61, 62], [63, 64], [60, 60], [60, 60]]]
+    assert codes.dequantize(found, 2).tolist() == real.tolist()
+
+
 def test_damaged_metadata_is_one_sentence() -> None:
     model = integer_twin()
     model.graph.node("add").metadata_props["qconv.scale"] = "two"

@@ -25,7 +25,7 @@ def qlinear_conv(node: ir.Node, inputs: Operands) -> list[Array]:
     """Codes [N, M, *O] of x [N, C, *S] and w [M, C / group, *K]."""
     x, w = required(inputs, 0), required(inputs, 3)
     channels, w_zero_point = w.shape[0], required(inputs, 5)
-    weights = w.astype(np.int64) - w_zero_point.reshape((-1,) + (1,) * (w.ndim - 1))
+    weights = np.subtract(w, w_zero_point.reshape((-1,) + (1,) * (w.ndim - 1)), dtype=np.int16)
     acc = convolve(node, x, scalar(inputs, 2), weights)
     bias = optional(inputs, 8)
     bias = np.zeros(channels, np.int64) if bias is None else bias.astype(np.int64)
@@ -44,10 +44,10 @@ def qlinear_conv(node: ir.Node, inputs: Operands) -> list[Array]:
 
 
 def convolve(node: ir.Node, x: Array, x_zero_point: int, weights: Array) -> Array:
-    """The integer sums [N, M, *O] of a convolution of (x - Zx) with int64 `weights`, held exactly in a float type."""
+    """The integer sums [N, M, *O] of a convolution of (x - Zx) with int16 `weights`, held exactly in a float type."""
     groups = node.attributes.get_int("group", 1)
     window = Window.of(node, weights.shape[2:], x.shape[2:])
-    per_channel = np.abs(weights).sum(axis=tuple(range(1, weights.ndim)))
+    per_channel = np.abs(weights).sum(axis=tuple(range(1, weights.ndim)), dtype=np.int64)
     dtype = exact_type(int(per_channel.max(initial=0)) * largest_distance(x.dtype, x_zero_point))
     padded = window.pad(shifted(x, x_zero_point, dtype), 0)
     if weights.shape[1] == 1 and groups > 1:

@@ -11,6 +11,8 @@ from qconv.integer.kernels.sums import exact_type, largest_distance, shifted
 from qconv.integer.multipliers import product
 from qconv.quant.fixedpoint import Multiplier
 
+_BLOCK = 1 << 21  # weights at a time: their float copies stay near the processor
+
 
 def qlinear_matmul(node: ir.Node, inputs: Operands) -> list[Array]:
     """Codes of a [..., M, K] times b [..., K, N], both of them weights or activations."""
@@ -36,11 +38,20 @@ def qgemm(node: ir.Node, inputs: Operands) -> list[Array]:
 
 def multiply(a: Array, a_zero_point: int, b: Array, b_zero_point: Array) -> Array:
     """The integer sums of (a - Za) times (b - Zb), held exactly in a float type; Zb is one value or one per column."""
-    b_shift = b_zero_point if b_zero_point.size > 1 else b_zero_point.reshape(())
-    distances = np.abs(b.astype(np.int32) - b_shift.astype(np.int32))
-    rows = distances.sum(axis=-2 if b.ndim > 1 else 0, dtype=np.int64)
-    dtype = exact_type(int(rows.max(initial=0)) * largest_distance(a.dtype, a_zero_point))
-    return np.asarray(np.matmul(shifted(a, a_zero_point, dtype), shifted(b, b_shift, dtype)))
+    b_zero_point = b_zero_point if b_zero_point.size > 1 else b_zero_point.reshape(())
+    step = max(1, _BLOCK // max(1, b.shape[0]))
+    if b.ndim != 2 or step >= b.shape[1]:
+        return _product(a, a_zero_point, b, b_zero_point)
+    row = np.broadcast_to(b_zero_point, (1, b.shape[1]))
+    blocks = [slice(start, start + step) for start in range(0, b.shape[1], step)]
+    return np.concatenate([_product(a, a_zero_point, b[:, block], row[:, block]) for block in blocks], axis=-1)
+
+
+def _product(a: Array, a_zero_point: int, b: Array, b_zero_point: Array) -> Array:
+    distances = np.abs(np.subtract(b, b_zero_point, dtype=np.int16))
+    sums = distances.sum(axis=-2 if b.ndim > 1 else 0, dtype=np.int64)
+    dtype = exact_type(int(sums.max(initial=0)) * largest_distance(a.dtype, a_zero_point))
+    return np.asarray(np.matmul(shifted(a, a_zero_point, dtype), shifted(b, b_zero_point, dtype)))
 
 
 def _codes(acc: Array, bias: Array, multiplier: Multiplier, y_zero_point: Array) -> Array:

@@ -1,0 +1,1 @@
+"""qconv against onnxruntime.quantization: `make bench`, or `python -m benchmarks.bench`."""

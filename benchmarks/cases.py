@@ -1,0 +1,118 @@
+"""Where the networks come from, with the samples that calibrate them, the samples that measure them, and a task score.
+
+The zoo is a folder with models/NAME.onnx and a zoo.py that has feeds(name, part, limit) and score(name, model); QCONV_ZOO names
+it, and ../shared/zoo beside the repository is the default. The sample models of this project need no zoo.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.feeds import ROOT, Array, Feeds
+from qconv.calibrate import Sample
+from qconv.model.session import open_session
+
+SAMPLE_MODELS = ROOT / "sample_models"
+ZOO_NETWORKS = (
+    "mobilenet_v1_025_224_bn",
+    "squeezenet10_winml",
+    "cifar_resnet20_bn",
+    "mlperf_kws_dscnn_bn",
+    "mlperf_strww_bn",
+    "mlperf_ad01_bn",
+    "mnist_cntk",
+    "ultraface_rfb320",
+)
+NOISE_SHAPES = {"mlperf_ad01_bn": (1, 640)}  # networks of the zoo without data: standard normal noise of this shape, no score
+SAMPLES = 100  # for calibration, and again for evaluation; all where there are fewer
+
+
+@dataclass(frozen=True)
+class Case:
+    """A float model and its samples, each a feed of one sample; `score` takes a model with the same inputs and outputs."""
+
+    name: str
+    path: Path
+    calibration: Sequence[Feeds]
+    evaluation: Sequence[Feeds]
+    score: Callable[[Path], float] | None = None
+
+
+@dataclass(frozen=True)
+class FeedSource:
+    """Feeds in memory as a qconv.SampleSource."""
+
+    feeds: Sequence[Feeds]
+    description: str = "samples of the benchmark"
+    warning: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.feeds)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (Sample(feeds, None, f"sample[{index}]") for index, feeds in enumerate(self.feeds))
+
+
+def available() -> dict[str, Callable[[], Case]]:
+    """Name -> what opens the case. Those of the zoo are left out where the zoo, or the file, is absent."""
+    zoo = _zoo_folder()
+    found: dict[str, Callable[[], Case]] = {}
+    for name in ZOO_NETWORKS:
+        path = zoo / "models" / f"{name}.onnx"
+        if path.is_file():
+            found[name] = partial(_noise, name, path) if name in NOISE_SHAPES else partial(_from_zoo, name, path, zoo)
+    for path in sorted(SAMPLE_MODELS.glob("*.onnx")):
+        found[path.stem] = partial(_digits, path)
+    return found
+
+
+def _zoo_folder() -> Path:
+    return Path(os.environ.get("QCONV_ZOO", ROOT.parent / "shared" / "zoo"))
+
+
+def _from_zoo(name: str, path: Path, zoo: Path) -> Case:
+    spec = importlib.util.spec_from_file_location("qconv_zoo", zoo / "zoo.py")
+    assert spec is not None and spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def score(model: Path) -> float:
+        return float(module.score(name, model))
+
+    calibration, evaluation = (list(module.feeds(name, part, SAMPLES)) for part in ("calib", "eval"))
+    return Case(name, path, calibration, evaluation, score)
+
+
+def _noise(name: str, path: Path) -> Case:
+    key = open_session(path, threads=1).get_inputs()[0].name
+    calibration, evaluation = (
+        [{key: generator.standard_normal(NOISE_SHAPES[name], np.float32)} for _ in range(SAMPLES)]
+        for generator in (np.random.default_rng(1), np.random.default_rng(2))
+    )
+    return Case(name, path, calibration, evaluation)
+
+
+def _digits(path: Path) -> Case:
+    with np.load(SAMPLE_MODELS / "digits_calib.npz") as file:
+        calibration = _rows(file["image"])
+    with np.load(SAMPLE_MODELS / "digits_test.npz") as file:
+        test, labels = _rows(file["image"]), file["labels"]
+
+    def score(model: Path) -> float:
+        session = open_session(model, threads=1)
+        classes = [int(np.argmax(session.run(None, feeds)[0])) for feeds in test]
+        return float(np.mean(np.array(classes) == labels))
+
+    return Case(path.stem, path, calibration, test[:SAMPLES], score)
+
+
+def _rows(images: Array) -> list[Feeds]:
+    return [{"image": image[None]} for image in images]

@@ -1,0 +1,88 @@
+"""Everything that is measured of one network, as a `Row`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import calibration_memory, calibration_time, latency, ours, theirs
+from benchmarks.calibration_memory import CalibrationMemory
+from benchmarks.calibration_time import CalibrationTime
+from benchmarks.cases import Case
+from benchmarks.closeness import Closeness, Exactness, closeness, exactness, run_all
+from benchmarks.latency import Latency
+from qconv.integer import Audit
+from qconv.verify.cost import file_bytes
+
+FLOAT, OURS = "float", "ours"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Seconds for the times of a network, and whether memory is measured, which takes as long as all else together."""
+
+    latency_seconds: float = 5.0
+    calibration_seconds: float = 4.0
+    memory: bool = True
+
+
+QUICK = Effort(latency_seconds=1.0, calibration_seconds=1.0, memory=False)
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of a network. `sqnr` and `latency` are by model: OURS, the names of their variants, and FLOAT in `latency`.
+
+    `scores` are of the float model, ours and the opponent, None where the network has no task; `opponent` is the variant of
+    theirs with the best total SQNR.
+    """
+
+    name: str
+    audit: Audit
+    scores: tuple[float, float, float] | None
+    sqnr: Mapping[str, Closeness]
+    opponent: str
+    failures: Mapping[str, str]
+    exactness: Exactness
+    latency: Latency
+    sizes: tuple[int, int]  # bytes of the float model and of ours
+    calibration: CalibrationTime
+    memory: CalibrationMemory | None
+    samples: tuple[int, int]  # for calibration and for SQNR
+
+    def fastest(self) -> str:
+        """The fastest variant of theirs."""
+        return min((name for name in self.sqnr if name != OURS), key=self.latency.seconds)
+
+
+def measure(case: Case, effort: Effort, tell: Callable[[str], None]) -> Row:
+    """Quantizes with both tools and measures; `tell` is given each stage. Raises QconvError where qconv cannot."""
+    with tempfile.TemporaryDirectory(prefix="qconv-bench-") as name:
+        folder = Path(name)
+        tell("quantize")
+        made, others = ours.quantize(case, folder), theirs.quantize(case, folder)
+        models = {OURS: made.path, **others.models}
+        tell("closeness")
+        reference = run_all(case.path, case.evaluation)
+        sqnr = {name: closeness(reference, path, case.evaluation) for name, path in models.items()}
+        opponent = max(others.models, key=lambda name: sqnr[name].total)
+        tell("exactness")
+        exact = exactness(made.path, case.evaluation)
+        tell("score")
+        scores = _scores(case, made.path, models[opponent])
+        tell("latency")
+        times = latency.measure({FLOAT: case.path, **models}, case.evaluation[0], effort.latency_seconds)
+        tell("calibration time")
+        calibration = calibration_time.measure(case, others.preprocessed, effort.calibration_seconds)
+        tell("calibration memory")
+        memory = calibration_memory.measure(case.path, others.preprocessed, case.calibration) if effort.memory else None
+        sizes, counts = (file_bytes(case.path), file_bytes(made.path)), (len(case.calibration), len(case.evaluation))
+    return Row(case.name, made.audit, scores, sqnr, opponent, others.failures, exact, times, sizes, calibration, memory, counts)
+
+
+def _scores(case: Case, made: Path, opponent: Path) -> tuple[float, float, float] | None:
+    if case.score is None:
+        return None
+    return case.score(case.path), case.score(made), case.score(opponent)
