@@ -22,6 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from benchmarks.cases import Case
 from benchmarks.feeds import Feeds
 from benchmarks.their_calibrator import Reader
+from qconv.errors import ModelError
 
 VARIANTS = tuple((form, per_channel) for form in ("QDQ", "QOperator") for per_channel in (True, False))
 PER_CHANNEL_OPSET = 13  # the first whose QuantizeLinear has an axis
@@ -39,7 +40,10 @@ class Theirs:
 
 
 def quantize(case: Case, folder: Path) -> Theirs:
-    """Every variant, written into `folder`; the ranges are the same for all, and so are collected once."""
+    """Every variant, written into `folder`; the ranges are the same for all, and so are collected once.
+
+    Raises ModelError where none can be made.
+    """
     with _quiet():
         preprocessed, note = preprocess(case.path, folder / f"{case.name}.pre.onnx")
         ranges = folder / f"{case.name}.ranges.json"
@@ -54,6 +58,8 @@ def quantize(case: Case, folder: Path) -> Theirs:
                 models[variant] = path
             except Exception as error:  # noqa: BLE001 - the opponent's failures are figures of the table
                 failures[variant] = _first_line(error)
+    if not models:
+        raise ModelError(f"onnxruntime.quantization makes nothing of {case.name}: {next(iter(failures.values()))}")
     return Theirs(preprocessed, models, failures)
 
 

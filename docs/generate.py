@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from qconv.cli.main import cli
-from qconv.ops import TABLE, OpSpec, Role, ScaleRule
+from qconv.ops.table import TABLE, OpSpec, Role, ScaleRule
 
 DOCS = Path(__file__).parent
 WIDTH = 110
@@ -60,7 +60,7 @@ def ops_page() -> str:
         [
             "# Operators",
             "",
-            "Made from `qconv/ops.py` by `make docs`; do not edit.",
+            "Made from `qconv/ops/table.py` by `make docs`; do not edit.",
             "",
             f"These {len(TABLE)} float operators become integer ones. Whatever is not among them stays in float between a",
             "DequantizeLinear and a QuantizeLinear, and the report says why. [How to add one](adding-an-op.md).",

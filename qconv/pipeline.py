@@ -116,7 +116,7 @@ def samples_of(model: LoadedModel, calibration: Calibration, *, labels: str | Pa
 
 
 def self_check(model: LoadedModel, source: SampleSource) -> float:
-    """The largest relative difference between the prepared model and its file on a few samples. Raises ModelError past a bound."""
+    """The largest relative difference between the prepared model and its file on a few samples; ModelError past a bound."""
     feeds = [sample.feeds for sample in islice(iter(source), SELF_CHECK_SAMPLES)]
     difference = largest_relative_difference(model.path, model.ir, feeds)
     if not difference <= SELF_CHECK_LIMIT:
@@ -128,8 +128,9 @@ def self_check(model: LoadedModel, source: SampleSource) -> float:
 
 
 def calibrate(
-    model: str | Path | LoadedModel, data: str | SampleSource | None = None, *, method: str = "minmax", samples: int | None = None,
-    images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(), threads: int = 0, progress: Progress | None = None,
+    model: str | Path | LoadedModel, data: str | SampleSource | None = None, *, method: str = "minmax",
+    samples: int | None = None, images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(),
+    threads: int = 0, progress: Progress | None = None,
 ) -> Calibration:  # fmt: skip
     """Collects the ranges of all tensors that a plan will ask for, in one streaming pass.
 
@@ -179,8 +180,8 @@ def quantize(
 
 def verify(
     model: str | Path, quantized: str | Path, data: str | SampleSource | None = None, *, labels: str | Path | None = None,
-    samples: int | None = None, images: ImageOptions = ImageOptions(), thresholds: Thresholds = Thresholds(), effort: Effort = Effort(),
-    threads: int = 0, progress: Progress | None = None,
+    samples: int | None = None, images: ImageOptions = ImageOptions(), thresholds: Thresholds = Thresholds(),
+    effort: Effort = Effort(), threads: int = 0, progress: Progress | None = None,
 ) -> Report:  # fmt: skip
     """Compares an integer model with its float model over samples; `report.verdict` says whether `thresholds` are met.
 

@@ -14,7 +14,7 @@ import pytest
 from docs.generate import DOCS, PAGES, WIDTH, commands_page, ops_page
 from qconv.calibrate.methods import METHODS
 from qconv.cli.main import cli
-from qconv.ops import TABLE
+from qconv.ops.table import TABLE
 
 ROOT = Path(__file__).parents[1]
 

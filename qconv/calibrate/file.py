@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class DataSpec:
     """How to open the samples again: a file or a folder, how its pictures are read, and how many samples are taken."""
 
     path: str
-    images: ImageOptions = ImageOptions()
+    images: ImageOptions = field(default_factory=ImageOptions)
     samples: int | None = None
 
     def to_json(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ INTERRUPTED, DEFECT = 130, 70
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="qconv")
 def cli() -> None:
-    """Turn a float ONNX network into an integer-only one whose arithmetic is proved.
+    r"""Turn a float ONNX network into an integer-only one whose arithmetic is proved.
 
     \b
     qconv calibrate model.onnx --data samples.npz     -> model.calib.json

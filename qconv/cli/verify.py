@@ -34,7 +34,7 @@ def verify(
     model: Path, quantized: Path | None, data: str | None, samples: int | None, labels: Path | None, min_sqnr: float | None,
     min_agreement: float | None, max_drop: float | None, layers: int, as_json: bool, threads: int, **images: Any,
 ) -> int:  # fmt: skip
-    """Run MODEL and QUANTIZED (default: MODEL.int8.onnx) side by side and report outputs, layers, float nodes, exactness and cost.
+    """Run MODEL and QUANTIZED (default: MODEL.int8.onnx) side by side; report outputs, layers, float nodes, exactness, cost.
 
     Exits with 1 when a threshold is not met. Without --data, the samples of MODEL.calib.json are used if it names any, else
     synthetic ones, with a warning.

@@ -13,7 +13,7 @@ from qconv.lower.context import MS, Codes, Context
 from qconv.lower.table import lower_table
 from qconv.model.evaluate import run_node
 from qconv.model.graph import attr_float, attr_int, const_array
-from qconv.ops import hard_sigmoid_params
+from qconv.ops.table import hard_sigmoid_params
 from qconv.quant.certify import certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier
 from qconv.quant.tables import codes_of, leaky_relu_table, ort_leaky_relu_table, sigmoid_table

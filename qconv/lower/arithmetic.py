@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from qconv.lower.context import MS, Codes, Context
 from qconv.model.graph import const_array
-from qconv.ops import is_bias_add, scalar_factor
+from qconv.ops.forms import is_bias_add, scalar_factor
 from qconv.quant.certify import certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier
 from qconv.quant.params import params_of_constant

@@ -106,7 +106,7 @@ class Context:
         return self._codes
 
     def set_codes(self, value: ir.Value, codes: Codes) -> None:
-        """Says that `codes` stand for the float tensor `value`; they are clamped where the type is narrower than its container."""
+        """Says that `codes` stand for the float tensor `value`."""
         self._codes[value] = codes
 
     def alias(self, value: ir.Value, codes: Codes, source: ir.Value) -> None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from qconv.lower.context import MS, Attribute, Codes, Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.model.graph import attr_ints, const_array
-from qconv.ops import averages_whole_windows, bias_of, summed_axes
+from qconv.ops.forms import averages_whole_windows, bias_of, summed_axes
 from qconv.quant.types import INT8, QuantParams
 
 

@@ -26,7 +26,7 @@ from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
 from qconv.lower.table import lower_table
 from qconv.lower.widen_channels import widen_channels
-from qconv.ops import TABLE, ScaleRule
+from qconv.ops.table import TABLE, ScaleRule
 from qconv.plan.file import QuantPlan
 from qconv.plan.ties import integer_nodes
 from qconv.quant.certify import Certificate

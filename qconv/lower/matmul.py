@@ -8,7 +8,8 @@ import onnx_ir as ir
 from qconv.lower.context import MS, Codes, Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.model.graph import attr_int, const_array
-from qconv.ops import Role, bias_add, bias_of, role_of, summed_axes
+from qconv.ops.forms import bias_add, bias_of, summed_axes
+from qconv.ops.table import Role, role_of
 from qconv.quant.certify import certify_one, effective_scale
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.types import INT8, FloatArray, QuantParams
@@ -35,11 +36,12 @@ def lower_matmul(node: ir.Node, ctx: Context) -> None:
     elif len(output.shape or ()) == 2:
         codes = _gemm(node, ctx, x, output, y, 0)
     else:
+        inner = _inner(node)
         rows = ctx.emit(
-            "Reshape", [x.value, ctx.initializer(np.asarray([-1, _inner(node)]), f"{node.name}_rows")], x.value, ir.DataType.UINT8,
+            "Reshape", [x.value, ctx.initializer(np.asarray([-1, inner]), f"{node.name}_rows")], x.value, ir.DataType.UINT8,
             name=f"{node.name}/rows", output=f"{node.name}_rows",
         )  # fmt: skip
-        rows.shape = ir.Shape([None, _inner(node)])
+        rows.shape = ir.Shape([None, inner])
         product = _gemm(node, ctx, Codes(rows, x.params), output, y, 0)
         shape = _output_shape(node, ctx, x, output)
         value = ctx.emit_codes("Reshape", [product.value, shape], output, y, name=f"{node.name}/shape", clamp=False)
@@ -62,13 +64,13 @@ def _output_shape(node: ir.Node, ctx: Context, x: Codes, output: ir.Value) -> ir
     rank = len(output.shape)
     name = str(node.name)
     leading = ctx.emit(
-        "Shape", [x.value], ir.Value(shape=ir.Shape([rank - 1])), ir.DataType.INT64, name=f"{name}/leading", output=f"{name}_leading",
-        attributes={"start": 0, "end": -1},
+        "Shape", [x.value], ir.Value(shape=ir.Shape([rank - 1])), ir.DataType.INT64,
+        name=f"{name}/leading", output=f"{name}_leading", attributes={"start": 0, "end": -1},
     )  # fmt: skip
     columns = ctx.initializer(np.asarray([output.shape[-1]], np.int64), f"{name}_columns")
     return ctx.emit(
-        "Concat", [leading, columns], ir.Value(shape=ir.Shape([rank])), ir.DataType.INT64, name=f"{name}/sizes", output=f"{name}_sizes",
-        attributes={"axis": 0},
+        "Concat", [leading, columns], ir.Value(shape=ir.Shape([rank])), ir.DataType.INT64,
+        name=f"{name}/sizes", output=f"{name}_sizes", attributes={"axis": 0},
     )  # fmt: skip
 
 
@@ -115,7 +117,7 @@ def _matmul(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Codes:
 
 
 def _product_of_activations(node: ir.Node, ctx: Context) -> None:
-    """Both operands are unsigned codes; the second is shifted to int8, which is the fast pairing on x86 (0.55 against 0.80 of float)."""
+    """Both operands are unsigned codes; the second is shifted to int8, the fast pairing on x86 (0.55 against 0.80 of float)."""
     a, b, y = ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1]), ctx.params(node.outputs[0])
     signed = _as_int8(node, ctx, b)
     zero_point = int(y.zero_point)

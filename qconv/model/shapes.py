@@ -5,8 +5,8 @@ from __future__ import annotations
 import onnx
 from onnx import shape_inference
 
-_GROWING = {"Concat", "ConstantOfShape", "Expand", "Range", "Tile"}  # their results can be longer than anything in the file
-_LONGEST = 1 << 16  # elements; no shape is computed from longer vectors
+GROWING = {"Concat", "ConstantOfShape", "Expand", "Range", "Tile"}  # their results can be longer than anything in the file
+LONGEST = 1 << 16  # elements; no shape is computed from longer vectors
 
 
 def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -27,7 +27,7 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
 def _vectors_are_short(graph: onnx.GraphProto) -> bool:
     known = {info.name: info.type.tensor_type for info in [*graph.value_info, *graph.output]}
     for node in graph.node:
-        if node.op_type in _GROWING and not _is_short(known.get(node.output[0])):
+        if node.op_type in GROWING and not _is_short(known.get(node.output[0])):
             return False
         bodies = [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs)]
         if not all(_vectors_are_short(body) for body in bodies):
@@ -40,4 +40,4 @@ def _is_short(kind: onnx.TypeProto.Tensor | None) -> bool:
     if kind is None or not kind.HasField("shape"):
         return False
     dims = kind.shape.dim
-    return len(dims) != 1 or (dims[0].HasField("dim_value") and dims[0].dim_value <= _LONGEST)
+    return len(dims) != 1 or (dims[0].HasField("dim_value") and dims[0].dim_value <= LONGEST)

@@ -13,7 +13,8 @@ import onnx_ir as ir
 
 from qconv.errors import UsageError
 from qconv.model.graph import const_array, is_float
-from qconv.ops import HEAVY, Role, bias_add, role_of, spec_of
+from qconv.ops.forms import bias_add
+from qconv.ops.table import HEAVY, Role, role_of, spec_of
 
 BETWEEN = "every neighbour of it is float, so integers would only add error; it follows them"
 

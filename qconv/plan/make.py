@@ -10,7 +10,8 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array, is_float
-from qconv.ops import Role, bias_of, channel_axis, role_of, summed_axes
+from qconv.ops.forms import bias_of, channel_axis, summed_axes
+from qconv.ops.table import Role, role_of
 from qconv.plan.eligible import float_nodes
 from qconv.plan.file import QuantPlan
 from qconv.plan.ties import Group, Ties

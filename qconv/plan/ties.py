@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
-from qconv.ops import TABLE, Role, ScaleRule, is_bias_add, role_of, rule_of, scalar_factor, spec_of
+from qconv.ops.forms import is_bias_add, scalar_factor
+from qconv.ops.table import TABLE, Role, ScaleRule, role_of, rule_of, spec_of
 from qconv.quant.types import IntType, QuantParams
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from qconv.model.session import open_session
 
-
 # Where outputs are tiny because a Sigmoid or a subtraction made them so, float32 itself leaves them few digits: onnxruntime with
 # and without its own optimization tells how many. A difference counts against at least this many times that noise.
 NOISE_FACTOR = 1e3

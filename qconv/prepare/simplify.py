@@ -18,6 +18,8 @@ from onnxscript.optimizer import fold_constants
 from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.rules import common as rules
 
+from qconv.model.shapes import GROWING, LONGEST
+
 # A single constant may take this many bytes: beyond any layer in use, and short of what exhausts a usual machine.
 LARGEST_CONSTANT = 1_500_000_000
 
@@ -42,6 +44,7 @@ _RULES = RewriteRuleSet(
 def simplify(model: ir.Model) -> int:
     """Simplify a model in place; returns the number of nodes fewer, or 1 if it only changed otherwise."""
     before = model.graph.num_nodes()
+    propagate = _vectors_are_short(model.graph)
     names = {node.outputs[0].name: node.name for node in model.graph if node.outputs}
     with _quiet("onnxscript", "onnx_ir"):
         common.InlinePass()(model)
@@ -49,7 +52,7 @@ def simplify(model: ir.Model) -> int:
         for _ in range(3):
             again = fold_constants(
                 model,
-                onnx_shape_inference=True,
+                onnx_shape_inference=propagate,
                 input_size_limit=LARGEST_CONSTANT,
                 output_size_limit=LARGEST_CONSTANT,
                 should_fold=_should_fold,
@@ -59,7 +62,7 @@ def simplify(model: ir.Model) -> int:
             again = common.CommonSubexpressionEliminationPass()(model).modified or again
             common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
             common.RemoveUnusedNodesPass()(model)
-            common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+            common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=propagate)(model)
             changed = changed or again
             if not again:
                 break
@@ -67,6 +70,15 @@ def simplify(model: ir.Model) -> int:
         node.name = names.get(node.outputs[0].name, node.name) if node.outputs else node.name
     common.NameFixPass()(model)
     return max(before - model.graph.num_nodes(), int(changed))
+
+
+def _vectors_are_short(graph: ir.Graph) -> bool:
+    """Whether shape inference may follow values: it computes vectors in full, and a small file may ask for a huge one."""
+    for node in graph.all_nodes():
+        shape = node.outputs[0].shape if node.op_type in GROWING else ir.Shape([])
+        if shape is None or (len(shape) == 1 and not (isinstance(shape[0], int) and shape[0] <= LONGEST)):
+            return False
+    return True
 
 
 def _should_fold(node: ir.Node) -> bool | None:

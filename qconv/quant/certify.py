@@ -42,12 +42,12 @@ class Certificate:
 def effective_scale(x_scale: FloatArray | np.float32, w_scale: FloatArray, y_scale: FloatArray | np.float32) -> FloatArray:
     """S_x S_w / S_y in float32 and in onnxruntime's order."""
     product: FloatArray = np.multiply(x_scale, w_scale, dtype=np.float32)
-    return np.divide(product, y_scale, dtype=np.float32)
+    return np.asarray(product / np.float32(y_scale))
 
 
 def ort_rescale(acc: Int64Array, scale: FloatArray) -> NDArray[np.float32]:
     """rint(float32(acc) * s), the float32 path of onnxruntime's requantization."""
-    return np.rint(acc.astype(np.float32) * scale)
+    return np.asarray(np.rint(acc.astype(np.float32) * scale))
 
 
 def thresholds(scale: FloatArray, codes: Int64Array) -> Int64Array:

@@ -129,4 +129,4 @@ def _largest_magnitude(weight: NDArray[np.floating], axis: int | None) -> NDArra
     others = None if axis is None else tuple(i for i in range(weight.ndim) if i != axis)
     if weight.size == 0:
         return np.zeros(() if axis is None else (weight.shape[axis],))
-    return np.maximum(weight.max(axis=others), -weight.min(axis=others)).astype(np.float64)
+    return np.asarray(np.maximum(weight.max(axis=others), -weight.min(axis=others)), np.float64)

@@ -127,7 +127,8 @@ class QuantParams:
         with np.errstate(invalid="ignore", over="ignore"):
             codes = np.rint(np.asarray(real, np.float32) / scale) + zero_point.astype(np.float32)
         # fmax prefers the number to NaN, so that NaN becomes the lowest code as in onnxruntime.
-        return np.fmin(np.fmax(codes, self.int_type.qmin), self.int_type.qmax).astype(self.int_type.dtype)
+        clipped: NDArray[np.float32] = np.fmin(np.fmax(codes, self.int_type.qmin), self.int_type.qmax)
+        return clipped.astype(self.int_type.dtype)
 
     def dequantize(self, q: IntArray) -> FloatArray:
         """Reals of the codes `q`: S * (q - Z), in float32."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qconv.ops import TABLE
+from qconv.ops.table import TABLE
 from tests.lower.harness import Array, normal, quantize_graph
 
 
@@ -64,20 +64,73 @@ CASES = [
     _image("Conv grouped", "y = Conv<group=2, dilations=[2,2]>(x, w)", "1,6,2,2", {"w": normal(6, 2, 3, 3)}),
     _image("Conv depthwise", "y = Conv<group=4, pads=[1,1,1,1]>(x, w, b)", "1,4,6,6", {"w": normal(4, 1, 3, 3), "b": normal(4)}),
     Case("Conv 1-D", "g (float[1,3,9] x) => (float[1,5,7] y) { y = Conv(x, w) }", {"w": normal(5, 3, 3)}, {"x": (1, 3, 9)}),
-    Case("Conv 3-D", "g (float[1,2,5,5,5] x) => (float[1,3,4,4,4] y) { y = Conv(x, w) }", {"w": normal(3, 2, 2, 2, 2)}, {"x": (1, 2, 5, 5, 5)}),
-    Case("Conv of 3 channels", "g (float[1,3,6,6] x) => (float[1,5,4,4] y) { y = Conv(x, w) }", {"w": normal(5, 3, 3, 3)}, {"x": (1, 3, 6, 6)}, ("Pad",)),
+    Case(
+        "Conv 3-D",
+        "g (float[1,2,5,5,5] x) => (float[1,3,4,4,4] y) { y = Conv(x, w) }",
+        {"w": normal(3, 2, 2, 2, 2)},
+        {"x": (1, 2, 5, 5, 5)},
+    ),
+    Case(
+        "Conv of 3 channels",
+        "g (float[1,3,6,6] x) => (float[1,5,4,4] y) { y = Conv(x, w) }",
+        {"w": normal(5, 3, 3, 3)},
+        {"x": (1, 3, 6, 6)},
+        ("Pad",),
+    ),
     _image("Conv, Relu", "t = Conv(x, w, b) y = Relu(t)", "1,8,4,4", {"w": normal(8, 4, 3, 3), "b": normal(8)}),
     _image(
-        "Conv, Clip away from zero", "t = Conv(x, w) y = Clip(t, lo, hi)", "1,8,4,4",
-        {"w": normal(8, 4, 3, 3), "lo": np.asarray(1.0, np.float32), "hi": np.asarray(4.0, np.float32)}, ("Clip",),
+        "Conv, Clip away from zero",
+        "t = Conv(x, w) y = Clip(t, lo, hi)",
+        "1,8,4,4",
+        {"w": normal(8, 4, 3, 3), "lo": np.asarray(1.0, np.float32), "hi": np.asarray(4.0, np.float32)},
+        ("Clip",),
     ),
-    Case("Gemm", "g (float[N,12] x) => (float[N,7] y) { y = Gemm(x, w, b) }", {"w": normal(12, 7), "b": normal(7)}, {"x": (3, 12)}, ("QGemm",)),
-    Case("Gemm transposed", "g (float[N,12] x) => (float[N,7] y) { y = Gemm<transB=1>(x, w) }", {"w": normal(7, 12)}, {"x": (3, 12)}),
-    Case("MatMul", "g (float[2,3,12] x) => (float[2,3,7] y) { y = MatMul(x, w) }", {"w": normal(12, 7)}, {"x": (2, 3, 12)}, ("QLinearMatMul",)),
-    Case("MatMul with bias", "g (float[2,3,12] x) => (float[2,3,7] y) { t = MatMul(x, w) y = Add(t, b) }", {"w": normal(12, 7), "b": normal(7)}, {"x": (2, 3, 12)}, ("QGemm",)),
-    Case("MatMul with bias, free sizes", "g (float[B,T,12] x) => (float[B,T,7] y) { t = MatMul(x, w) y = Add(b, t) }", {"w": normal(12, 7), "b": normal(7)}, {"x": (2, 3, 12)}, ("QGemm", "Shape")),
-    Case("MatMul, constant batch", "g (float[2,3,12] x) => (float[2,3,7] y) { y = MatMul(x, w) }", {"w": normal(2, 12, 7)}, {"x": (2, 3, 12)}),
-    Case("MatMul, constant left", "g (float[2,12,3] x) => (float[2,7,3] y) { y = MatMul(w, x) }", {"w": normal(7, 12)}, {"x": (2, 12, 3)}),
+    Case(
+        "Gemm",
+        "g (float[N,12] x) => (float[N,7] y) { y = Gemm(x, w, b) }",
+        {"w": normal(12, 7), "b": normal(7)},
+        {"x": (3, 12)},
+        ("QGemm",),
+    ),
+    Case(
+        "Gemm transposed",
+        "g (float[N,12] x) => (float[N,7] y) { y = Gemm<transB=1>(x, w) }",
+        {"w": normal(7, 12)},
+        {"x": (3, 12)},
+    ),
+    Case(
+        "MatMul",
+        "g (float[2,3,12] x) => (float[2,3,7] y) { y = MatMul(x, w) }",
+        {"w": normal(12, 7)},
+        {"x": (2, 3, 12)},
+        ("QLinearMatMul",),
+    ),
+    Case(
+        "MatMul with bias",
+        "g (float[2,3,12] x) => (float[2,3,7] y) { t = MatMul(x, w) y = Add(t, b) }",
+        {"w": normal(12, 7), "b": normal(7)},
+        {"x": (2, 3, 12)},
+        ("QGemm",),
+    ),
+    Case(
+        "MatMul with bias, free sizes",
+        "g (float[B,T,12] x) => (float[B,T,7] y) { t = MatMul(x, w) y = Add(b, t) }",
+        {"w": normal(12, 7), "b": normal(7)},
+        {"x": (2, 3, 12)},
+        ("QGemm", "Shape"),
+    ),
+    Case(
+        "MatMul, constant batch",
+        "g (float[2,3,12] x) => (float[2,3,7] y) { y = MatMul(x, w) }",
+        {"w": normal(2, 12, 7)},
+        {"x": (2, 3, 12)},
+    ),
+    Case(
+        "MatMul, constant left",
+        "g (float[2,12,3] x) => (float[2,7,3] y) { y = MatMul(w, x) }",
+        {"w": normal(7, 12)},
+        {"x": (2, 12, 3)},
+    ),
     _two("MatMul of two", "y = MatMul(a, b)", "2,4,4", (2, 4, 8), (2, 8, 4), ("QLinearMatMul", "BitwiseXor")),
     _two("Add", "y = Add(a, b)", "1,4,6,6", (1, 4, 6, 6), (1, 4, 6, 6), ("QLinearAdd",)),
     _two("Add broadcast", "y = Add(a, b)", "1,4,6,6", (1, 4, 6, 6), (4, 1, 1), ("QLinearAdd",)),
@@ -88,13 +141,44 @@ CASES = [
     _image("Sub from a constant", "y = Sub(c, x)", "1,4,6,6", {"c": normal(1, 4, 6, 6)}, ("QLinearAdd",)),
     _image("Mul by a constant", "y = Mul(x, c)", "1,4,6,6", {"c": normal(1, 4, 6, 6)}, ("QLinearMul",)),
     _image("Mul by a scalar", "y = Mul(x, c)", "1,4,6,6", {"c": np.asarray(3.7, np.float32)}),
-    _two("Concat, one consumer each", "s = Relu(a) t = Relu(b) y = Concat<axis=1>(s, t)", "1,6,3,3", (1, 2, 3, 3), (1, 4, 3, 3), ("Concat",)),
-    _two("Concat, inputs used elsewhere", "s = Sigmoid(a) t = Softplus(b) u = Concat<axis=1>(s, t) v = Add(s, t) w = Add(u, v) y = Exp(w)", "1,2,3,3", (1, 1, 3, 3), (1, 1, 3, 3), ("QLinearConcat",)),
+    _two(
+        "Concat, one consumer each",
+        "s = Relu(a) t = Relu(b) y = Concat<axis=1>(s, t)",
+        "1,6,3,3",
+        (1, 2, 3, 3),
+        (1, 4, 3, 3),
+        ("Concat",),
+    ),
+    _two(
+        "Concat, inputs used elsewhere",
+        "s = Sigmoid(a) t = Softplus(b) u = Concat<axis=1>(s, t) v = Add(s, t) w = Add(u, v) y = Exp(w)",
+        "1,2,3,3",
+        (1, 1, 3, 3),
+        (1, 1, 3, 3),
+        ("QLinearConcat",),
+    ),
     _image("AveragePool", "y = AveragePool<kernel_shape=[2,2], strides=[2,2]>(x)", "1,4,3,3", becomes=("QLinearConv",)),
-    _image("AveragePool counting padding", "y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(x)", "1,4,6,6", becomes=("QLinearConv",)),
-    _image("AveragePool leaving padding out", "y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(x)", "1,4,6,6", becomes=("QLinearAveragePool",), sqnr=25.0),
+    _image(
+        "AveragePool counting padding",
+        "y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(x)",
+        "1,4,6,6",
+        becomes=("QLinearConv",),
+    ),
+    _image(
+        "AveragePool leaving padding out",
+        "y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(x)",
+        "1,4,6,6",
+        becomes=("QLinearAveragePool",),
+        sqnr=25.0,
+    ),
     _image("GlobalAveragePool", "y = GlobalAveragePool(x)", "1,4,1,1", becomes=("QLinearGlobalAveragePool",)),
-    _image("ReduceMean over space", "y = ReduceMean<keepdims=0>(x, axes)", "1,4", {"axes": _ints(2, 3)}, ("QLinearGlobalAveragePool",)),
+    _image(
+        "ReduceMean over space",
+        "y = ReduceMean<keepdims=0>(x, axes)",
+        "1,4",
+        {"axes": _ints(2, 3)},
+        ("QLinearGlobalAveragePool",),
+    ),
     _image("MaxPool", "y = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]>(x)", "1,4,3,3", becomes=("MaxPool",)),
     _image("GlobalMaxPool", "y = GlobalMaxPool(x)", "1,4,1,1", becomes=("ReduceMax",)),
     _image("Relu", "y = Relu(x)", "1,4,6,6"),
@@ -109,17 +193,34 @@ CASES = [
     _unary("Softmax", "<axis=1>", becomes=("QLinearSoftmax",)),
     _unary("Softmax", becomes=("QLinearSoftmax",)),
     _unary("Tanh", becomes=("GatherElements",)),
-    *(_unary(op) for op in ("Abs", "Celu", "Cos", "Elu", "Erf", "Exp", "Gelu", "Mish", "Neg", "Selu", "Sin", "Softplus", "Softsign")),
-    *(_unary(op, sqnr=15.0) for op in ("Ceil", "Floor", "Round", "Sign", "ThresholdedRelu")),  # steps: a half code away is a whole one
+    *(
+        _unary(op)
+        for op in ("Abs", "Celu", "Cos", "Elu", "Erf", "Exp", "Gelu", "Mish", "Neg", "Selu", "Sin", "Softplus", "Softsign")
+    ),
+    *(
+        _unary(op, sqnr=15.0) for op in ("Ceil", "Floor", "Round", "Sign", "ThresholdedRelu")
+    ),  # steps: a half code away is a whole one
     *(_positive(op) for op in ("Sqrt",)),
-    Case("Log", "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Exp(x) t = Add(s, one) y = Log(t) }", {"one": np.asarray(1.0, np.float32)}),
-    Case("Reciprocal", "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Sigmoid(x) t = Add(s, one) y = Reciprocal(t) }", {"one": np.asarray(1.0, np.float32)}),
+    Case(
+        "Log",
+        "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Exp(x) t = Add(s, one) y = Log(t) }",
+        {"one": np.asarray(1.0, np.float32)},
+    ),
+    Case(
+        "Reciprocal",
+        "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Sigmoid(x) t = Add(s, one) y = Reciprocal(t) }",
+        {"one": np.asarray(1.0, np.float32)},
+    ),
     _image("Pow", "y = Pow(x, c)", "1,4,6,6", {"c": np.asarray(2.0, np.float32)}, ("GatherElements",)),
-    Case("Exp of free sizes", "g (float[A,B,6] x) => (float[A,B,6] y) { y = Exp(x) }", shapes={"x": (2, 3, 6)}, becomes=("Shape",)),
+    Case(
+        "Exp of free sizes", "g (float[A,B,6] x) => (float[A,B,6] y) { y = Exp(x) }", shapes={"x": (2, 3, 6)}, becomes=("Shape",)
+    ),
     _image("Flatten", "y = Flatten(x)", "1,144"),
     _image("Reshape", "y = Reshape(x, s)", "4,36", {"s": _ints(4, -1)}),
     _image("Transpose", "y = Transpose<perm=[0,2,3,1]>(x)", "1,6,6,4"),
-    _image("Unsqueeze, Squeeze", "t = Unsqueeze(x, a) r = Add(t, t) y = Squeeze(r, z)", "4,6,6,1", {"a": _ints(4), "z": _ints(0)}),
+    _image(
+        "Unsqueeze, Squeeze", "t = Unsqueeze(x, a) r = Add(t, t) y = Squeeze(r, z)", "4,6,6,1", {"a": _ints(4), "z": _ints(0)}
+    ),
     _image("Slice", "y = Slice(x, b, e, a, s)", "1,4,3,6", {"b": _ints(5), "e": _ints(-100), "a": _ints(2), "s": _ints(-2)}),
     _image("Split", "p, q = Split<axis=1>(x, s) t = Relu(p) y = Concat<axis=1>(q, t)", "1,4,6,6", {"s": _ints(1, 3)}, ("Split",)),
     _image("Expand", "t = GlobalAveragePool(x) y = Expand(t, s)", "1,4,5,5", {"s": _ints(1, 4, 5, 5)}),
@@ -128,16 +229,29 @@ CASES = [
     _image("SpaceToDepth", "y = SpaceToDepth<blocksize=2>(x)", "1,16,3,3"),
     _image("Gather", "y = Gather<axis=1>(x, i)", "1,2,6,6", {"i": _ints(3, 0)}),
     _image("GatherElements", "y = GatherElements<axis=1>(x, i)", "1,1,6,6", {"i": np.full((1, 1, 6, 6), 2, np.int64)}),
-    _image("ReduceMax, ReduceMin", "s = ReduceMax<keepdims=1>(x, a) t = ReduceMin<keepdims=1>(x, a) y = Add(s, t)", "1,4,1,6", {"a": _ints(2)}),
+    _image(
+        "ReduceMax, ReduceMin",
+        "s = ReduceMax<keepdims=1>(x, a) t = ReduceMin<keepdims=1>(x, a) y = Add(s, t)",
+        "1,4,1,6",
+        {"a": _ints(2)},
+    ),
     _image("Pad", "y = Pad(x, p)", "1,4,8,9", {"p": _ints(0, 0, 1, 2, 0, 0, 1, 1)}, ("Pad",)),
-    _image("Pad with a value", "y = Pad(x, p, v)", "1,4,6,9", {"p": _ints(0, 0, 0, 2, 0, 0, 0, 1), "v": np.asarray(-7.0, np.float32)}, ("Pad",)),
+    _image(
+        "Pad with a value",
+        "y = Pad(x, p, v)",
+        "1,4,6,9",
+        {"p": _ints(0, 0, 0, 2, 0, 0, 0, 1), "v": np.asarray(-7.0, np.float32)},
+        ("Pad",),
+    ),
     _image("Pad negative", "y = Pad(x, p)", "1,4,5,5", {"p": _ints(0, 0, -1, 0, 0, 0, 0, -1)}),
-    _image("Pad reflect", "y = Pad<mode=\"reflect\">(x, p)", "1,4,6,9", {"p": _ints(0, 0, 0, 2, 0, 0, 0, 1)}, ("Pad",)),
-    _image("Resize", "y = Resize<mode=\"nearest\">(x, , s)", "1,4,12,12", {"s": np.asarray([1, 1, 2, 2], np.float32)}, ("Resize",)),
+    _image("Pad reflect", 'y = Pad<mode="reflect">(x, p)', "1,4,6,9", {"p": _ints(0, 0, 0, 2, 0, 0, 0, 1)}, ("Pad",)),
+    _image("Resize", 'y = Resize<mode="nearest">(x, , s)', "1,4,12,12", {"s": np.asarray([1, 1, 2, 2], np.float32)}, ("Resize",)),
     Case("ArgMax", "g (float[1,4,6,6] x) => (int64[1,1,6,6] y) { y = ArgMax<axis=1>(x) }", sqnr=10.0),
     Case("ArgMin", "g (float[1,4,6,6] x) => (int64[1,1,6,6] y) { y = ArgMin<axis=1>(x) }", sqnr=10.0),
-    Case("Shape, Size", "g (float[N,4] x) => (int64[2] s, int64 n) { r = Relu(x) s = Shape(r) n = Size(r) }", shapes={"x": (3, 4)}),
-]  # fmt: skip
+    Case(
+        "Shape, Size", "g (float[N,4] x) => (int64[2] s, int64 n) { r = Relu(x) s = Shape(r) n = Size(r) }", shapes={"x": (3, 4)}
+    ),
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

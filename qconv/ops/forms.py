@@ -1,0 +1,102 @@
+"""The forms of an op that matter to quantization, read off a node of the prepared float graph."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.model.graph import attr_int, attr_ints, attr_str, const_array, sole_consumer
+
+
+def scalar_factor(node: ir.Node) -> float | None:
+    """c of Mul(x, c) where c is a positive constant scalar: then the codes stay and S_y = c S_x."""
+    for index in (0, 1):
+        array = const_array(node.inputs[index])
+        if array is not None and array.size == 1 and const_array(node.inputs[1 - index]) is None:
+            factor = float(array.reshape(()))
+            other = node.inputs[1 - index]
+            widens = other is None or other.shape is None or array.ndim > len(other.shape)
+            return factor if math.isfinite(factor) and factor > 0 and not widens else None
+    return None
+
+
+def bias_add(node: ir.Node) -> ir.Node | None:
+    """The Add of a constant vector that a MatMul with a 2-D weight absorbs as its bias, or None."""
+    if node.op_type != "MatMul" or channel_axis(node) is None or const_array(node.inputs[1]) is None:
+        return None
+    user = sole_consumer(node.outputs[0])
+    if user is None or user.op_type != "Add" or user.graph is not node.graph:
+        return None
+    bias = _constant_operand(user)
+    columns = const_array(node.inputs[1]).shape[1]  # type: ignore[union-attr]
+    fits = bias is not None and bias.size == columns == bias.shape[-1] and bias.ndim <= len(node.outputs[0].shape or ())
+    return user if fits else None
+
+
+def is_bias_add(node: ir.Node) -> bool:
+    """Whether a node is the Add that the MatMul before it absorbs."""
+    if node.op_type != "Add":
+        return False
+    makers = (value.producer() for value in node.inputs if value is not None)
+    return any(maker is not None and bias_add(maker) is node for maker in makers)
+
+
+def bias_of(node: ir.Node) -> NDArray[np.floating] | None:
+    """The constant bias of a weighted node, flat, or None."""
+    follower = bias_add(node)
+    if follower is not None:
+        found = _constant_operand(follower)
+    else:
+        found = const_array(node.inputs[2]) if len(node.inputs) > 2 else None
+    return None if found is None else found.reshape(-1)
+
+
+def _constant_operand(node: ir.Node) -> NDArray[np.floating] | None:
+    return next((array for v in node.inputs if (array := const_array(v)) is not None), None)
+
+
+def averages_whole_windows(node: ir.Node) -> bool:
+    """Whether an AveragePool always divides by the full kernel size: it then is a depthwise convolution."""
+    padded = any(attr_ints(node, "pads", [])) or attr_str(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+    includes = attr_int(node, "count_include_pad", 0) == 1
+    return attr_int(node, "ceil_mode", 0) == 0 and (includes or not padded) and _channels(node.inputs[0]) is not None
+
+
+def channel_axis(node: ir.Node) -> int | None:
+    """The axis of the weight that counts output channels; None where one scale must serve (batched constants)."""
+    weight = node.inputs[1]
+    rank = len(weight.shape) if weight is not None and weight.shape is not None else 0
+    match node.op_type:
+        case "Conv":
+            return 0
+        case "Gemm":
+            return 0 if attr_int(node, "transB", 0) else 1
+        case "MatMul":
+            return 1 if rank == 2 else None
+        case _:
+            return None
+
+
+def summed_axes(node: ir.Node) -> tuple[int, ...]:
+    """The axes of the weight that one accumulator sums over."""
+    weight = node.inputs[1]
+    assert weight is not None and weight.shape is not None
+    rank = len(weight.shape)
+    match node.op_type:
+        case "Conv":
+            return tuple(range(1, rank))
+        case "Gemm":
+            return (1,) if attr_int(node, "transB", 0) else (0,)
+        case _:
+            return (max(rank - 2, 0),)
+
+
+def _channels(value: ir.Value | None) -> int | None:
+    """The static size of axis 1, or None."""
+    if value is None or value.shape is None or len(value.shape) < 2:
+        return None
+    size = value.shape[1]
+    return size if isinstance(size, int) else None

@@ -1,0 +1,78 @@
+"""Why a form of an op has no integer form: each sentence says what is in the way and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from qconv.model.graph import attr_float, attr_int, attr_str, const_array
+
+
+def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
+    """Refuses where one of these inputs is computed at run time."""
+
+    def refuse(node: ir.Node) -> str | None:
+        for index in indices:
+            value = node.inputs[index] if index < len(node.inputs) else None
+            if value is not None and const_array(value) is None:
+                return f"its input {index} ({value.name}) is computed at run time; make it a constant"
+        return None
+
+    return refuse
+
+
+def refuse_conv(node: ir.Node) -> str | None:
+    """Padding must be known, weight and bias constant."""
+    if attr_str(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
+        return "its auto_pad depends on a size that is not known; export it with explicit pads or fixed sizes"
+    return needs_constant(1, 2)(node)
+
+
+def refuse_gemm(node: ir.Node) -> str | None:
+    """Preparation leaves alpha = beta = 1 and transA = 0 where it can."""
+    if attr_int(node, "transA", 0) or attr_float(node, "alpha", 1.0) != 1.0 or attr_float(node, "beta", 1.0) != 1.0:
+        return "its alpha, beta or transA could not be folded; write it as MatMul and Add"
+    return needs_constant(1, 2)(node)
+
+
+def refuse_resize(node: ir.Node) -> str | None:
+    """Only nearest neighbours are exact on codes."""
+    if attr_str(node, "mode", "nearest") != "nearest":
+        return "onnxruntime's integer Resize truncates when it interpolates; use mode nearest, or a transposed convolution"
+    return None
+
+
+def refuse_pad(node: ir.Node) -> str | None:
+    """Only modes with an integer kernel, and a constant value."""
+    if attr_str(node, "mode", "constant") not in ("constant", "reflect", "edge"):
+        return "only the modes constant, reflect and edge have an integer kernel"
+    return needs_constant(2)(node)
+
+
+def refuse_concat_of_constants(node: ir.Node) -> str | None:
+    """Nothing to quantize."""
+    return "it joins constants only" if all(const_array(v) is not None for v in node.inputs) else None
+
+
+def needs_rank(node: ir.Node) -> str | None:
+    """The op counts axes."""
+    value = node.inputs[0]
+    if value is None or value.shape is None:
+        return "the rank of its input is not known; give the model's inputs a shape"
+    return None
+
+
+def refuse_pool(node: ir.Node) -> str | None:
+    """Indices have no codes, and padding must be known."""
+    if len(node.outputs) > 1 and node.outputs[1] is not None and node.outputs[1].uses():
+        return "its second output (indices) is used, which has no integer form"
+    if attr_str(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
+        return "its auto_pad depends on a size that is not known; export it with explicit pads or fixed sizes"
+    return None
+
+
+def refuse_leaky_relu(node: ir.Node) -> str | None:
+    """The kernel and its proof need a positive slope."""
+    alpha = attr_float(node, "alpha", 0.01)
+    return None if 0 < alpha < 256 else f"its slope {alpha:g} is not positive"

@@ -1,0 +1,110 @@
+"""The newcomer's path, and every option that changes what is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qconv.cli.main import run
+from qconv.integer.audit import audit
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model and its samples, and the working directory."""
+    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
+    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
+    shutil.copy(sample_models / "digits_test.npz", tmp_path / "t.npz")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_three_commands_without_a_flag(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["calibrate", "m.onnx"], ["quantize", "m.onnx", "--bits", "8"], ["verify", "m.onnx"]):
+        assert run(command) == 0
+    text = capsys.readouterr()
+    assert "synthetic" in text.err  # the warning about missing data
+    assert sorted(p.name for p in folder.iterdir()) == ["d.npz", "m.calib.json", "m.int8.json", "m.int8.onnx", "m.onnx", "t.npz"]
+    assert audit(folder / "m.int8.onnx").integer_only
+
+
+def test_the_samples_of_calibration_are_used_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "10"]) == 0
+    assert run(["quantize", "m.onnx"]) == 0
+    assert run(["verify", "m.onnx", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert "over 10 samples of d.npz" in out
+    report = json.loads(out[out.index('{\n  "format"') :])
+    assert report["data"]["samples"] == 10
+    assert report["exactness"]["mismatches"] == []
+    assert report["optimized"]["integer_only"] is True
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--io", "uint8"], ["--io", "int8"], ["--bits", "4"], ["--weight-bits", "5", "--activation-bits", "7"], ["--per-tensor"]],
+    ids=" ".join,
+)
+def test_options_give_exact_integer_models(folder: Path, capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+    assert run(["quantize", "m.onnx", "--data", "d.npz", "--integer-only", "-o", "q.onnx", *options]) == 0
+    capsys.readouterr()
+    assert run(["verify", "m.onnx", "q.onnx", "--data", "t.npz", "--min-agreement", "0.95", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["exactness"]["mismatches"] == []
+    assert report["written"]["float_nodes"] == []
+    assert report["accuracy"]["samples"] == 397
+
+
+def test_a_plan_is_saved_edited_and_given_back(folder: Path) -> None:
+    assert run(["quantize", "m.onnx", "--data", "d.npz", "--save-plan", "plan.json"]) == 0
+    unchanged = (folder / "m.int8.onnx").read_bytes()
+    assert run(["quantize", "m.onnx", "--data", "d.npz", "--plan", "plan.json"]) == 0
+    assert (folder / "m.int8.onnx").read_bytes() == unchanged
+    plan = json.loads((folder / "plan.json").read_text())
+    name = next(key for key in plan["tensors"] if "block3" in key and plan["tensors"][key]["type"] == "uint8")
+    plan["tensors"][name]["scale"] *= 2
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert run(["quantize", "m.onnx", "--data", "d.npz", "--plan", "plan.json", "--integer-only"]) == 0
+    assert (folder / "m.int8.onnx").read_bytes() != unchanged
+    assert run(["verify", "m.onnx", "--data", "d.npz"]) == 0
+
+
+def test_excluded_nodes_stay_in_float_and_are_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["quantize", "m.onnx", "--data", "d.npz", "--exclude", "block3.*"]) == 0
+    assert "block3.depthwise.conv: excluded by 'block3.*'" in capsys.readouterr().out
+    assert {node.op_type for node in audit(folder / "m.int8.onnx").float_nodes} >= {"Conv"}
+
+
+def test_inspect_prints_the_table_and_the_audit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["quantize", "m.onnx", "--data", "d.npz"]) == 0
+    capsys.readouterr()
+    assert run(["inspect", "m.int8.onnx"]) == 0
+    out = capsys.readouterr().out
+    assert "stem.conv" in out
+    assert "0 float nodes" in out
+    assert run(["inspect", "m.int8.onnx", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert table == json.loads((folder / "m.int8.json").read_text())
+    conv = next(row for row in table["nodes"] if row["node"] == "stem.conv")
+    assert len(conv["m0"]) == len(conv["n"])
+    assert all(1 << 30 <= m0 < 1 << 31 for m0 in conv["m0"])
+
+
+def test_the_result_does_not_depend_on_the_run(folder: Path) -> None:
+    written = []
+    for _ in range(2):
+        assert run(["quantize", "m.onnx", "--data", "d.npz"]) == 0
+        written.append((folder / "m.int8.onnx").read_bytes() + (folder / "m.int8.json").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_help_does_not_load_what_it_does_not_need() -> None:
+    heavy = ("onnx", "onnxruntime", "numpy", "torch")
+    code = f"import sys; from qconv.cli.main import run; run(['--help']); print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
