@@ -1,8 +1,9 @@
 """The time of calibration against plain inference of the float model over the same samples, one thread each, interleaved.
 
-It is processor time, that of the thread which reads samples included; other programs do not weigh on it.
-
-After each chunk of samples that a calibration has taken, its clock is stopped and the float model runs the same samples.
+After each chunk of samples that a calibration has taken, its clocks are stopped and the float model runs the same samples.
+There are two clocks, and neither is enough. Processor time counts the thread that reads samples ahead in full, though it runs
+beside the network where a core is free; other programs do not weigh on it. Wall time is what a user waits for, and means
+something only on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -30,17 +31,39 @@ MOST_PASSES = 10
 
 
 @dataclass(frozen=True)
+class Clocks:
+    """Processor and wall time, in seconds, or in units of another time."""
+
+    processor: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> Clocks:
+        """Both clocks, of which only differences mean something."""
+        return cls(time.process_time(), time.perf_counter())
+
+    def __add__(self, other: Clocks) -> Clocks:
+        return Clocks(self.processor + other.processor, self.wall + other.wall)
+
+    def __sub__(self, other: Clocks) -> Clocks:
+        return Clocks(self.processor - other.processor, self.wall - other.wall)
+
+    def __truediv__(self, other: Clocks) -> Clocks:
+        return Clocks(self.processor / other.processor, self.wall / other.wall)
+
+
+@dataclass(frozen=True)
 class CalibrationTime:
-    """Multiples of the time of float inference.
+    """In units of the time of float inference.
 
     `per_sample` and `theirs_per_sample` are medians over chunks of samples; `whole` is everything over `samples` samples,
     loading, preparing and opening sessions included on both sides.
     """
 
-    per_sample: float
-    whole: float
+    per_sample: Clocks
+    whole: Clocks
     samples: int
-    theirs_per_sample: float
+    theirs_per_sample: Clocks
 
 
 @dataclass
@@ -50,66 +73,70 @@ class _Pacer:
     session: ort.InferenceSession
     feeds: Sequence[Feeds]
     chunk: int
-    started: float = field(default_factory=time.process_time)
+    started: Clocks = field(default_factory=Clocks.now)
     done: int = 0
-    resumed: float = 0.0
-    paused: float = 0.0  # seconds that the float model had
-    ratios: list[float] = field(default_factory=list)
+    resumed: Clocks = Clocks(0.0, 0.0)
+    paused: Clocks = Clocks(0.0, 0.0)  # what the float model had
+    ratios: list[Clocks] = field(default_factory=list)
 
     def sample_done(self) -> None:
         self.done += 1
         if self.done % self.chunk:
             return
-        own = time.process_time() - self.resumed
+        own = Clocks.now() - self.resumed
         plain = _run(self.session, self.feeds[self.done - self.chunk : self.done])
         if self.done > self.chunk:  # the first chunk has the setting up
             self.ratios.append(own / plain)
         self.paused += plain
-        self.resumed = time.process_time()
+        self.resumed = Clocks.now()
 
-    def seconds(self) -> float:
-        """Of the calibration alone, from the beginning until now."""
-        return time.process_time() - self.started - self.paused
+    def spent(self) -> Clocks:
+        """By the calibration alone, from the beginning until now."""
+        return Clocks.now() - self.started - self.paused
 
 
 def measure(case: Case, preprocessed: Path, budget: float) -> CalibrationTime:
     """Passes of both calibrators in turn, for about `budget` seconds; `preprocessed` is the model that theirs takes."""
     session, chunk = _float_session(case)
     feeds = list(islice(cycle(case.calibration), max(CHUNKS * chunk, len(case.calibration) // chunk * chunk)))
-    ours: list[float] = []
-    theirs: list[float] = []
-    whole: list[float] = []
+    ours: list[Clocks] = []
+    theirs: list[Clocks] = []
+    whole: list[Clocks] = []
     started = time.perf_counter()
     while len(whole) < 2 or (time.perf_counter() - started < budget and len(whole) < MOST_PASSES):
         pacer = _Pacer(session, feeds, chunk)
         _calibrate_ours(case, feeds, pacer)
-        whole.append(pacer.seconds() / (_opening(case.path) + pacer.paused))
+        whole.append(pacer.spent() / (_opening(case.path) + pacer.paused))
         ours += pacer.ratios
         pacer = _Pacer(session, feeds, chunk)
         _calibrate_theirs(preprocessed, feeds, pacer)
         theirs += pacer.ratios
-    return CalibrationTime(statistics.median(ours), statistics.median(whole), len(feeds), statistics.median(theirs))
+    return CalibrationTime(_median(ours), _median(whole), len(feeds), _median(theirs))
 
 
 def _float_session(case: Case) -> tuple[ort.InferenceSession, int]:
     """A warm session of the float model, and the samples of a chunk."""
     session = open_session(case.path, threads=1)
     _run(session, case.calibration[:2])
-    seconds = min(_run(session, case.calibration[:1]) for _ in range(3))
+    seconds = min(_run(session, case.calibration[:1]).processor for _ in range(3))
     return session, max(CHUNK_SAMPLES, round(CHUNK_SECONDS / seconds))
 
 
-def _run(session: ort.InferenceSession, feeds: Sequence[Feeds]) -> float:
-    start = time.process_time()
+def _run(session: ort.InferenceSession, feeds: Sequence[Feeds]) -> Clocks:
+    start = Clocks.now()
     for feed in feeds:
         session.run(None, feed)
-    return time.process_time() - start
+    return Clocks.now() - start
 
 
-def _opening(path: Path) -> float:
-    start = time.process_time()
+def _opening(path: Path) -> Clocks:
+    start = Clocks.now()
     open_session(path, threads=1)
-    return time.process_time() - start
+    return Clocks.now() - start
+
+
+def _median(ratios: Sequence[Clocks]) -> Clocks:
+    return Clocks(statistics.median(r.processor for r in ratios), statistics.median(r.wall for r in ratios))
 
 
 def _calibrate_ours(case: Case, feeds: Sequence[Feeds], pacer: _Pacer) -> None:

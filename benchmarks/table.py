@@ -24,7 +24,8 @@ COLUMNS = (
     "time ours/float",
     "time theirs/float",
     "size ours/float",
-    "calibration time ours / theirs",
+    "calibration, processor time, ours / theirs",
+    "calibration, wall time, ours / theirs",
     f"calibration MB, {FEW} and {MANY} samples, ours; theirs",
 )
 LEGEND = f"""\
@@ -33,7 +34,8 @@ LEGEND = f"""\
 - SQNR: of all outputs together, then of each where there are several.
 - elements: of all tensors over {EXACT_SAMPLES} samples, onnxruntime against the executor in exact integer arithmetic.
 - time: processor time of a run on one thread, all models in turn, medians of ratios; in brackets against the fastest of theirs.
-- calibration time: in units of float inference over the same samples, on one thread; in brackets with loading and preparing.
+- calibration: in units of float inference over the same samples, on one thread; in brackets with loading and preparing.
+  Processor time counts the thread that reads samples, which runs beside; wall time holds only where nothing else runs.
 - calibration MB: peak memory of a process that does nothing else."""
 
 
@@ -60,7 +62,8 @@ def _cells(row: Row) -> Iterator[str]:
     yield f"{times.ratio(row.opponent, FLOAT):.2f}"
     yield f"{row.sizes[1] / row.sizes[0]:.2f}"
     cost = row.calibration
-    yield f"{cost.per_sample:.2f} ({cost.whole:.2f}) / {cost.theirs_per_sample:.2f}"
+    yield f"{cost.per_sample.processor:.2f} ({cost.whole.processor:.2f}) / {cost.theirs_per_sample.processor:.2f}"
+    yield f"{cost.per_sample.wall:.2f} ({cost.whole.wall:.2f}) / {cost.theirs_per_sample.wall:.2f}"
     yield _memory(row)
 
 

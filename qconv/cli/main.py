@@ -20,7 +20,7 @@ INTERRUPTED, DEFECT = 130, 70
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="qconv")
 def cli() -> None:
-    r"""Turn a float ONNX network into an integer-only one whose arithmetic is proved.
+    """Turn a float ONNX network into an integer-only one whose arithmetic is proved.
 
     \b
     qconv calibrate model.onnx --data samples.npz     -> model.calib.json
@@ -29,7 +29,7 @@ def cli() -> None:
 
     Exit codes: 0 done; 1 verification says no; 2 wrong options; 3 the model; 4 the samples; 5 a calibration or plan file;
     6 float nodes under --integer-only; 7 the output cannot be written; 130 interrupted.
-    """
+    """  # noqa: D301  click's mark for a paragraph that is not to be filled
 
 
 for command in (calibrate, quantize, verify, inspect):

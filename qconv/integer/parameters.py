@@ -97,16 +97,22 @@ def _form_violations(node: ir.Node) -> list[str]:
                 else ["its scales are not 1, or its zero points differ: onnxruntime's float32 sum is exact for these only"]
             )
         case "QLinearSoftmax":
-            form = (
-                _equals(constant(node, 3), 1 / 256)
-                and _equals(constant(node, 4), 0)
-                and node.attributes.get_int("opset", 0) == 13
-            )
-            return [] if form else ["its output has not the scale 1/256 and the zero point 0, or its opset is not 13"]
+            form = _inverse_is_whole(constant(node, 3)) and _equals(constant(node, 4), 0)
+            if form and node.attributes.get_int("opset", 0) == 13:
+                return []
+            return ["1 / scale of its output is not a whole number, its zero point is not 0, or its opset is not 13"]
         case "QLinearLeakyRelu" if node.attributes.get_float("alpha", 0.01) <= 0:
             return ["alpha is not positive"]
         case _:
             return []
+
+
+def _inverse_is_whole(scale: Array | None) -> bool:
+    """Whether floor(1 / S) S is 1 up to the rounding of S: the kernel multiplies by that floor."""
+    if scale is None or scale.size != 1:
+        return False
+    step = np.float32(scale.reshape(()))
+    return bool(abs(float(np.floor(np.float32(1.0) / step)) * float(step) - 1.0) < 1e-6)
 
 
 def _metadata_violations(node: ir.Node) -> list[str]:

@@ -94,8 +94,14 @@ def rule_of(node: ir.Node) -> ScaleRule:
 
 
 def _unit_interval(node: ir.Node, int_type: IntType) -> QuantParams:
-    """[0, 1) in steps of 2^-bits, as onnxruntime's QLinearSoftmax needs it."""
-    return QuantParams(np.asarray(2.0**-int_type.bits, np.float32), np.asarray(0), int_type)
+    """[0, 1], where 1.0 is the highest code: a probability of one must not lose half a step.
+
+    onnxruntime's QLinearSoftmax multiplies by floor(1 / S), so S is the largest float32 whose inverse reaches the highest code.
+    """
+    scale = np.float32(1.0 / int_type.qmax)
+    while np.floor(np.float32(1.0) / scale) < int_type.qmax:
+        scale = np.nextafter(scale, np.float32(0.0))
+    return QuantParams(np.asarray(scale), np.asarray(0), int_type)
 
 
 def _hard_sigmoid(node: ir.Node, int_type: IntType) -> QuantParams:
@@ -110,8 +116,9 @@ def hard_sigmoid_params(beta: float, int_type: IntType) -> QuantParams:
 
 
 def _plus_minus_one(node: ir.Node, int_type: IntType) -> QuantParams:
-    """[-1, 1) in steps of 2^(1 - bits)."""
-    return QuantParams(np.asarray(2.0 ** (1 - int_type.bits), np.float32), np.asarray(1 << (int_type.bits - 1)), int_type)
+    """[-1, 1], where -1.0, 0.0 and 1.0 are codes."""
+    middle = 1 << (int_type.bits - 1)
+    return QuantParams(np.asarray(1.0 / (middle - 1), np.float32), np.asarray(middle), int_type)
 
 
 D, W, B, H = Role.DATA, Role.WEIGHT, Role.BIAS, Role.HOST
