@@ -17,15 +17,15 @@ class Slow:
     description = "slow"
     warning: str | None = None
 
-    def __init__(self, count: int, error: BaseException | None = None) -> None:
-        self._count, self._error, self.read = count, error, 0
+    def __init__(self, count: int, error: BaseException | None = None, size: int = 1) -> None:
+        self._count, self._error, self._size, self.read = count, error, size, 0
         self.threads: set[str] = set()
 
     def __iter__(self) -> Iterator[Sample]:
         for index in range(self._count):
             self.read += 1
             self.threads.add(threading.current_thread().name)
-            yield Sample({"x": np.zeros(1)}, None, str(index))
+            yield Sample({"x": np.zeros(self._size)}, None, str(index))
         if self._error is not None:
             raise self._error
 
@@ -37,12 +37,21 @@ def test_order_is_kept_and_reading_is_elsewhere() -> None:
 
 
 def test_never_far_ahead() -> None:
-    source = Slow(100)
+    source = Slow(100, size=1 << 15)  # 256 kB each: a parcel of its own
     samples = prefetch(source)
     next(samples)
     time.sleep(0.2)
     assert source.read <= 4  # the one taken, two queued, one in hand
     samples.close()  # type: ignore[attr-defined]
+
+
+def test_small_samples_travel_in_parcels() -> None:
+    source = Slow(1000)
+    samples = prefetch(source)
+    next(samples)
+    time.sleep(0.2)
+    assert source.read <= 4 * 32
+    assert len(list(samples)) == 999
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), KeyboardInterrupt()])
