@@ -25,7 +25,7 @@ docs: .venv-dev/installed
 	.venv-dev/bin/python docs/generate.py
 
 bench: .venv-dev/installed
-	.venv-dev/bin/python benchmarks/bench.py
+	.venv-dev/bin/python -m benchmarks.bench
 
 clean:
 	rm -rf .venv .venv-dev build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
