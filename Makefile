@@ -1,6 +1,6 @@
 # Needs python3.11 (or PYTHON=...) and nothing else; every target makes the environment that it runs in.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 MODEL := digits_mobilenet
 
 .PHONY: demo test docs bench clean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,16 +88,25 @@ def _calibration(
         return pipeline.calibrate(loaded, data, samples=samples, images=images, config=config, threads=threads, progress=update)
 
 
+def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A line for each remark, with all nodes that it holds for."""
+    nodes: dict[str, list[str]] = {}
+    for name, text in remarks:
+        nodes.setdefault(text, []).append(name)
+    for text, names in nodes.items():
+        yield f"  {kind}: {', '.join(names)}: {text}"
+
+
 def _summarize(model: Path, target: Path, result: Quantized, source: SampleSource) -> None:
     from qconv import pipeline
     from qconv.cli.console import out, progress, size
 
     found = result.audit
     out.print(f"{target}: {found.integer_nodes} integer nodes, {len(result.plan.float_nodes)} float nodes")
-    for name, reason in result.plan.float_nodes.items():
-        out.print(f"  float: {name}: {reason}", markup=False)
-    for note in (*result.plan.notes, *result.lowering.notes):
-        out.print(f"  note: {note}", markup=False)
+    for line in grouped("float", result.plan.float_nodes.items()):
+        out.print(line, markup=False)
+    for line in grouped("note", (note.split(": ", 1) for note in (*result.plan.notes, *result.lowering.notes))):
+        out.print(line, markup=False)
     proofs = result.lowering.certificates
     open_ = [name for name, proof in proofs.items() if proof.unproved]
     total = sum(proof.scales for proof in proofs.values())

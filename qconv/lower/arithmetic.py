@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -61,34 +61,33 @@ def lower_mul(node: ir.Node, ctx: Context) -> None:
 
 
 def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:
-    output = node.outputs[0]
-    y = ctx.params(output)
-    scale, certificate = certify_table(
-        a.params.scale,
-        partial(_at_scale, add_table, a.params, b.params, y),
-        *(partial(_at_scale, form, a.params, b.params, y) for form in ORT_ADD_FORMS),
-    )
-    ctx.certificates[str(node.name)] = certificate
-    inputs = [
-        a.value,
-        *ctx.scale_and_zero_point(a.params, f"{node.name}_a", scale),
-        b.value,
-        *ctx.scale_and_zero_point(b.params, f"{node.name}_b"),
-        *ctx.scale_and_zero_point(y, f"{node.name}_y"),
-    ]
-    multiplier = [Multiplier.of(scale / y.scale), Multiplier.of(b.params.scale / y.scale)]
-    ctx.set_codes(output, ctx.emit_codes("QLinearAdd", inputs, output, y, domain=MS, multiplier=multiplier))
+    y = ctx.params(node.outputs[0])
+
+    def multipliers(scale: FloatArray) -> list[Multiplier]:
+        return [Multiplier.of(scale / y.scale), Multiplier.of(b.params.scale / y.scale)]
+
+    ctx.set_codes(node.outputs[0], _emit_binary(node, ctx, "QLinearAdd", a, b, (add_table, *ORT_ADD_FORMS), multipliers))
 
 
 def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
     """The QLinearMul of two tensors of codes, for the output of `node`."""
+    y = ctx.params(node.outputs[0])
+
+    def multipliers(scale: FloatArray) -> list[Multiplier]:
+        return [Multiplier.of(mul_scale(scale, b.params.scale, y.scale))]
+
+    return _emit_binary(node, ctx, "QLinearMul", a, b, (mul_table, ort_mul_table), multipliers)
+
+
+def _emit_binary(
+    node: ir.Node, ctx: Context, op_type: str, a: Codes, b: Codes, tables: Sequence[Table],
+    multipliers: Callable[[FloatArray], list[Multiplier]],
+) -> Codes:  # fmt: skip
+    """A node of two operands; the scale of `a` is nudged until the first table, ours, equals all others."""
     output = node.outputs[0]
     y = ctx.params(output)
-    scale, certificate = certify_table(
-        a.params.scale,
-        partial(_at_scale, mul_table, a.params, b.params, y),
-        partial(_at_scale, ort_mul_table, a.params, b.params, y),
-    )
+    at_scale = [partial(_at_scale, table, a.params, b.params, y) for table in tables]
+    scale, certificate = certify_table(a.params.scale, *at_scale)
     ctx.certificates[str(node.name)] = certificate
     inputs = [
         a.value,
@@ -97,8 +96,7 @@ def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
         *ctx.scale_and_zero_point(b.params, f"{node.name}_b"),
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
-    multiplier = [Multiplier.of(mul_scale(scale, b.params.scale, y.scale))]
-    return ctx.emit_codes("QLinearMul", inputs, output, y, domain=MS, multiplier=multiplier)
+    return ctx.emit_codes(op_type, inputs, output, y, domain=MS, multiplier=multipliers(scale))
 
 
 def _at_scale(table: Table, a: QuantParams, b: QuantParams, y: QuantParams, scale: FloatArray) -> Int64Array:

@@ -21,7 +21,7 @@ def lower_conv(node: ir.Node, ctx: Context) -> None:
     assert weight is not None and value is not None
     linear = quantize_linear(ctx, str(node.name), weight, bias_of(node), summed_axes(node), x.params, ctx.params(value), y)
     attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
-    _emit_conv(node, ctx, x, linear, y, str(value.name), attributes)
+    ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, str(value.name), attributes))
 
 
 def lower_average_pool(node: ir.Node, ctx: Context) -> None:
@@ -42,19 +42,15 @@ def lower_average_pool(node: ir.Node, ctx: Context) -> None:
     weight = np.full((channels, 1, *kernel), share.scale)
     linear = quantize_linear(ctx, str(node.name), weight, None, tuple(range(1, weight.ndim)), x.params, share, y)
     kept = {a.name: a for a in node.attributes.values() if a.name in ("strides", "pads", "dilations")}
-    _emit_conv(node, ctx, x, linear, y, f"{node.name}_ones", {**kept, "kernel_shape": kernel, "group": channels})
+    attributes: dict[str, Attribute | ir.Attr] = {**kept, "kernel_shape": kernel, "group": channels}
+    ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, f"{node.name}_ones", attributes))
 
 
-def _emit_conv(
-    node: ir.Node,
-    ctx: Context,
-    x: Codes,
-    linear: Linear,
-    y: QuantParams,
-    weight_name: str,
-    attributes: Mapping[str, Attribute | ir.Attr],
-) -> None:
-    output = node.outputs[0]
+def emit_conv(
+    node: ir.Node, ctx: Context, x: Codes, linear: Linear, y: QuantParams, weight_name: str,
+    attributes: Mapping[str, Attribute | ir.Attr], output: str | None = None,
+) -> Codes:  # fmt: skip
+    """The QLinearConv of one linear layer; `output` names its codes when they are not yet those of the node's own output."""
     weight = ctx.initializer(linear.codes, f"{weight_name}_quantized")
     w_params = QuantParams(linear.scale, linear.zero_point, INT8, None if linear.scale.ndim == 0 else 0)
     inputs: list[ir.Value | None] = [
@@ -66,8 +62,8 @@ def _emit_conv(
     ]
     if linear.bias is not None:
         inputs.append(ctx.initializer(linear.bias, f"{node.name}_bias_quantized"))
-    codes = ctx.emit_codes("QLinearConv", inputs, output, y, attributes=attributes, multiplier=[linear.multiplier])
-    ctx.set_codes(output, codes)
+    multiplier = [linear.multiplier]
+    return ctx.emit_codes("QLinearConv", inputs, node.outputs[0], y, output=output, attributes=attributes, multiplier=multiplier)
 
 
 def _pool_codes(node: ir.Node, ctx: Context, x: Codes) -> None:

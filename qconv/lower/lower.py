@@ -22,6 +22,7 @@ from qconv.lower.borders import connect_float_readers, float_reads, integer_inpu
 from qconv.lower.concat import lower_concat
 from qconv.lower.context import MS, Context
 from qconv.lower.conv import lower_average_pool, lower_conv
+from qconv.lower.conv_transpose import lower_conv_transpose
 from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
 from qconv.lower.table import lower_table
@@ -39,6 +40,7 @@ _RULES: dict[str, Rule] = {
     "Clip": lower_clamp,
     "Concat": lower_concat,
     "Conv": lower_conv,
+    "ConvTranspose": lower_conv_transpose,
     "Gemm": lower_gemm,
     "GlobalAveragePool": lower_global_average_pool,
     "GlobalMaxPool": lower_global_max_pool,

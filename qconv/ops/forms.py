@@ -72,6 +72,8 @@ def channel_axis(node: ir.Node) -> int | None:
     match node.op_type:
         case "Conv":
             return 0
+        case "ConvTranspose":
+            return 1 if attr_int(node, "group", 1) == 1 else None
         case "Gemm":
             return 0 if attr_int(node, "transB", 0) else 1
         case "MatMul":
@@ -88,6 +90,8 @@ def summed_axes(node: ir.Node) -> tuple[int, ...]:
     match node.op_type:
         case "Conv":
             return tuple(range(1, rank))
+        case "ConvTranspose":
+            return (0, *range(2, rank))
         case "Gemm":
             return (1,) if attr_int(node, "transB", 0) else (0,)
         case _:

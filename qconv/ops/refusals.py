@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from qconv.model.graph import attr_float, attr_int, attr_str, const_array
+from qconv.model.graph import attr_float, attr_int, attr_ints, attr_str, const_array
 
 
 def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
@@ -27,6 +27,23 @@ def refuse_conv(node: ir.Node) -> str | None:
     if attr_str(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
         return "its auto_pad depends on a size that is not known; export it with explicit pads or fixed sizes"
     return needs_constant(1, 2)(node)
+
+
+def refuse_conv_transpose(node: ir.Node) -> str | None:
+    """What DepthToSpace can put together: pictures, one stride, and a crop that cuts and does not add."""
+    weight = const_array(node.inputs[1])
+    if weight is None or weight.ndim != 4:
+        return needs_constant(1)(node) or "only two-dimensional transposed convolutions have an integer form"
+    strides, pads = attr_ints(node, "strides", [1, 1]), attr_ints(node, "pads", [0, 0, 0, 0])
+    more = attr_ints(node, "output_padding", [0, 0])
+    if len(set(strides)) > 1 or any(d != 1 for d in attr_ints(node, "dilations", [1, 1])):
+        return "its strides differ between the axes, or it is dilated; use one stride and no dilation"
+    if node.attributes.get("output_shape") is not None or attr_str(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        return "its padding follows from a size; export it with explicit pads"
+    reach = [-(-k // strides[0]) * strides[0] - k + pads[axis + 2] - more[axis] for axis, k in enumerate(weight.shape[2:])]
+    if min(reach) < 0:
+        return "its output_padding reaches beyond the last tap; export it with pads that cut as much"
+    return needs_constant(2)(node)
 
 
 def refuse_gemm(node: ir.Node) -> str | None:

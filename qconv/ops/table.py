@@ -22,6 +22,7 @@ from qconv.ops.refusals import (
     needs_rank,
     refuse_concat_of_constants,
     refuse_conv,
+    refuse_conv_transpose,
     refuse_gemm,
     refuse_leaky_relu,
     refuse_pad,
@@ -135,6 +136,14 @@ def _table(op_type: str) -> OpSpec:
 
 _ROWS = [
     OpSpec("Conv", (D, W, B), FREE, "QLinearConv", refuse_conv, condition="constant weight and bias; 1-D, 2-D, 3-D, grouped"),
+    OpSpec(
+        "ConvTranspose",
+        (D, W, B),
+        FREE,
+        "QLinearConv of all phases, DepthToSpace and Slice",
+        refuse_conv_transpose,
+        condition="2-D, one stride for both axes, no dilation",
+    ),
     OpSpec("Gemm", (D, W, B), FREE, "QGemm", refuse_gemm, condition="constant weight and bias"),
     OpSpec("MatMul", (D, W), FREE, "QLinearMatMul; QGemm with the bias that follows", condition="one or two dynamic operands"),
     OpSpec("Add", (D, D), FREE, "QLinearAdd"),
@@ -170,4 +179,4 @@ _ROWS = [
 TABLE: dict[str, OpSpec] = {row.op_type: row for row in _ROWS}
 
 # Ops with arithmetic of their own, for whose sake a graph is quantized; the others follow their neighbours.
-HEAVY = frozenset({"Conv", "Gemm", "MatMul"})
+HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})

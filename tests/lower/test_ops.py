@@ -85,6 +85,33 @@ CASES = [
         {"w": normal(8, 4, 3, 3), "lo": np.asarray(1.0, np.float32), "hi": np.asarray(4.0, np.float32)},
         ("Clip",),
     ),
+    _image(
+        "ConvTranspose k2 s2", "y = ConvTranspose<strides=[2,2]>(x, w, b)", "1,3,12,12", {"w": normal(4, 3, 2, 2), "b": normal(3)}
+    ),
+    _image(
+        "ConvTranspose k3 s2", "y = ConvTranspose<strides=[2,2]>(x, w)", "1,3,13,13", {"w": normal(4, 3, 3, 3)}, ("DepthToSpace",)
+    ),
+    _image(
+        "ConvTranspose k3 s2, padded",
+        "t = ConvTranspose<strides=[2,2], pads=[1,1,1,1], output_padding=[1,1]>(x, w, b) y = Relu(t)",
+        "1,3,12,12",
+        {"w": normal(4, 3, 3, 3), "b": normal(3)},
+        ("QLinearConv", "DepthToSpace", "Slice"),
+    ),
+    _image(
+        "ConvTranspose k5 s3, uneven",
+        "y = ConvTranspose<strides=[3,3], pads=[2,0,1,3]>(x, w)",
+        "1,2,17,17",
+        {"w": normal(4, 2, 5, 5)},
+    ),
+    _image("ConvTranspose k3 s1", "y = ConvTranspose<pads=[1,1,1,1]>(x, w)", "1,2,6,6", {"w": normal(4, 2, 3, 3)}),
+    _image("ConvTranspose depthwise", "y = ConvTranspose<group=4, strides=[2,2]>(x, w)", "1,4,14,14", {"w": normal(4, 1, 4, 4)}),
+    Case(
+        "ConvTranspose of free sizes",
+        "g (float[1,2,H,W] x) => (float[1,3,P,Q] y) { y = ConvTranspose<strides=[2,2], pads=[1,1,1,1]>(x, w) }",
+        {"w": normal(2, 3, 4, 4)},
+        {"x": (1, 2, 5, 7)},
+    ),
     Case(
         "Gemm",
         "g (float[N,12] x) => (float[N,7] y) { y = Gemm(x, w, b) }",

@@ -1,0 +1,80 @@
+"""ConvTranspose -> one QLinearConv for all phases, DepthToSpace, and a Slice: exact, and no zero is multiplied.
+
+With stride s and kernel K, an output position u = s q + r gets x[q - t] W[s t + r] for t = 0 .. T - 1, T = ceil(K / s), where W
+is zero from K on. So each phase r is an ordinary convolution of T taps:
+
+    phase_r[q] = sum_j x[q - (T - 1) + j] V_r[j],        V_r[j] = W[s (T - 1 - j) + r]
+
+The s^2 phases of a channel lie behind one another, as DepthToSpace (CRD) expects them; what it gives is s (H + T - 1) long. The
+Slice takes off pads[0] in front and s T - K + pads[1] - output_padding behind, whatever H is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.lower.context import Attribute, Codes, Context
+from qconv.lower.conv import emit_conv
+from qconv.lower.linear import quantize_linear
+from qconv.model.graph import attr_int, attr_ints, const_array
+from qconv.ops.forms import bias_of
+from qconv.quant.types import QuantParams
+
+_END = np.iinfo(np.int64).max
+
+
+def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
+    """A two-dimensional transposed convolution with one stride for both axes."""
+    x, output, value = ctx.codes(node.inputs[0]), node.outputs[0], node.inputs[1]
+    weight = const_array(value)
+    assert weight is not None and value is not None
+    stride, group, y = attr_ints(node, "strides", [1, 1])[0], attr_int(node, "group", 1), ctx.params(output)
+    taps = [-(-size // stride) for size in weight.shape[2:]]
+    phases = phase_weights(weight, stride, group)
+    params, bias = ctx.params(value), bias_of(node)
+    if params.axis is not None:
+        params = QuantParams(np.repeat(params.scale, stride**2), np.repeat(params.zero_point, stride**2), params.int_type, 0)
+    bias = None if bias is None else np.repeat(bias, stride**2)
+    linear = quantize_linear(ctx, str(node.name), phases, bias, (1, 2, 3), x.params, params, y)
+    attributes: dict[str, Attribute] = {"group": group, "kernel_shape": taps, "pads": [taps[0] - 1, taps[1] - 1] * 2}
+    bounds = _crop_bounds(node, [stride * t - k for t, k in zip(taps, weight.shape[2:], strict=True)])
+    whole = None if bounds is None else f"{output.name}_whole"
+    phase_name = f"{output.name}_phases" if stride > 1 else whole
+    codes = emit_conv(node, ctx, x, linear, y, str(value.name), attributes, phase_name)
+    if stride > 1:
+        inputs, attributes = [_phaseless(codes).value], {"blocksize": stride, "mode": "CRD"}
+        codes = ctx.emit_codes(
+            "DepthToSpace", inputs, output, y, name=f"{node.name}/shuffle", output=whole, attributes=attributes, clamp=False
+        )
+    if bounds is not None:
+        inputs = [_phaseless(codes).value, *(ctx.initializer(array, f"{node.name}_{key}") for key, array in bounds.items())]
+        codes = ctx.emit_codes("Slice", inputs, output, y, name=f"{node.name}/crop", clamp=False)
+    ctx.set_codes(output, codes)
+
+
+def phase_weights(weight: NDArray[np.floating], stride: int, group: int) -> NDArray[np.floating]:
+    """W [Cin, Cout / g, Kh, Kw] as V [Cout s^2, Cin / g, Th, Tw], the phases of a channel behind one another."""
+    inputs, outputs, *kernel = weight.shape
+    taps = [-(-size // stride) for size in kernel]
+    padded = np.pad(weight, [(0, 0), (0, 0), *((0, stride * t - k) for t, k in zip(taps, kernel, strict=True))])
+    split = padded.reshape(group, inputs // group, outputs, taps[0], stride, taps[1], stride)
+    phases = split[:, :, :, ::-1, :, ::-1, :].transpose(0, 2, 4, 6, 1, 3, 5)
+    return np.ascontiguousarray(phases).reshape(group * outputs * stride**2, inputs // group, *taps)
+
+
+def _crop_bounds(node: ir.Node, overhang: list[int]) -> dict[str, NDArray[np.int64]] | None:
+    """Starts, ends and axes of the Slice; None where nothing is to be cut off."""
+    pads, more = attr_ints(node, "pads", [0, 0, 0, 0]), attr_ints(node, "output_padding", [0, 0])
+    tails = [overhang[axis] + pads[axis + 2] - more[axis] for axis in (0, 1)]
+    if not any(pads[:2]) and not any(tails):
+        return None
+    ends = [-tail if tail else _END for tail in tails]
+    return {"starts": np.asarray(pads[:2]), "ends": np.asarray(ends), "axes": np.asarray([2, 3])}
+
+
+def _phaseless(codes: Codes) -> Codes:
+    """Codes between the steps have not the shape of the float tensor that they are annotated with."""
+    codes.value.shape = None
+    return codes
