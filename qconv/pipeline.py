@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,17 @@ from pathlib import Path
 import onnx_ir as ir
 
 from qconv import __version__
-from qconv.calibrate import Calibration, DataSpec, ImageOptions, Sample, SampleSource, inputs_of, known_length, open_source
+from qconv.calibrate import (
+    Calibration,
+    DataSpec,
+    ImageOptions,
+    InputInfo,
+    Sample,
+    SampleSource,
+    inputs_of,
+    known_length,
+    open_source,
+)
 from qconv.calibrate import calibrate as collect
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError, FloatNodesError, ModelError
@@ -35,6 +46,7 @@ Progress = Callable[[int, int | None], None]
 SELF_CHECK_LIMIT = 1e-2
 SELF_CHECK_SAMPLES = 4
 QUICK_SAMPLES = 32
+SYNTHETIC_ELEMENTS = 1 << 26
 CALIBRATION_SUFFIX = ".calib.json"
 
 
@@ -101,10 +113,16 @@ def samples_for(
 ) -> SampleSource:
     """Opens the samples that `data` names, or synthetic ones; `samples` takes only the first. Raises DataError."""
     label_file = None if labels is None else Path(labels)
-    source = open_source(
-        data, inputs_of(model.ir), images, labels=label_file, original=load(model.path).ir if data is None else None
-    )
+    inputs = inputs_of(model.ir)
+    original = load(model.path).ir if data is None else None
+    source = open_source(data, inputs, images, labels=label_file, original=original, count=_synthetic_count(inputs))
     return source if samples is None else Limited(source, samples)
+
+
+def _synthetic_count(inputs: Sequence[InputInfo]) -> int:
+    """How many synthetic samples to make: 64, but fewer of inputs so large that making them would take the time."""
+    elements = sum(math.prod(size or 1 for size in info.shape) for info in inputs)
+    return min(64, max(4, SYNTHETIC_ELEMENTS // max(elements, 1)))
 
 
 def samples_of(model: LoadedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource:
@@ -191,6 +209,7 @@ def verify(
     beside = prepared.path.with_suffix(CALIBRATION_SUFFIX)
     if data is None and beside.exists():
         source = samples_of(prepared, Calibration.load(beside), labels=labels)
+        source = source if samples is None else Limited(source, samples)
     elif data is None or isinstance(data, str):
         source = samples_for(prepared, data, images=images, labels=labels, samples=samples)
     else:

@@ -169,7 +169,9 @@ class Context:
         )  # fmt: skip
         maker = value.producer()
         assert maker is not None
-        annotate(maker, source, str(tensor.name), params, multiplier)
+        # A step on the way, which has a name of its own, does not stand for the float tensor yet.
+        stands_for = str(tensor.name) if output in (None, f"{tensor.name}_quantized") else str(output)
+        annotate(maker, source, stands_for, params, multiplier)
         codes = Codes(value, params)
         return self.clip(codes, tensor, params.int_type.qmin, params.int_type.qmax) if clamp else codes
 
