@@ -1,12 +1,13 @@
 """Which nodes become integer, and why the others stay in float.
 
-A node stays in float when the user excludes it, when the op table has no row for it, when its row refuses its form, or
-when everything around it is float, so that quantizing it would only add error.
+A node stays in float when the user excludes it, when the op table has no row for it, or when its row refuses its form. Two
+kinds of node follow: arithmetic beside a node without integer form (the square beside the sum of a layer norm, the residual
+sum beside that), which 8 bits would ruin and which gains no speed by them; and whatever has only float nodes around it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 import onnx_ir as ir
@@ -14,8 +15,11 @@ import onnx_ir as ir
 from qconv.errors import UsageError
 from qconv.model.graph import const_array, is_float
 from qconv.ops.forms import bias_add
-from qconv.ops.table import HEAVY, Role, role_of, spec_of
+from qconv.ops.table import HEAVY, Role, ScaleRule, role_of, rule_of, spec_of
 
+EXCLUDED = "excluded"
+LOSSY = frozenset({ScaleRule.FREE, ScaleRule.FIXED, ScaleRule.BLEND, ScaleRule.SCALED})  # rules of ops that compute new values
+BESIDE = "it is arithmetic beside a node without integer form, where 8 bits would only add error; it follows that node"
 BETWEEN = "every neighbour of it is float, so integers would only add error; it follows them"
 
 
@@ -30,6 +34,7 @@ def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
         if (reason := _reason(node, exclude)) is not None:
             reasons[str(node.name)] = reason
     _follow_bias(graph, reasons)
+    _follow_islands(graph, reasons, {str(node.name) for node in graph if node.name in reasons and spec_of(node) is None})
     _follow_neighbours(graph, reasons)
     return {str(node.name): reasons[str(node.name)] for node in graph if node.name in reasons}
 
@@ -65,7 +70,7 @@ def _reason(node: ir.Node, exclude: Sequence[str]) -> str | None:
         return None
     for pattern in exclude:
         if _matches(node, pattern):
-            return f"excluded by {pattern!r}"
+            return f"{EXCLUDED} by {pattern!r}"
     spec = spec_of(node)
     if spec is None:
         return f"{node.op_type} has no integer form here; rewrite it with supported ops (docs/ops.md) or accept a float island"
@@ -82,6 +87,28 @@ def _follow_bias(graph: ir.Graph, reasons: dict[str, str]) -> None:
         if follower is not None and (node.name in reasons) != (follower.name in reasons):
             stays, follows = (node, follower) if node.name in reasons else (follower, node)
             reasons[str(follows.name)] = f"it belongs to {stays.name}, which stays in float"
+
+
+def _follow_islands(graph: ir.Graph, reasons: dict[str, str], islands: set[str]) -> None:
+    """Adds the light arithmetic that touches an island, and what touches that; heavy layers and selections end it."""
+    islands -= {name for name in islands if reasons[name].startswith(EXCLUDED)}
+    changed = bool(islands)
+    while changed:
+        changed = False
+        for node in graph:
+            if node.name in reasons or spec_of(node) is None or node.op_type in HEAVY or rule_of(node) not in LOSSY:
+                continue
+            if any(str(other.name) in islands for other in _neighbours(node)):
+                reasons[str(node.name)] = BESIDE
+                islands.add(str(node.name))
+                changed = True
+
+
+def _neighbours(node: ir.Node) -> Iterator[ir.Node]:
+    """The nodes that make or read the float tensors of a node."""
+    makers = (value.producer() for value in node.inputs if value is not None and is_float(value))
+    yield from (maker for maker in makers if maker is not None)
+    yield from (user for value in node.outputs if is_float(value) for user in value.consumers() if user.graph is node.graph)
 
 
 def _follow_neighbours(graph: ir.Graph, reasons: dict[str, str]) -> None:

@@ -1,0 +1,55 @@
+"""Which nodes stay in float, and with which sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qconv.errors import UsageError
+from qconv.pipeline import load_prepared
+from qconv.plan.eligible import BESIDE, BETWEEN, float_nodes
+from tests.lower.harness import Array, normal, write_model
+
+
+def reasons(folder: Path, body: str, weights: dict[str, Array], exclude: tuple[str, ...] = ()) -> dict[str, str]:
+    text = f"g (float[1,4,6,6] x) => (float[1,4,6,6] y) {{ {body} }}"
+    return float_nodes(load_prepared(write_model(folder / "m.onnx", text, weights)).ir.graph, exclude)
+
+
+def test_a_layer_norm_written_out_stays_in_float_but_not_the_layers_around_it(tmp_path: Path) -> None:
+    body = """
+        c = Conv(x, w) s = ReduceMean<keepdims=1>(c, a) d = Sub(c, s) q = Mul(d, d) v = ReduceMean<keepdims=1>(q, a)
+        r = Sqrt(v) n = Div(d, r) y = Conv(n, w)
+    """
+    weights = {"w": normal(4, 4, 1, 1), "a": np.asarray([1], np.int64)}
+    found = reasons(tmp_path, body, weights)
+    assert {name for name in found if name.startswith("conv")} == set()
+    assert {name: found[name] for name in found if name.startswith(("sub", "mul", "sqrt"))} == dict.fromkeys(
+        ("sub2", "mul3", "sqrt5"), BESIDE
+    )
+    assert "no integer form" in found["reducemean1"]
+
+
+def test_a_selection_beside_a_float_node_stays_integer_and_one_between_two_does_not(tmp_path: Path) -> None:
+    body = "c = Conv(x, w) r = Relu(c) s = LRN<size=3>(r) t = Relu(s) u = LRN<size=3>(t) y = Conv(u, w)"
+    found = reasons(tmp_path, body, {"w": normal(4, 4, 1, 1)})
+    assert "relu1" not in found
+    assert found["relu3"] == BETWEEN
+
+
+def test_excluded_nodes_do_not_draw_others_along(tmp_path: Path) -> None:
+    body = "c = Conv(x, w) s = Add(c, x) r = Relu(s) y = Conv(r, w)"
+    assert reasons(tmp_path, body, {"w": normal(4, 4, 1, 1)}, ("conv0",)) == {"conv0": "excluded by 'conv0'"}
+
+
+def test_a_matmul_and_its_bias_stay_together(tmp_path: Path) -> None:
+    body = "m = MatMul(x, w) a = Add(m, b) y = Relu(a)"
+    found = reasons(tmp_path, body, {"w": normal(6, 6), "b": normal(6)}, ("MatMul",))
+    assert found == {"matmul0": "excluded by 'MatMul'", "add1": "it belongs to matmul0, which stays in float"}
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'typo"):
+        reasons(tmp_path, "y = Relu(x)", {}, ("typo*",))
