@@ -1,0 +1,30 @@
+"""The Python interface does what the README shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qconv
+
+
+def test_three_calls(sample_models: Path, tmp_path: Path) -> None:
+    model = sample_models / "digits_resnet.onnx"
+    calibration = qconv.calibrate(model, str(sample_models / "digits_calib.npz"))
+    quantized = qconv.quantize(model, calibration, config=qconv.QuantConfig(integer_only=True))
+    quantized.save(tmp_path / "model.int8.onnx")
+    report = qconv.verify(model, tmp_path / "model.int8.onnx", str(sample_models / "digits_test.npz"))
+    assert report.exactness.equal
+    assert report.optimized.integer_only
+    assert report.outputs[0].similarity.sqnr_db > 35.0  # 8 bits give this network 39.8 dB
+    assert report.accuracy is not None
+    assert report.accuracy.integer_top1 > 0.99
+
+
+def test_every_sample_network_keeps_its_accuracy(sample_models: Path, tmp_path: Path) -> None:
+    for model in sorted(sample_models.glob("*.onnx")):
+        quantized = qconv.quantize(model, qconv.calibrate(model, str(sample_models / "digits_calib.npz")))
+        quantized.save(tmp_path / model.name)
+        report = qconv.verify(model, tmp_path / model.name, str(sample_models / "digits_test.npz"))
+        assert report.written.integer_only
+        assert report.accuracy is not None
+        assert report.accuracy.drop <= 0.01
