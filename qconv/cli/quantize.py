@@ -100,6 +100,7 @@ def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:
 def _summarize(model: Path, target: Path, result: Quantized, source: SampleSource) -> None:
     from qconv import pipeline
     from qconv.cli.console import out, progress, size
+    from qconv.verify.cost import file_bytes
 
     found = result.audit
     out.print(f"{target}: {found.integer_nodes} integer nodes, {len(result.plan.float_nodes)} float nodes")
@@ -121,5 +122,5 @@ def _summarize(model: Path, target: Path, result: Quantized, source: SampleSourc
         figures = pipeline.quick_check(model, target, source, progress=update)
     for name, sqnr in figures.sqnr_db.items():
         out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
-    before, after = model.stat().st_size, target.stat().st_size
+    before, after = file_bytes(model), file_bytes(target)
     out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
