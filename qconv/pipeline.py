@@ -27,7 +27,7 @@ from qconv.calibrate import calibrate as collect
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError, FloatNodesError, ModelError
 from qconv.integer.audit import Audit, audit
-from qconv.integer.table import table_of
+from qconv.integer.table import dumps_table
 from qconv.lower import Lowering, lower
 from qconv.model.load import LoadedModel, load
 from qconv.model.save import save, write_text
@@ -93,7 +93,7 @@ class Quantized:
         """
         target = Path(path)
         save(self.model, target)
-        write_text(target.with_suffix(".json"), json.dumps(table_of(self.model), indent=1) + "\n")
+        write_text(target.with_suffix(".json"), dumps_table(self.model))
 
 
 def load_prepared(path: str | Path) -> LoadedModel:

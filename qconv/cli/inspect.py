@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ def inspect(model: Path, as_json: bool) -> None:
     """
     from qconv.cli.console import out
     from qconv.integer.audit import audit
-    from qconv.integer.table import rows_of, table_of
+    from qconv.integer.table import dumps_table, rows_of
     from qconv.model.load import load
 
     loaded = load(model)
     if as_json:
-        click.echo(json.dumps(table_of(loaded.ir), indent=1))
+        click.echo(dumps_table(loaded.ir), nl=False)
         return
     out.print(_table(rows_of(loaded.ir)))
     found = audit(loaded.ir)
