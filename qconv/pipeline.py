@@ -47,6 +47,7 @@ SELF_CHECK_LIMIT = 1e-2
 SELF_CHECK_SAMPLES = 4
 QUICK_SAMPLES = 32
 SYNTHETIC_ELEMENTS = 1 << 26
+QUANTIZED_OPS = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 CALIBRATION_SUFFIX = ".calib.json"
 
 
@@ -99,6 +100,9 @@ class Quantized:
 def load_prepared(path: str | Path) -> LoadedModel:
     """Loads a float model and brings it into the canonical form that the other stages read. Raises ModelError."""
     loaded = load(path)
+    quantized = sum(node.op_type in QUANTIZED_OPS for node in loaded.ir.graph.all_nodes())
+    if quantized:
+        raise ModelError(f"{path} is quantized already ({quantized} nodes); give the float model that it was made from")
     prepare(loaded.ir)
     return loaded
 

@@ -51,6 +51,13 @@ def test_files_that_are_no_model(
         assert word in refused(capsys, 3, command, path.name)
 
 
+def test_a_quantized_model_is_not_quantized_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["quantize", "m.onnx", "--data", "d.npz"]) == 0
+    capsys.readouterr()
+    for command in ("calibrate", "quantize", "verify"):
+        assert "quantized already" in refused(capsys, 3, command, "m.int8.onnx")
+
+
 def test_a_folder_is_no_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "dir.onnx").mkdir()
     assert "dir.onnx" in refused(capsys, 3, "calibrate", "dir.onnx")
