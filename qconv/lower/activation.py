@@ -31,7 +31,7 @@ def lower_clamp(node: ir.Node, ctx: Context) -> None:
     if lo <= int_type.qmin and hi >= int_type.qmax:
         ctx.alias(output, x, value)
     else:
-        ctx.set_codes(output, _clip(node, ctx, x, max(lo, int_type.qmin), min(hi, int_type.qmax)))
+        ctx.set_codes(output, ctx.clip(x, output, max(lo, int_type.qmin), min(hi, int_type.qmax), str(node.name)))
 
 
 def _bounds(node: ir.Node, params: QuantParams) -> tuple[int, int]:
@@ -43,15 +43,6 @@ def _bounds(node: ir.Node, params: QuantParams) -> tuple[int, int]:
         hi = float(arrays[1].reshape(())) if arrays[1] is not None else hi
     codes = params.quantize(np.asarray([lo, hi], np.float32))
     return int(codes[0]), int(codes[1])
-
-
-def _clip(node: ir.Node, ctx: Context, x: Codes, lo: int, hi: int) -> Codes:
-    dtype = x.params.int_type.dtype
-    bounds = [
-        ctx.initializer(np.asarray(lo, dtype), f"{node.name}_lowest"),
-        ctx.initializer(np.asarray(hi, dtype), f"{node.name}_highest"),
-    ]
-    return ctx.emit_codes("Clip", [x.value, *bounds], node.outputs[0], x.params, clamp=False)
 
 
 def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:

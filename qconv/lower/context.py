@@ -116,7 +116,9 @@ class Context:
         maker = codes.value.producer()
         if only and maker is not None and maker.metadata_props.get("qconv.tensor") == source.name:
             codes.value.name = self.names.fresh(f"{value.name}_quantized")
-            maker.metadata_props["qconv.tensor"] = str(value.name)
+        while only and maker is not None and maker.metadata_props.get("qconv.tensor") == source.name:
+            maker.metadata_props["qconv.tensor"] = str(value.name)  # a layer, and the Clip of its narrow type
+            maker = maker.inputs[0].producer() if maker.inputs[0] is not None else None
 
     # --- nodes ------------------------------------------------------------------------------------------------------------
 
@@ -201,7 +203,7 @@ class Context:
         rank = ir.Value(shape=ir.Shape([len(like.shape) if like.shape is not None else None]))
         return self.emit("Shape", [like], rank, ir.DataType.INT64, name=f"{wish}/shape", output=f"{wish}_shape")
 
-    def clip(self, codes: Codes, tensor: ir.Value, lo: int, hi: int) -> Codes:
+    def clip(self, codes: Codes, tensor: ir.Value, lo: int, hi: int, name: str | None = None) -> Codes:
         """An integer Clip to [lo, hi], unless the container or the type keeps the codes there anyway."""
         limits = np.iinfo(codes.params.int_type.dtype)
         if lo <= limits.min and hi >= limits.max:
@@ -212,7 +214,9 @@ class Context:
             self.initializer(np.asarray(max(lo, limits.min), dtype), f"{tensor.name}_lowest"),
             self.initializer(np.asarray(min(hi, limits.max), dtype), f"{tensor.name}_highest"),
         ]
-        return self.emit_codes("Clip", [codes.value, *bounds], tensor, codes.params, name=f"{self._node.name}/clip", clamp=False)
+        return self.emit_codes(
+            "Clip", [codes.value, *bounds], tensor, codes.params, name=name or f"{self._node.name}/clip", clamp=False
+        )
 
     def requantize(self, codes: Codes, params: QuantParams, name: str) -> Codes:
         """The same reals under other parameters: a QLinearConcat of one input."""

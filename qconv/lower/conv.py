@@ -52,12 +52,11 @@ def emit_conv(
 ) -> Codes:  # fmt: skip
     """The QLinearConv of one linear layer; `output` names its codes when they are not yet those of the node's own output."""
     weight = ctx.initializer(linear.codes, f"{weight_name}_quantized")
-    w_params = QuantParams(linear.scale, linear.zero_point, INT8, None if linear.scale.ndim == 0 else 0)
     inputs: list[ir.Value | None] = [
         x.value,
         *ctx.scale_and_zero_point(x.params, f"{node.name}_x"),
         weight,
-        *ctx.scale_and_zero_point(w_params, weight_name),
+        *ctx.scale_and_zero_point(linear.params, weight_name),
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
     if linear.bias is not None:

@@ -11,7 +11,7 @@ from qconv.lower.context import Context
 from qconv.quant.certify import certify_weight_scale, effective_scale
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.params import accumulator_bounds, quantize_bias, quantize_weight
-from qconv.quant.types import FloatArray, IntArray, QuantParams
+from qconv.quant.types import INT8, FloatArray, IntArray, QuantParams
 
 # The largest relative change of a scale by certification is 2048 ulps = 2.5e-4; the bias moves by as much.
 _BIAS_SLACK = 5e-4
@@ -26,6 +26,11 @@ class Linear:
     zero_point: IntArray
     bias: NDArray[np.int32] | None
     multiplier: Multiplier
+
+    @property
+    def params(self) -> QuantParams:
+        """The weight's parameters after certification; per channel along axis 0, whatever the layout of the codes."""
+        return QuantParams(self.scale, self.zero_point, INT8, None if self.scale.ndim == 0 else 0)
 
 
 def quantize_linear(

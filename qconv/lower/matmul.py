@@ -82,8 +82,7 @@ def _linear(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Linear:
 
 def _weight_inputs(node: ir.Node, ctx: Context, linear: Linear) -> list[ir.Value]:
     name = str(node.inputs[1].name) if node.inputs[1] is not None else ""
-    params = QuantParams(linear.scale, linear.zero_point, INT8, None if linear.scale.ndim == 0 else 0)
-    return [ctx.initializer(linear.codes, f"{name}_quantized"), *ctx.scale_and_zero_point(params, name)]
+    return [ctx.initializer(linear.codes, f"{name}_quantized"), *ctx.scale_and_zero_point(linear.params, name)]
 
 
 def _gemm(node: ir.Node, ctx: Context, x: Codes, output: ir.Value, y: QuantParams, trans_b: int) -> Codes:
