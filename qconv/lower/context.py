@@ -250,7 +250,11 @@ class Context:
         params = self.params(value)
         scale, zero_point = self.scale_and_zero_point(params, str(value.name))
         name = f"{value.name}/quantize"
-        return self.emit_codes("QuantizeLinear", [value, scale, zero_point], value, params, name=name)
+        codes = self.emit_codes("QuantizeLinear", [value, scale, zero_point], value, params, name=name)
+        for maker in {codes.value.producer(), *value.consumers()} - {self._node, None}:
+            if maker is not None and maker.metadata_props.get("qconv.tensor") == value.name:
+                maker.metadata_props["qconv.source"] = name  # not the layer that happened to ask for it
+        return codes
 
 
 def annotate(node: ir.Node, source: str, tensor: str, params: QuantParams, multiplier: Sequence[Multiplier]) -> None:
