@@ -125,13 +125,21 @@ def _concat_notes(
     if node.op_type != "Concat":
         return []
     output = tensors[str(node.outputs[0].name)]
-    whole = float(output.scale) * (output.int_type.qmax - output.int_type.qmin)
+    whole = _span(output)
     notes = []
     for value in node.inputs:
-        if value is not None and is_float(value) and value in observed:
-            lo, hi = observed[value]
-            if 0 < (hi - lo) * _FEW_CODES < whole:
-                notes.append(
-                    f"{node.name}: {value.name} covers only {(hi - lo) / whole:.1%} of the joint range; split the output"
-                )
+        if value is None or not is_float(value) or const_array(value) is not None:
+            continue
+        params = tensors[str(value.name)]
+        span = observed[value][1] - observed[value][0] if value in observed else _span(params)
+        if 0 < span * _FEW_CODES < whole and params != output:
+            notes.append(
+                f"{node.name}: {value.name} covers only {span / whole:.1%} of the joint range and keeps few codes; "
+                "let the network give its parts as outputs of their own"
+            )
     return notes
+
+
+def _span(params: QuantParams) -> float:
+    """The width of the range that parameters cover."""
+    return float(params.scale) * (params.int_type.qmax - params.int_type.qmin)

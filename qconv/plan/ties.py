@@ -101,8 +101,8 @@ class Ties:
                     self._union(_first_data(node), output)
             case ScaleRule.SHARED:
                 for value in dict.fromkeys(_data_inputs(node)):
-                    # An input that is used elsewhere keeps its own precision and is rescaled for this op.
-                    if const_array(value) is not None or sole_consumer(value) is node:
+                    # An input that is used elsewhere, or whose parameters are decided, keeps them and is rescaled here.
+                    if const_array(value) is not None or (sole_consumer(value) is node and not self._group(value).decided):
                         self._union(outputs[0], value)
             case ScaleRule.FIXED:
                 self._group(outputs[0]).fixed = TABLE[node.op_type].fixed(node, activation)
