@@ -99,6 +99,7 @@ class _Meter:
         self._inner = inner
         self._integer = open_session(integer, outputs=[str(codes[tensor].value.name) for tensor in inner])
         self._executor = Executor(integer)
+        self._nodes = {str(node.name): node for node in integer.graph}
         order = {node: place for place, node in enumerate(integer.graph)}
         self._groups = {tensor: _sorted(group, order) for tensor, group in groups(codes).items() if group is not None}
         self._errors = {tensor: SimilarityMeter() for tensor in inner}
@@ -143,7 +144,8 @@ class _Meter:
             assert node is not None
             own = self._own[tensor].result() if tensor in self._own else None
             source = node.metadata_props.get("qconv.source", str(node.name))
-            reports.append(LayerReport(source, node.op_type, tensor, self._errors[tensor].result(), own))
+            main = self._nodes.get(source, node)  # the layer itself, where a Clip or a Reshape ends it
+            reports.append(LayerReport(source, main.op_type, tensor, self._errors[tensor].result(), own))
         return reports
 
 
