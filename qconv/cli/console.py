@@ -29,7 +29,7 @@ def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
 
 def warn(message: str) -> None:
     """A warning on standard error."""
-    err.print(f"[yellow]warning:[/] {message}")
+    err.print("[yellow]warning:[/]", escape(message))
 
 
 def size(count: int) -> str:
