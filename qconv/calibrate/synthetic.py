@@ -105,11 +105,11 @@ def synthetic_source(original: ir.Model, inputs: Sequence[InputInfo], count: int
 
 def _kind(recipes: Recipes, matched_to_norms: bool) -> str:
     """What the samples are, for a person."""
-    drawn = [recipe for recipe in recipes.values() if isinstance(recipe, PictureRecipe)]
-    told = "its first batch norm" if matched_to_norms else "its weights"
-    if drawn:
-        scale = drawn[0].convention or f"{drawn[0].extremes[0]:.3g} to {drawn[0].extremes[1]:.3g}"
-        return f"drawn pictures, scaled ({scale}) as {told} {'tells' if matched_to_norms else 'let guess'}"
+    told = "its first batch norm tells" if matched_to_norms else "its weights let guess"
+    for recipe in recipes.values():
+        if isinstance(recipe, PictureRecipe):
+            scale = recipe.convention or "{:.3g} to {:.3g}".format(*recipe.extremes)
+            return f"synthetic pictures in the scale ({scale}) that {told}"
     return "synthetic samples matched to its first batch norm" if matched_to_norms else "samples of random noise"
 
 
@@ -135,7 +135,7 @@ def _runnable(model: ir.Model, inputs: Sequence[InputInfo], seed: int) -> Recipe
 
 
 def _recipe(info: InputInfo, size: int, channels: int, largest: int) -> NoiseRecipe | IntegerRecipe:
-    axis = _channel_axis(info)
+    axis = channel_axis(info)
     sizes = [info.batch, *(_size(info, i, axis, size, channels) for i in range(1, len(info.shape)))]
     shape = tuple(sizes[: len(info.shape)])
     if info.dtype.kind == "b":
@@ -155,7 +155,7 @@ def _size(info: InputInfo, index: int, axis: int | None, size: int, channels: in
     return fixed if fixed is not None else channels if index == axis else size
 
 
-def _channel_axis(info: InputInfo) -> int | None:
+def channel_axis(info: InputInfo) -> int | None:
     """Axis 1, or the last one where a picture has its 1 or 3 channels there; None below rank 3."""
     if len(info.shape) < 3:
         return None

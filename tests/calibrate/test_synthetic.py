@@ -61,7 +61,7 @@ def test_inputs_of_the_form_of_pictures_get_pictures() -> None:
     samples = draw(source)
     assert samples.shape == (4, 32, 32, 1)
     assert source.exact == {"x": (0.0, 1.0)} and samples.min() == 0.0 and samples.max() == 1.0
-    assert "drawn pictures" in str(source.warning) and "guess" in str(source.warning)
+    assert "synthetic pictures" in str(source.warning) and "guess" in str(source.warning)
 
 
 def test_equal_seeds_give_equal_samples_each_time() -> None:
