@@ -16,6 +16,7 @@ class QuantConfig:
     """How to quantize.
 
     `exclude` holds globs of node names or op types that stay in float. `io` is the type of the model's inputs and outputs.
+    `method` chooses the ranges, by default the one that the calibration names; `percent` is what percentile keeps.
     Raises UsageError for a number of bits outside 4 to 8.
     """
 
@@ -25,6 +26,8 @@ class QuantConfig:
     exclude: tuple[str, ...] = ()
     integer_only: bool = False
     io: Io = "float"
+    method: str | None = None
+    percent: float = 99.99
 
     def __post_init__(self) -> None:
         for what, bits in (("weight", self.weight_bits), ("activation", self.activation_bits)):

@@ -19,11 +19,16 @@ from qconv.calibrate import (
     InputInfo,
     Sample,
     SampleSource,
+    Summary,
     inputs_of,
     known_length,
     open_source,
 )
 from qconv.calibrate import calibrate as collect
+from qconv.calibrate.checks import Check, Watched, all_checks, still_tensors
+from qconv.calibrate.data_free import data_free_ranges
+from qconv.calibrate.methods import method_named
+from qconv.calibrate.synthetic import SyntheticSource
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError, FloatNodesError, ModelError
 from qconv.integer.audit import Audit, audit
@@ -41,6 +46,7 @@ from qconv.verify.compare import compare
 from qconv.verify.sides import Side
 
 Progress = Callable[[int, int | None], None]
+Warn = Callable[[str], None]
 
 # Preparation reorders float32 sums and multiplies weights ahead of time: 1e-6 to 1e-4 in practice. More than this is a defect.
 SELF_CHECK_LIMIT = 1e-2
@@ -152,12 +158,13 @@ def self_check(model: LoadedModel, source: SampleSource) -> float:
 def calibrate(
     model: str | Path | LoadedModel, data: str | SampleSource | None = None, *, method: str = "minmax",
     samples: int | None = None, images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(),
-    threads: int = 0, progress: Progress | None = None,
+    exact: bool = False, threads: int = 0, progress: Progress | None = None, warn: Warn | None = None,
 ) -> Calibration:  # fmt: skip
-    """Collects the ranges of all tensors that a plan will ask for, in one streaming pass.
+    """Summarizes all tensors that a plan will ask for, in one streaming pass; `method` is what ranges are chosen by later.
 
     `data` is an .npz, a folder of arrays or images, `module:function`, or an open source; without it, synthetic samples are
-    made. Raises ModelError, DataError or UsageError.
+    made. With `warn`, the samples are checked as they pass (qconv/calibrate/checks), and it is called with every finding.
+    Raises ModelError, DataError or UsageError.
     """
     loaded = model if isinstance(model, LoadedModel) else load_prepared(model)
     source = samples_for(loaded, data, images=images, samples=samples) if data is None or isinstance(data, str) else data
@@ -169,10 +176,31 @@ def calibrate(
         if progress is not None:
             progress(done, total)
 
+    method_named(method)
     tensors = tensors_to_observe(loaded.ir.graph, config)
-    statistics = collect(loaded.ir, tensors, source, method=method, threads=threads, progress=count)
+    watched = Watched(source, _checks(loaded, source) if warn is not None else ())
+    summaries = collect(loaded.ir, tensors, watched, averages=method == "ema", exact=exact, threads=threads, progress=count)
+    if warn is not None:
+        for finding in (*watched.findings(), *still_tensors({name: (s.lo, s.hi) for name, s in summaries.items()})):
+            warn(finding)
     spec = DataSpec(str(Path(data).resolve()), images, samples) if isinstance(data, str) and Path(data).exists() else None
-    return Calibration(loaded.digest, method, seen, source.description, source.warning, statistics, spec)
+    derived = _derived(loaded, source, summaries)
+    return Calibration(loaded.digest, method, seen, source.description, source.warning, summaries, spec, derived)
+
+
+def _checks(loaded: LoadedModel, source: SampleSource) -> tuple[Check, ...]:
+    """Those for real samples; the model is loaded again for its batch norms, which preparation folds away."""
+    whole = source.source if isinstance(source, Limited) else source
+    return () if isinstance(whole, SyntheticSource) else all_checks(load(loaded.path).ir, inputs_of(loaded.ir))
+
+
+def _derived(loaded: LoadedModel, source: SampleSource, summaries: Mapping[str, Summary]) -> dict[str, tuple[float, float]]:
+    """The ranges of all tensors where the samples are synthetic; none where they are real, and a method shall choose."""
+    whole = source.source if isinstance(source, Limited) else source
+    if not isinstance(whole, SyntheticSource):
+        return {}
+    extremes = {name: (summary.lo, summary.hi) for name, summary in summaries.items()}
+    return data_free_ranges(extremes, load(loaded.path).ir.graph, whole.exact)
 
 
 def quantize(
@@ -190,13 +218,15 @@ def quantize(
     loaded = model if isinstance(model, LoadedModel) else load_prepared(model)
     calibration.check_model(loaded.digest)
     if plan is None:
-        plan = make_plan(loaded.ir.graph, calibration.range_of(config.activation), config, loaded.digest)
+        plan = make_plan(
+            loaded.ir.graph, calibration.range_of(config.activation, config.method, config.percent), config, loaded.digest
+        )
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     if config.integer_only:
         _refuse_float(plan)
     lowering = lower(loaded.ir, plan, config.io)
-    _describe(loaded, calibration)
+    _describe(loaded, calibration, config)
     return Quantized(loaded.ir, plan, lowering, audit(loaded.ir))
 
 
@@ -252,10 +282,10 @@ def _refuse_float(plan: QuantPlan) -> None:
         )
 
 
-def _describe(loaded: LoadedModel, calibration: Calibration) -> None:
+def _describe(loaded: LoadedModel, calibration: Calibration, config: QuantConfig) -> None:
     """Writes into the model what made it."""
     properties = loaded.ir.metadata_props
     properties["qconv.version"] = __version__
     properties["qconv.model_sha256"] = loaded.digest
-    properties["qconv.calibration"] = json.dumps(calibration.origin())
+    properties["qconv.calibration"] = json.dumps({**calibration.origin(), "method": config.method or calibration.method})
     loaded.ir.producer_name, loaded.ir.producer_version = "qconv", __version__

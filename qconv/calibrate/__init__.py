@@ -1,4 +1,4 @@
-"""Samples to mergeable statistics: one method per file, one kind of data per file."""
+"""Samples to mergeable summaries: one method per file, one kind of data per file."""
 
 from qconv.calibrate.data.image_options import ImageOptions
 from qconv.calibrate.data.source import InputInfo, Sample, SampleSource, inputs_of, known_length
@@ -6,7 +6,7 @@ from qconv.calibrate.file import Calibration, DataSpec
 from qconv.calibrate.methods import METHODS
 from qconv.calibrate.observe import calibrate
 from qconv.calibrate.sources import open_source
-from qconv.calibrate.statistics import Observation, Statistic
+from qconv.calibrate.summary import Summary
 
 __all__ = [
     "METHODS",
@@ -14,10 +14,9 @@ __all__ = [
     "DataSpec",
     "ImageOptions",
     "InputInfo",
-    "Observation",
     "Sample",
     "SampleSource",
-    "Statistic",
+    "Summary",
     "calibrate",
     "inputs_of",
     "known_length",

@@ -22,7 +22,7 @@ from qconv.model.graph import const_array
 from qconv.model.session import open_session
 from qconv.quant.types import FloatArray
 
-_MOVING = ("Identity", "Pad", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Concat")
+MOVING = ("Identity", "Pad", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Concat")
 _SUMMING = ("Add", "Sub", "Sum", "Neg", "AveragePool", "BatchNormalization")
 _WEIGHTED = ("Conv", "Gemm", "MatMul", "Mul", "Div", "Gather")  # affine when only the first input varies
 _DRAWS = 3  # of each component, to estimate its variance behind the layer
@@ -54,34 +54,46 @@ def affine_batchnorms(graph: ir.Graph) -> dict[str, list[RememberedChannels]]:
     return found
 
 
-def matched(
-    recipe: NoiseRecipe, model: ir.Model, name: str, norms: Sequence[RememberedChannels], rng: np.random.Generator
+@dataclass(frozen=True)
+class Probe:
+    """The affine part of a model between input `name` and some batch norms, and what those remember, [channels] each."""
+
+    respond: Callable[[FloatArray], Matrix]  # a feed -> [channels, elements]
+    mean: Matrix
+    variance: Matrix
+
+    @classmethod
+    def of(cls, model: ir.Model, name: str, norms: Sequence[RememberedChannels]) -> Probe:
+        """The channels of all `norms` in one row; dead ones count as a thousandth of the median variance."""
+        session = open_session(model, outputs=[norm.tensor for norm in norms], threads=1)
+
+        def respond(array: FloatArray) -> Matrix:
+            outputs: list[FloatArray] = session.run(None, {name: array})
+            return np.concatenate([channels_first(output) for output in outputs], dtype=np.float64)
+
+        variance = np.concatenate([norm.variance for norm in norms])
+        floor = max(1e-3 * float(np.median(variance)), 1e-12)  # dead channels must not rule the fit
+        return cls(respond, np.concatenate([norm.mean for norm in norms]), np.maximum(variance, floor))
+
+
+def matched(recipe: NoiseRecipe, probe: Probe, rng: np.random.Generator) -> NoiseRecipe:
+    """The recipe with the means and amplitudes that the batch norms behind the probe ask for."""
+    still = replace(recipe, mean=tuple(map(float, matched_means(recipe, probe))))
+    return _amplitudes(still, probe.respond, probe.variance, rng)
+
+
+def matched_means(recipe: NoiseRecipe, probe: Probe) -> Matrix:
+    """The mean of each channel of the input, by least squares."""
+    base = probe.respond(_constant(recipe, None)).mean(axis=1)
+    columns = [probe.respond(_constant(recipe, channel)).mean(axis=1) - base for channel in range(recipe.channels)]
+    weight = 1.0 / np.sqrt(probe.variance)
+    solution: Matrix = np.linalg.lstsq(np.stack(columns, 1) * weight[:, None], (probe.mean - base) * weight, rcond=1e-2)[0]
+    return solution
+
+
+def _amplitudes(
+    recipe: NoiseRecipe, respond: Callable[[FloatArray], Matrix], variance: Matrix, rng: np.random.Generator
 ) -> NoiseRecipe:
-    """The recipe with the means and amplitudes that the batch norms behind input `name` ask for."""
-    session = open_session(model, outputs=[norm.tensor for norm in norms], threads=1)
-
-    def respond(array: FloatArray) -> Matrix:
-        outputs: list[FloatArray] = session.run(None, {name: array})
-        return np.concatenate([_channels_first(output) for output in outputs], dtype=np.float64)
-
-    target = np.concatenate([norm.mean for norm in norms])
-    variance = np.concatenate([norm.variance for norm in norms])
-    variance = np.maximum(variance, max(1e-3 * float(np.median(variance)), 1e-12))  # dead channels must not rule the fit
-    return _amplitudes(_means(recipe, respond, target, variance), respond, variance, rng)
-
-
-Response = Callable[[FloatArray], Matrix]
-
-
-def _means(recipe: NoiseRecipe, respond: Response, target: Matrix, variance: Matrix) -> NoiseRecipe:
-    base = respond(_constant(recipe, None)).mean(axis=1)
-    columns = [respond(_constant(recipe, channel)).mean(axis=1) - base for channel in range(recipe.channels)]
-    weight = 1.0 / np.sqrt(variance)
-    solution = np.linalg.lstsq(np.stack(columns, 1) * weight[:, None], (target - base) * weight, rcond=1e-2)[0]
-    return replace(recipe, mean=tuple(map(float, solution)))
-
-
-def _amplitudes(recipe: NoiseRecipe, respond: Response, variance: Matrix, rng: np.random.Generator) -> NoiseRecipe:
     zero = respond(_constant(recipe, None))
     still = replace(recipe, mean=(0.0,) * recipe.channels)
     parts = components(recipe.channels)
@@ -117,7 +129,7 @@ def _constant(recipe: NoiseRecipe, channel: int | None) -> FloatArray:
     return recipe.place(array)
 
 
-def _channels_first(array: FloatArray) -> FloatArray:
+def channels_first(array: FloatArray) -> FloatArray:
     """[batch, channels, ...] as [channels, elements]."""
     return np.moveaxis(array, 1, 0).reshape(array.shape[1], -1)
 
@@ -127,7 +139,7 @@ def _is_affine(node: ir.Node, varying: Sequence[ir.Value]) -> bool:
         return False
     if node.op_type in _WEIGHTED:
         return len(varying) == 1 and (node.inputs[0] is varying[0] or node.op_type == "Mul")
-    return node.op_type in _MOVING or node.op_type in _SUMMING
+    return node.op_type in MOVING or node.op_type in _SUMMING
 
 
 def _remembered(node: ir.Node) -> RememberedChannels | None:

@@ -26,8 +26,8 @@ class Culprit:
         self._model, self._tensors, self._threads = model, tuple(tensors), threads
         self._session: ort.InferenceSession | None = None
 
-    def extremes(self, sample: Sample, index: int) -> tuple[FloatArray, FloatArray]:
-        """Minima and maxima of the observed tensors, for a sample that is innocent: its values are large, or a tensor is empty.
+    def tensors(self, sample: Sample, index: int) -> list[FloatArray]:
+        """The observed tensors, for a sample that is innocent: its values are large, or a tensor is empty.
 
         Raises DataError that names the first tensor in graph order which is NaN or infinite, and the sample.
         """
@@ -35,9 +35,7 @@ class Culprit:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise DataError(self._sentence(name, array, sample, index))
-        lo = [arrays[name].min(initial=np.float32(np.inf)) for name in self._tensors]
-        hi = [arrays[name].max(initial=np.float32(-np.inf)) for name in self._tensors]
-        return np.array(lo, np.float32), np.array(hi, np.float32)
+        return [arrays[name] for name in self._tensors]
 
     def _arrays(self, sample: Sample) -> dict[str, NDArray[Any]]:
         """Every float tensor of the main graph, in graph order."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qconv.calibrate.data.image_options import ImageOptions
-from qconv.calibrate.methods import METHODS
-from qconv.calibrate.statistics import Statistic
+from qconv.calibrate.methods import METHODS, PERCENT, method_named
+from qconv.calibrate.methods.method import Range
+from qconv.calibrate.summary import Summary
 from qconv.errors import ArtifactError
 from qconv.model.save import write_text
 from qconv.quant.types import Scheme
 
-FORMAT = "qconv-calibration-1"
+FORMAT = "qconv-calibration-2"
 _AGAIN = "run `qconv calibrate` again"
 
 
@@ -48,10 +50,14 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Statistics by tensor, and where they come from. `warning` says what a user must know before trusting them.
+    """Summaries by tensor, and where they come from. `warning` says what a user must know before trusting them.
+
+    `method` is the one that chooses the ranges unless another is asked for; every method reads the same summaries.
 
     `data` tells how to open the same samples again; None for synthetic ones and for a Python function, which a file that
     comes from elsewhere must not be able to call.
+
+    `derived` are ranges that hold whatever the method: those of a model without real samples (qconv/calibrate/data_free.py).
     """
 
     model_sha256: str
@@ -59,12 +65,21 @@ class Calibration:
     samples: int
     source: str
     warning: str | None
-    tensors: Mapping[str, Statistic]
+    tensors: Mapping[str, Summary]
     data: DataSpec | None = None
+    derived: Mapping[str, Range] = field(default_factory=dict)
 
-    def range_of(self, scheme: Scheme) -> Callable[[str], tuple[float, float] | None]:
-        """The ranges for a scheme, as planning asks for them; None for a tensor that was not observed."""
-        return lambda name: self.tensors[name].range(scheme) if name in self.tensors else None
+    def range_of(
+        self, scheme: Scheme, method: str | None = None, percent: float = PERCENT
+    ) -> Callable[[str], tuple[float, float] | None]:
+        """The ranges for a scheme, as planning asks for them; None for a tensor that was not observed.
+
+        `method` defaults to that of the calibration. Raises UsageError when there is no such method, ArtifactError when the
+        calibration lacks what it needs.
+        """
+        choose = method_named(method or self.method, percent)
+        observed = self.tensors
+        return lambda name: self.derived.get(name) or (choose(observed[name], scheme) if name in observed else None)
 
     def check_model(self, digest: str) -> None:
         """Raises ArtifactError unless `digest` is the hash of the model that was calibrated."""
@@ -82,6 +97,8 @@ class Calibration:
         """The text of the file: sorted, a line per tensor; equal calibrations give equal bytes."""
         data = None if self.data is None else self.data.to_json()
         head = {"format": FORMAT, "model_sha256": self.model_sha256, **self.origin(), "data": data}
+        if self.derived:
+            head["derived"] = {name: list(self.derived[name]) for name in sorted(self.derived)}
         lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
         rows = [
             f"    {json.dumps(name, ensure_ascii=False)}: {json.dumps(self.tensors[name].to_json())}"
@@ -131,6 +148,14 @@ def _from_json(data: Mapping[str, Any]) -> Calibration:
     digest, method, source = texts
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not known here")
-    tensors = {name: METHODS[method].from_json(entry) for name, entry in data["tensors"].items()}
-    spec = data.get("data")
-    return Calibration(digest, method, samples, source, warning, tensors, None if spec is None else DataSpec.from_json(spec))
+    tensors = {name: Summary.from_json(entry) for name, entry in data["tensors"].items()}
+    spec = None if data.get("data") is None else DataSpec.from_json(data["data"])
+    derived = {name: _range(pair) for name, pair in data.get("derived", {}).items()}
+    return Calibration(digest, method, samples, source, warning, tensors, spec, derived)
+
+
+def _range(pair: Any) -> Range:
+    lo, hi = map(float, pair)
+    if not (math.isfinite(lo) and math.isfinite(hi) and lo <= hi):
+        raise ValueError(f"{pair} is not a range")
+    return lo, hi

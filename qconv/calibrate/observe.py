@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 
 from qconv.calibrate.culprit import Culprit, run
 from qconv.calibrate.data.prefetch import prefetch
-from qconv.calibrate.data.source import SampleSource, known_length
-from qconv.calibrate.methods import method_named
+from qconv.calibrate.data.source import Sample, SampleSource, known_length
 from qconv.calibrate.reductions import values_by_name, with_reductions
-from qconv.calibrate.statistics import Observation, Statistic
+from qconv.calibrate.sampling import lengths, seed_of
+from qconv.calibrate.summary import Summary
+from qconv.calibrate.tally import Tally
 from qconv.calibrate.watch import LIMIT, doubtful
 from qconv.errors import DataError, UsageError
 from qconv.model.graph import is_float
 from qconv.model.session import open_session
-from qconv.quant.types import FloatArray
 
 Progress = Callable[[int, int | None], None]
-_CHUNK = 64  # samples whose extremes are held before they are merged
 
 
 def calibrate(
@@ -28,70 +28,67 @@ def calibrate(
     tensors: Sequence[str],
     samples: SampleSource,
     *,
-    method: str = "minmax",
+    averages: bool = False,
+    exact: bool = False,
     threads: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Statistic]:
-    """Tensor name -> statistic over all samples, for float tensors of the prepared float `model`.
+) -> dict[str, Summary]:
+    """Tensor name -> summary over all samples, for float tensors of the prepared float `model`.
 
-    The minimum of a tensor that a Relu or Clip keeps from being negative counts as 0 (qconv/calibrate/reductions.py).
+    The minimum of a tensor that a Relu or Clip keeps from being negative counts as 0 (qconv/calibrate/reductions.py). Of large
+    tensors a sample of elements is counted (qconv/calibrate/sampling.py), or with `exact` all of them. `averages` adds what
+    the EMA method needs.
 
     Memory does not depend on the number of samples. `progress(done, total)` is called after each; `total` is None when unknown.
     Raises DataError when there are no samples, when one does not fit, or when a tensor is NaN or infinite: the message names
-    the tensor and the sample. Raises UsageError for an unknown method or tensor.
+    the tensor and the sample. Raises UsageError for an unknown tensor.
     """
-    tally = _Tally(method_named(method), _checked(model, tensors))
-    if not tally.tensors:
+    observer = _Observer(model, _checked(model, tensors), averages, exact, threads)
+    if not observer.tally.tensors:
         return {}
-    doubts = doubtful(model.graph, tally.tensors)
-    reduced = with_reductions(model, tuple(dict.fromkeys((*tally.tensors, *doubts))), doubts)
-    session = open_session(reduced.model, threads=threads)
-    culprit, total, done = Culprit(model, tally.tensors, threads), known_length(samples), 0
+    total, done = known_length(samples), 0
     for sample in prefetch(samples):
-        vector = run(session, sample)[0]
-        if np.abs(vector).max() <= LIMIT:  # false for NaN too; see qconv/calibrate/watch.py
-            tally.add(reduced.lo(vector), reduced.hi(vector))
-        else:
-            tally.add(*culprit.extremes(sample, done))
+        observer.observe(sample, done)
         done += 1
         if progress is not None:
             progress(done, total)
     if not done:
         raise DataError(f"{samples.description} has no samples; give at least one")
-    return tally.statistics()
+    return observer.tally.summaries()
 
 
-class _Tally:
-    """The statistics so far, and a buffer of extremes that are not merged yet."""
+class _Observer:
+    """Runs the model with its reductions and tallies what they yield."""
 
-    def __init__(self, kind: type[Statistic], tensors: Sequence[str]) -> None:
-        self.tensors = tuple(tensors)
-        self._kind = kind
-        self._lo = np.empty((_CHUNK, len(self.tensors)), np.float32)
-        self._hi = np.empty_like(self._lo)
-        self._filled = 0
-        self._merged: dict[str, Statistic] = {}
+    def __init__(self, model: ir.Model, tensors: Sequence[str], averages: bool, exact: bool, threads: int) -> None:
+        self.tally = Tally(tensors, averages=averages)
+        doubts = doubtful(model.graph, tensors)
+        self._reduced = with_reductions(model, tuple(dict.fromkeys((*tensors, *doubts))), doubts, tensors, exact)
+        self._session = open_session(self._reduced.model, threads=threads)
+        self._culprit = Culprit(model, tensors, threads)
+        self._sizes = self._reduced.sampling.fixed_sizes()
+        self._steps = None if self._sizes is None else self._reduced.sampling.steps(self._sizes)
 
-    def add(self, lo: FloatArray, hi: FloatArray) -> None:
-        """One sample's extremes; the first [tensors] of each count."""
-        observed = len(self.tensors)
-        self._lo[self._filled], self._hi[self._filled] = lo[:observed], hi[:observed]
-        self._filled += 1
-        if self._filled == _CHUNK:
-            self._merge()
+    def observe(self, sample: Sample, number: int) -> None:
+        """One sample. Raises DataError."""
+        sampling, seed = self._reduced.sampling, seed_of(sample.feeds)
+        given = {} if sampling.seed_input is None else {sampling.seed_input: np.array([seed])}
+        vector, *free = run(self._session, replace(sample, feeds={**sample.feeds, **given}))
+        if not np.abs(self._reduced.reductions(vector)).max() <= LIMIT:  # true for NaN; see qconv/calibrate/watch.py
+            self._observe_whole(sample, number, seed)
+            return
+        sizes = self._sizes if self._sizes is not None else free[0]
+        steps = self._steps if self._steps is not None else sampling.steps(sizes)
+        observed = len(self.tally.tensors)
+        lo, hi = self._reduced.lo(vector)[:observed], self._reduced.hi(vector)[:observed]
+        self.tally.add(lo, hi, self._reduced.elements(vector), lengths(sizes, steps, seed))
 
-    def statistics(self) -> dict[str, Statistic]:
-        """All of it, merged."""
-        if self._filled:
-            self._merge()
-        return dict(self._merged)
-
-    def _merge(self) -> None:
-        for index, name in enumerate(self.tensors):
-            observation = Observation(self._lo[: self._filled, index], self._hi[: self._filled, index])
-            latest = self._kind.of(observation)
-            self._merged[name] = self._merged[name].merge(latest) if name in self._merged else latest
-        self._filled = 0
+    def _observe_whole(self, sample: Sample, number: int, seed: int) -> None:
+        arrays = self._culprit.tensors(sample, number)
+        lo = np.array([array.min(initial=np.float32(np.inf)) for array in arrays], np.float32)
+        hi = np.array([array.max(initial=np.float32(-np.inf)) for array in arrays], np.float32)
+        parts = self._reduced.sampling.pick(arrays, seed)
+        self.tally.add(lo, hi, np.concatenate(parts), np.array([part.size for part in parts], np.int64))
 
 
 def _checked(model: ir.Model, tensors: Sequence[str]) -> list[str]:

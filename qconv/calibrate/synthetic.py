@@ -1,9 +1,10 @@
-"""Samples without data: noise that fits the batch norms next to the input, or plain noise, and a warning that says so.
+"""Samples without data: drawn pictures, noise that fits the batch norms next to the input, or plain noise, and a warning.
 
-A single float input with a batch norm behind an affine path is matched to it (qconv/calibrate/batchnorm_match.py); others
-get standard normal values. Integers are uniform: the whole range of 8-bit types, else 0 to 127 or, where the model cannot take
-those, 0 to 1. A free batch is 1; other free sizes take the first of 224, 256, 128, 64, 32, 16, 640, 1 with which the model
-runs, free channels 3 or 1. Equal seeds give equal samples.
+Inputs of the form of pictures get pictures (qconv/calibrate/leaves.py) in the scale that the weights tell
+(qconv/calibrate/picture_scale.py). Another single float input with a batch norm behind an affine path is matched to it
+(qconv/calibrate/batchnorm_match.py); others get standard normal values. Integers are uniform: the whole range of 8-bit types,
+else 0 to 127 or, where the model cannot take those, 0 to 1. A free batch is 1; other free sizes take the first of 224, 256, 128,
+64, 32, 16, 640, 1 with which the model runs, free channels 3 or 1. Equal seeds give equal samples.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.calibrate.batchnorm_match import affine_batchnorms, matched
+from qconv.calibrate.batchnorm_match import Probe, affine_batchnorms, matched
 from qconv.calibrate.culprit import run
-from qconv.calibrate.data.source import InputInfo, Sample, SampleSource
+from qconv.calibrate.data.source import InputInfo, Sample
 from qconv.calibrate.noise import Component, NoiseRecipe, Spectrum
+from qconv.calibrate.picture_scale import scaled_pictures
+from qconv.calibrate.pictures import PictureRecipe, takes_pictures
 from qconv.errors import DataError
 from qconv.model.session import open_session
 
@@ -44,7 +47,8 @@ class IntegerRecipe:
         return np.asarray(rng.integers(self.low, self.high, self.shape, endpoint=True)).astype(self.dtype)
 
 
-Recipes = Mapping[str, NoiseRecipe | IntegerRecipe]
+Recipe = NoiseRecipe | IntegerRecipe | PictureRecipe
+Recipes = Mapping[str, Recipe]
 
 
 class SyntheticSource:
@@ -63,7 +67,13 @@ class SyntheticSource:
     def warning(self) -> str | None:
         """That these are not real data."""
         origin = f"no data was given, so the ranges come from {self._count} {self._kind}"
-        return f"{origin}; give real samples with --data for ranges to rely on"
+        return f"{origin}, widened, whatever the method; give real samples with --data for ranges to rely on"
+
+    @property
+    def exact(self) -> dict[str, tuple[float, float]]:
+        """Input -> its range, where pictures of a usual convention tell it."""
+        found = {name: recipe for name, recipe in self._recipes.items() if isinstance(recipe, PictureRecipe)}
+        return {name: recipe.extremes for name, recipe in found.items() if recipe.convention is not None}
 
     def __len__(self) -> int:
         return self._count
@@ -75,19 +85,32 @@ class SyntheticSource:
             yield Sample(feeds, None, f"synthetic[{index}]")
 
 
-def synthetic_source(original: ir.Model, inputs: Sequence[InputInfo], count: int, seed: int) -> SampleSource:
+def synthetic_source(original: ir.Model, inputs: Sequence[InputInfo], count: int, seed: int) -> SyntheticSource:
     """`count` samples for the inputs of the model as it was before its batch norms were folded away.
 
     Raises DataError when the model runs with none of the default sizes.
     """
-    recipes = dict(_runnable(original, inputs, seed))
     norms = affine_batchnorms(original.graph) if len(inputs) == 1 else {}
-    for name, behind in norms.items():
-        recipe = recipes[name]
-        if isinstance(recipe, NoiseRecipe):
-            recipes[name] = matched(recipe, original, name, behind, np.random.default_rng(seed))
-    kind = "synthetic samples matched to its first batch norm" if norms else "samples of random noise"
-    return SyntheticSource(inputs, recipes, count, seed, kind)
+    recipes: dict[str, Recipe] = {}
+    for name, recipe in _runnable(original, inputs, seed).items():
+        behind, rng = norms.get(name, []), np.random.default_rng(seed)
+        if not isinstance(recipe, NoiseRecipe):
+            recipes[name] = recipe
+        elif takes_pictures(recipe):
+            recipes[name] = scaled_pictures(recipe, original, name, behind, rng)
+        else:
+            recipes[name] = matched(recipe, Probe.of(original, name, behind), rng) if behind else recipe
+    return SyntheticSource(inputs, recipes, count, seed, _kind(recipes, bool(norms)))
+
+
+def _kind(recipes: Recipes, matched_to_norms: bool) -> str:
+    """What the samples are, for a person."""
+    told = "its first batch norm tells" if matched_to_norms else "its weights let guess"
+    for recipe in recipes.values():
+        if isinstance(recipe, PictureRecipe):
+            scale = recipe.convention or "{:.3g} to {:.3g}".format(*recipe.extremes)
+            return f"synthetic pictures in the scale ({scale}) that {told}"
+    return "synthetic samples matched to its first batch norm" if matched_to_norms else "samples of random noise"
 
 
 def _runnable(model: ir.Model, inputs: Sequence[InputInfo], seed: int) -> Recipes:
@@ -112,7 +135,7 @@ def _runnable(model: ir.Model, inputs: Sequence[InputInfo], seed: int) -> Recipe
 
 
 def _recipe(info: InputInfo, size: int, channels: int, largest: int) -> NoiseRecipe | IntegerRecipe:
-    axis = _channel_axis(info)
+    axis = channel_axis(info)
     sizes = [info.batch, *(_size(info, i, axis, size, channels) for i in range(1, len(info.shape)))]
     shape = tuple(sizes[: len(info.shape)])
     if info.dtype.kind == "b":
@@ -132,7 +155,7 @@ def _size(info: InputInfo, index: int, axis: int | None, size: int, channels: in
     return fixed if fixed is not None else channels if index == axis else size
 
 
-def _channel_axis(info: InputInfo) -> int | None:
+def channel_axis(info: InputInfo) -> int | None:
     """Axis 1, or the last one where a picture has its 1 or 3 channels there; None below rank 3."""
     if len(info.shape) < 3:
         return None

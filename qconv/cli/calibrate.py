@@ -7,25 +7,33 @@ from typing import Any
 
 import click
 
-from qconv.cli.options import PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
 
 
 @click.command(short_help="Collect the ranges of all tensors over samples.")
 @click.argument("model", type=PATH)
 @data_options
 @click.option(
-    "--method", type=click.Choice(["minmax", "ema"]), default="minmax", show_default=True, help="How ranges are chosen."
-)
+    "--method", type=click.Choice(METHODS), default="minmax", show_default=True,
+    help="How `qconv quantize` chooses ranges if it is not told; only ema must be asked for here.",
+)  # fmt: skip
+@click.option("--exact", is_flag=True, help="Count every element of large tensors instead of a sample of them.")
+@click.option("--check-data", is_flag=True, help="Only check the samples, print what was found, and write nothing.")
 @exclude_option
 @threads_option
 @click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
 def calibrate(
-    model: Path, data: str | None, samples: int | None, method: str, exclude: tuple[str, ...], threads: int, output: Path | None,
-    **images: Any,
+    model: Path, data: str | None, samples: int | None, method: str, exact: bool, check_data: bool,
+    exclude: tuple[str, ...], threads: int, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
-    """Run MODEL over samples in one streaming pass and write the range of every tensor that quantization needs.
+    """Run MODEL over samples in one streaming pass and write a summary of every tensor that quantization needs.
 
-    Without --data, samples are synthesized from the batch norms of the model, or drawn at random, with a warning.
+    Every method, number of bits and symmetry is served by the same file.
+
+    Samples are checked as they pass: warnings tell of constant or repeated samples, of too few, of pictures in another scale
+    than the batch norms expect, and of tensors that never move.
+
+    Without --data, pictures or noise are made up to fit the model's batch norms and weights, with a warning.
     """
     from qconv import pipeline
     from qconv.cli.console import out, progress, warn
@@ -37,11 +45,20 @@ def calibrate(
     if source.warning:
         warn(source.warning)
     difference = pipeline.self_check(loaded, source)
+    findings: list[str] = []
     with progress("calibrating") as update:
         calibration = pipeline.calibrate(
             loaded, data, method=method, samples=samples, images=options, config=QuantConfig(exclude=exclude),
-            threads=threads, progress=update,
+            exact=exact, threads=threads, progress=update,
+            warn=findings.append,
         )  # fmt: skip
+    if check_data:
+        for finding in findings:
+            out.print(f"warning: {finding}", markup=False)
+        out.print(f"{calibration.samples} samples of {calibration.source} checked: {len(findings) or 'no'} warnings")
+        return
+    for finding in findings:
+        warn(finding)
     target = output or model.with_suffix(pipeline.CALIBRATION_SUFFIX)
     calibration.save(target)
     out.print(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 # A table that is piped into a file must not be folded at the 80 columns that rich assumes there.
@@ -29,7 +30,7 @@ def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
 
 def warn(message: str) -> None:
     """A warning on standard error."""
-    err.print(f"[yellow]warning:[/] {message}")
+    err.print("[yellow]warning:[/]", escape(message))
 
 
 def size(count: int) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+METHODS = ("ema", "minmax", "mse", "percentile")
 PRESETS = ("imagenet", "caffe", "tf", "unit", "raw")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
 
 if TYPE_CHECKING:
     from qconv.calibrate import Calibration, ImageOptions, SampleSource
@@ -26,6 +26,8 @@ BITS = click.IntRange(4, 8)
 @click.option("--bits", type=BITS, default=8, show_default=True, help="Bits of weights and activations, in 8-bit containers.")
 @click.option("--weight-bits", type=BITS, help="Bits of weights.  [default: --bits]")
 @click.option("--activation-bits", type=BITS, help="Bits of activations.  [default: --bits]")
+@click.option("--method", type=click.Choice(METHODS), help="How ranges are chosen.  [default: what the calibration names]")
+@click.option("--percentile", type=float, default=99.99, show_default=True, help="Elements that method percentile keeps, in %.")
 @click.option("--per-tensor", is_flag=True, help="One weight scale per layer instead of one per output channel.")
 @exclude_option
 @click.option("--integer-only", is_flag=True, help="Fail, naming each, if any node would stay in float.")
@@ -38,8 +40,8 @@ BITS = click.IntRange(4, 8)
 @click.option("-o", "--output", type=PATH, help="The integer model.  [default: MODEL.int8.onnx, by --bits]")
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
-    activation_bits: int | None, per_tensor: bool, exclude: tuple[str, ...], integer_only: bool, io: Any, plan: Path | None,
-    save_plan: Path | None, threads: int, output: Path | None, **images: Any,
+    activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, exclude: tuple[str, ...],
+    integer_only: bool, io: Any, plan: Path | None, save_plan: Path | None, threads: int, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
 
@@ -52,7 +54,7 @@ def quantize(
     from qconv.model.save import write_text
     from qconv.plan.file import QuantPlan
 
-    config = QuantConfig(weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io)
+    config = QuantConfig(weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile)
     loaded = pipeline.load_prepared(model)
     options = image_options(**images)
     found = _calibration(loaded, calibration, data, samples, options, config, threads)
@@ -85,7 +87,16 @@ def _calibration(
     if path is not None or (data is None and beside.exists()):
         return Calibration.load(path or beside)
     with progress("calibrating") as update:
-        return pipeline.calibrate(loaded, data, samples=samples, images=images, config=config, threads=threads, progress=update)
+        return pipeline.calibrate(
+            loaded,
+            data,
+            method=config.method or "minmax",
+            samples=samples,
+            images=images,
+            config=config,
+            threads=threads,
+            progress=update,
+        )
 
 
 def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:

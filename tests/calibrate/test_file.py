@@ -4,16 +4,19 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from qconv.calibrate.ema import Ema
+from qconv.calibrate.averages import Averages
 from qconv.calibrate.file import Calibration
-from qconv.calibrate.minmax import MinMax
+from qconv.calibrate.summary import Summary
 from qconv.errors import ArtifactError
 from qconv.quant.types import UINT8, Scheme
 
-MINMAX = Calibration("ab" * 32, "minmax", 3, "ü.npz (3 samples)", None, {"z": MinMax(-1.5, 2.0, 3), "a": MinMax(0.0, 0.5, 3)})
-EMA = Calibration("cd" * 32, "ema", 2, "noise", "no data", {"t": Ema(-0.1, 1 / 3, 2)})
+Z = Summary.of(np.array([-1.5, 0.0, 0.0, 1.25, 2.0], np.float32))
+A = Summary.of(np.array([0.0, 0.5], np.float32))
+MINMAX = Calibration("ab" * 32, "minmax", 3, "ü.npz (3 samples)", None, {"z": Z, "a": A})
+EMA = Calibration("cd" * 32, "ema", 2, "noise", "no data", {"t": replace(Z, averages=Averages(-0.1, 1 / 3, 2))})
 EMPTY = replace(MINMAX, tensors={})
 
 
@@ -37,6 +40,14 @@ def test_ranges_for_planning() -> None:
     assert range_of("nowhere") is None
 
 
+def test_any_method_on_any_file() -> None:
+    assert MINMAX.range_of(Scheme(UINT8), "percentile", 50.0)("z") == pytest.approx((0.0, 1.25), abs=1 / 256)
+    assert EMA.range_of(Scheme(UINT8))("t") == (-0.1, 1 / 3)
+    assert EMA.range_of(Scheme(UINT8), "minmax")("t") == (-1.5, 2.0)
+    with pytest.raises(ArtifactError, match="--method ema"):
+        MINMAX.range_of(Scheme(UINT8), "ema")("z")
+
+
 def test_another_model_is_refused() -> None:
     MINMAX.check_model("ab" * 32)
     with pytest.raises(ArtifactError, match=r"another model .*abababababab.*eeeeeeeeeeee"):
@@ -49,7 +60,7 @@ def test_another_model_is_refused() -> None:
         ("", "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
         ("[]", "not a calibration of this version"),
-        (MINMAX.dumps().replace("calibration-1", "calibration-9"), "not a calibration of this version"),
+        (MINMAX.dumps().replace("calibration-2", "calibration-9"), "not a calibration of this version"),
         (MINMAX.dumps()[:-20], "not valid JSON"),
         (MINMAX.dumps().replace('"minmax"', '"median"'), "damaged"),
         (MINMAX.dumps().replace("-1.5", '"low"'), "damaged"),

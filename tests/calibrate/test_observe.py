@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from qconv.calibrate.data.source import Sample, inputs_of
-from qconv.calibrate.ema import Ema
-from qconv.calibrate.minmax import MinMax
 from qconv.calibrate.observe import calibrate
+from qconv.calibrate.sampling import seed_of, step_of_shape, step_of_size
+from qconv.calibrate.summary import Summary
 from qconv.config import QuantConfig
 from qconv.errors import DataError, UsageError
 from qconv.model.load import load
 from qconv.model.session import open_session
 from qconv.plan.make import tensors_to_observe
 from qconv.prepare import prepare
-from qconv.quant.types import UINT8, Scheme
 from tests.calibrate.networks import Listed, conv_relu_pool, network, pictures
+from tests.calibrate.strategies import summary
 
 Array = NDArray[Any]
 
@@ -36,17 +37,71 @@ def test_ranges_are_those_of_the_tensors() -> None:
     arrays, names = pictures(70), ["c", "r", "y"]  # more than a chunk
     found = calibrate(conv_relu_pool(), names, Listed(arrays), threads=1)
     stored = tensors_of(arrays, names)
-    expected = {
-        name: MinMax(float(min(s[i].min() for s in stored)), float(max(s[i].max() for s in stored)), 70)
-        for i, name in enumerate(names)
-    }
-    assert found == expected
+    for i, name in enumerate(names):
+        assert found[name] == with_lo(summary(*(s[i] for s in stored)), 0.0 if name == "r" else None)
+
+
+def with_lo(found: Summary, lo: float | None) -> Summary:
+    """As calibration sees a tensor that a clamp keeps from being negative."""
+    return found if lo is None else replace(found, lo=lo)
 
 
 def test_inputs_can_be_observed() -> None:
     arrays = pictures(3)
-    found = calibrate(conv_relu_pool(), ["x"], Listed(arrays), threads=1)
-    assert found == {"x": MinMax(float(np.min(arrays)), float(np.max(arrays)), 3)}
+    assert calibrate(conv_relu_pool(), ["x"], Listed(arrays), threads=1) == {"x": summary(*arrays)}
+
+
+def large(count: int, batch: int) -> list[Array]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal((batch, 3, 30, 40)).astype(np.float32) for _ in range(count)]
+
+
+def relu_of(shape: list[int | str | None]) -> Any:
+    return network([helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Neg", ["r"], ["y"])], {"x": shape}, ["y"])
+
+
+@pytest.mark.parametrize("shape", [[1, 3, 30, 40], ["N", 3, 30, 40], ["N", "C", "H", "W"]])
+def test_large_tensors_are_sampled_by_the_rule(shape: list[int | str | None]) -> None:
+    arrays = large(5, 1)
+    found = calibrate(relu_of(shape), ["x", "y"], Listed(arrays), threads=1)
+    step = step_of_shape([1, 3, 30, 40]) if shape[0] == 1 else step_of_size(3600)
+    assert 1 < step < 12
+    parts = [array.reshape(-1)[seed_of({"x": array}) % step :: step] for array in arrays]
+    for name, taken in (("x", parts), ("y", [-np.maximum(part, 0) for part in parts])):
+        exact = calibrate(relu_of(shape), [name], Listed(arrays), exact=True, threads=1)[name]
+        assert (found[name].lo, found[name].hi, found[name].samples) == (exact.lo, exact.hi, exact.samples)
+        ends = np.array([exact.lo, exact.hi], np.float32)  # to have the same bins
+        assert found[name].histogram == without(summary(ends, *taken), ends)
+
+
+def without(found: Summary, elements: Array) -> Any:
+    """The histogram less these elements."""
+    counts = found.histogram.counts.copy()
+    for element in elements[elements != 0]:
+        counts[np.searchsorted(found.histogram.edges, element, side="right") - 1] -= 1
+    return type(found.histogram).trimmed(found.histogram.exponent, found.histogram.first, counts)
+
+
+def test_exact_counts_every_element() -> None:
+    arrays = large(3, 2)
+    assert calibrate(relu_of(["N", 3, 30, 40]), ["x"], Listed(arrays), exact=True, threads=1) == {"x": summary(*arrays)}
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_ragged_samples(exact: bool) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((1, 3, size, 2 * size)).astype(np.float32) for size in (1, 5, 40, 3)]
+    found = calibrate(relu_of(["N", 3, "H", "W"]), ["x"], Listed(arrays), exact=exact, threads=1)["x"]
+    whole = summary(*arrays)
+    assert (found.samples, found.lo, found.hi) == (4, whole.lo, whole.hi)
+    assert found.elements == whole.elements if exact else 600 < found.elements < 2000
+
+
+def test_the_order_and_the_cut_of_the_samples_do_not_show() -> None:
+    arrays, model = large(7, 1), relu_of([1, 3, 30, 40])
+    whole = calibrate(model, ["x", "y"], Listed(arrays), threads=1)
+    first, rest = (calibrate(model, ["x", "y"], Listed(part), threads=1) for part in (arrays[5:], arrays[:5]))
+    assert {name: first[name].merge(rest[name]) for name in whole} == whole
 
 
 @pytest.mark.parametrize("name", ["cifar_resnet20_bn", "squeezenet10_winml", "mobilenet_v1_025_224_bn"])
@@ -63,15 +118,15 @@ def test_ranges_of_real_networks(name: str, zoo: Path) -> None:
     for tensor, *values in zip(inner, *(session.run(None, {info.name: array}) for array in arrays), strict=True):
         expected = min(v.min() for v in values), max(v.max() for v in values)
         # Exposing a tensor changes which kernels are fused, and so the order of sums.
-        np.testing.assert_allclose(found[tensor].range(Scheme(UINT8)), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose((found[tensor].lo, found[tensor].hi), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_ema_follows_the_order_of_the_samples() -> None:
     arrays = [np.full((1, 3, 8, 8), value, np.float32) for value in range(130)]
-    (found,) = calibrate(conv_relu_pool(), ["x"], Listed(arrays), method="ema", threads=1).values()
+    (found,) = calibrate(conv_relu_pool(), ["x"], Listed(arrays), averages=True, threads=1).values()
     weights = 0.99 ** np.arange(129, -1, -1)
-    assert isinstance(found, Ema)
-    assert found.hi == pytest.approx(float((weights * np.arange(130)).sum() / weights.sum()), rel=1e-12)  # float64 sums
+    assert found.averages is not None
+    assert found.averages.hi == pytest.approx(float((weights * np.arange(130)).sum() / weights.sum()), rel=1e-12)  # float64 sums
 
 
 def test_progress_counts_every_sample() -> None:
@@ -91,11 +146,6 @@ def test_unknown_or_integer_tensor(tensor: str) -> None:
     )
     with pytest.raises(UsageError, match=f"no float32 tensor '{tensor}'"):
         calibrate(model, [tensor], Listed([np.zeros(4, np.float32)]))
-
-
-def test_unknown_method() -> None:
-    with pytest.raises(UsageError, match="median"):
-        calibrate(conv_relu_pool(), ["r"], Listed(pictures(1)), method="median")
 
 
 def test_no_samples() -> None:
@@ -146,13 +196,14 @@ def test_an_infinity_that_a_clamp_would_hide() -> None:
 def test_a_sum_beyond_float32_is_no_crime() -> None:
     array = np.full((1, 3, 8, 8), 1e38, np.float32)
     found = calibrate(root_network(), ["x"], Listed([array]), threads=1)
-    assert found["x"].to_json() == {"lo": 1e38, "hi": 1e38, "samples": 1}
+    assert found == {"x": summary(array)}
+    assert found["x"].to_json()["lo"] == 1e38
 
 
 def test_an_empty_tensor_is_left_out_of_its_statistic() -> None:
     model = network([helper.make_node("Abs", ["x"], ["y"])], {"x": ["N", 2]}, ["y"])
     arrays = [np.ones((1, 2), np.float32), np.zeros((0, 2), np.float32), np.full((2, 2), 3, np.float32)]
-    assert calibrate(model, ["y"], Listed(arrays), threads=1) == {"y": MinMax(1.0, 3.0, 2)}
+    assert calibrate(model, ["y"], Listed(arrays), threads=1) == {"y": summary(*arrays)}
 
 
 class Counted:

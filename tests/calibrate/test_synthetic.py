@@ -33,7 +33,7 @@ def remembering(layout: str = "nchw") -> ir.Model:
     ]
     nodes += [helper.make_node("Relu", ["n"], ["y"])]
     perm = [0, 3, 1, 2] if layout == "nhwc" else [0, 1, 2, 3]
-    shape = [None, 20, 20, 3] if layout == "nhwc" else [None, 3, 20, 20]
+    shape = [None, 20, 14, 3] if layout == "nhwc" else [None, 3, 20, 14]  # too narrow for a picture
     return network([helper.make_node("Transpose", ["x"], ["t"], perm=perm), *nodes], {"x": shape}, ["y"], constants)
 
 
@@ -55,6 +55,15 @@ def test_samples_have_what_the_batch_norm_remembers(layout: str) -> None:
     assert "matched to its first batch norm" in str(source.warning)
 
 
+def test_inputs_of_the_form_of_pictures_get_pictures() -> None:
+    model = network([helper.make_node("Relu", ["x"], ["y"])], {"x": [1, 32, 32, 1]}, ["y"])
+    source = synthetic_source(model, inputs_of(model), 4, seed=0)
+    samples = draw(source)
+    assert samples.shape == (4, 32, 32, 1)
+    assert source.exact == {"x": (0.0, 1.0)} and samples.min() == 0.0 and samples.max() == 1.0
+    assert "synthetic pictures" in str(source.warning) and "guess" in str(source.warning)
+
+
 def test_equal_seeds_give_equal_samples_each_time() -> None:
     model = remembering()
     first, second = (synthetic_source(model, inputs_of(model), 3, seed=5) for _ in range(2))
@@ -64,11 +73,12 @@ def test_equal_seeds_give_equal_samples_each_time() -> None:
 
 
 def test_without_a_batch_norm_it_is_random_and_says_so() -> None:
-    model = network([helper.make_node("Relu", ["x"], ["y"])], {"x": [1, 3, 16, 16]}, ["y"])
-    source = synthetic_source(model, inputs_of(model), 8, seed=0)
+    model = network([helper.make_node("Relu", ["x"], ["y"])], {"x": [1, 3, 16, 8]}, ["y"])
+    source = synthetic_source(model, inputs_of(model), 16, seed=0)
     samples = draw(source)
-    assert samples.shape == (8, 3, 16, 16)
+    assert samples.shape == (16, 3, 16, 8)
     assert abs(samples.std() - 1) < 0.05  # 6144 normal values
+    assert source.exact == {}
     assert "no data was given" in str(source.warning) and "random noise" in str(source.warning)
 
 

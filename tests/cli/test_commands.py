@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qconv.cli.main import run
@@ -109,3 +110,28 @@ def test_help_does_not_load_what_it_does_not_need() -> None:
     code = f"import sys; from qconv.cli.main import run; run(['--help']); print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_check_data_prints_what_it_finds_and_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--check-data"]) == 0
+    assert "of d.npz" in (good := capsys.readouterr().out) and "checked: no warnings" in good
+    with np.load(folder / "d.npz") as stored:
+        pictures = next(stored[name] for name in stored.files if name != "labels")
+    np.savez(folder / "bad.npz", x=np.concatenate([255 * pictures[:9], 255 * pictures[:1]]))
+    assert run(["calibrate", "m.onnx", "--data", "bad.npz", "--check-data"]) == 0
+    bad = capsys.readouterr().out
+    assert "10 samples are far too few" in bad
+    assert "1 of 10 samples repeat earlier ones" in bad
+    assert "does not fit the model's first batch norm" in bad and "--preset unit" in bad
+    assert "checked: 3 warnings" in bad
+    np.savez(folder / "wrong.npz", x=pictures.transpose(0, 2, 3, 1))
+    assert run(["calibrate", "m.onnx", "--data", "wrong.npz", "--check-data"]) == 4
+    assert "this is NHWC and the model takes NCHW" in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*before, "bad.npz", "wrong.npz"])
+
+
+def test_calibrate_warns_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "3"]) == 0
+    assert "warning: 3 samples are far too few" in capsys.readouterr().err
+    assert (folder / "m.calib.json").exists()

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from qconv.calibrate.data.source import InputInfo
 from qconv.errors import DataError
 
+_CHANNELS = (1, 3, 4)  # of pictures
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -41,7 +43,8 @@ def cut(info: InputInfo, shape: tuple[int, ...], where: str) -> Cut:
         return Cut(None, (1, *shape), 1)
     if shape == () and rank == 0:
         return Cut(None, (), 1)
-    raise DataError(f"{where} has shape {_text(shape)}, but input {info} needs {_expected(info)}; put the samples on axis 0")
+    hint = _layout_hint(info.shape, shape) or "put the samples on axis 0"
+    raise DataError(f"{where} has shape {_text(shape)}, but input {info} needs {_expected(info)}; {hint}")
 
 
 def check_dtype(info: InputInfo, dtype: np.dtype[Any], where: str) -> None:
@@ -78,6 +81,22 @@ def match_names(names: Sequence[str], inputs: Sequence[InputInfo], where: str) -
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
     return len(shape) == len(expected) and all(e is None or s == e for s, e in zip(shape, expected, strict=True))
+
+
+def _layout_hint(expected: tuple[int | None, ...], shape: tuple[int, ...]) -> str | None:
+    """Says so where pictures, one or several, have their channels last and the model wants them first, or the reverse."""
+    if len(expected) != 4 or len(shape) not in (3, 4):
+        return None
+    batch = list(range(len(shape) - 3))
+    last = len(shape) - 1
+    for own, other, order in (
+        ("NHWC", "NCHW", [*batch, last, last - 2, last - 1]),
+        ("NCHW", "NHWC", [*batch, last - 1, last, last - 2]),
+    ):
+        channels = order[-3] if other == "NCHW" else order[-1]
+        if shape[channels] in _CHANNELS and _fits(tuple(shape[axis] for axis in order[-3:]), expected[1:]):
+            return f"this is {own} and the model takes {other}: transpose with axes {_text(order)}"
+    return None
 
 
 def _some(result: Cut, info: InputInfo, where: str) -> Cut:

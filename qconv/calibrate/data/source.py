@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import length_hint
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,8 +59,9 @@ class SampleSource(Protocol):
 
 
 def known_length(source: SampleSource) -> int | None:
-    """The number of samples, or None where only iterating tells."""
-    return len(source) if isinstance(source, Sized) else None
+    """The number of samples, or None where only iterating tells: without `__len__`, or where that raises TypeError."""
+    hint = length_hint(source, -1)
+    return None if hint < 0 else hint
 
 
 def inputs_of(model: ir.Model) -> tuple[InputInfo, ...]:

@@ -51,6 +51,26 @@ def test_shapes_that_do_not_fit(expected: InputInfo, shape: tuple[int, ...]) -> 
     assert str(shape).removesuffix(",)").removesuffix(")") in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("expected", "shape", "hint"),
+    [
+        (info(None, 3, 8, 9), (10, 8, 9, 3), "this is NHWC and the model takes NCHW: transpose with axes (0, 3, 1, 2)"),
+        (info(None, 8, 9, 3), (10, 3, 8, 9), "this is NCHW and the model takes NHWC: transpose with axes (0, 2, 3, 1)"),
+        (info(1, 3, None, None), (5, 7, 3), "this is NHWC and the model takes NCHW: transpose with axes (2, 0, 1)"),
+        (info(1, None, None, 1), (10, 1, 8, 9), "this is NCHW and the model takes NHWC: transpose with axes (0, 2, 3, 1)"),
+    ],
+)
+def test_a_transposed_layout_is_told(expected: InputInfo, shape: tuple[int, ...], hint: str) -> None:
+    with pytest.raises(DataError, match=r"has shape .* but input x ") as caught:
+        cut(expected, shape, "array a")
+    assert str(caught.value).endswith(hint)
+
+
+def test_sizes_that_differ_are_no_layout() -> None:
+    with pytest.raises(DataError, match="put the samples on axis 0"):
+        cut(info(None, 3, 8, 8), (10, 9, 9, 3), "array a")
+
+
 def test_too_few_rows_for_a_batch() -> None:
     with pytest.raises(DataError, match=r"no full batch for input x .* takes 4 rows"):
         cut(info(4, 3), (3, 3), "array a")

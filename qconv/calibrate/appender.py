@@ -1,0 +1,78 @@
+"""Appends nodes to a graph, for calibration to read more than the graph says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.model.names import Names
+
+_PICTURE_RANK = 4
+
+
+class Appender:
+    """Appends to one graph; all names are new."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._graph, self._names = graph, Names(graph)
+        self._flat: dict[ir.Value, ir.Value] = {}
+        self._constants: dict[tuple[int, ...], ir.Value] = {}
+
+    def reduce(self, op_type: str, value: ir.Value) -> ir.Value:
+        """One reduction over all elements, of shape [1]."""
+        return self.append(op_type, [self.flat(value)], f"{value.name}_{op_type}")
+
+    def flat(self, value: ir.Value) -> ir.Value:
+        """All elements in one row."""
+        if value not in self._flat:
+            self._flat[value] = self.append("Reshape", [value, self.integers(-1)], f"{value.name}_flat")
+        return self._flat[value]
+
+    def maximum(self, value: ir.Value, clamped: bool) -> ir.Value:
+        """The maximum, in the blocked layout where that pays."""
+        if clamped and value.shape is not None and len(value.shape) == _PICTURE_RANK:
+            value = self.append("GlobalMaxPool", [value], f"{value.name}_GlobalMaxPool")
+        return self.reduce("ReduceMax", value)
+
+    def integers(self, *numbers: int) -> ir.Value:
+        """A constant int64 vector."""
+        if numbers not in self._constants:
+            tensor = ir.tensor(np.array(numbers, np.int64))
+            self._constants[numbers] = ir.Value(name=self._names.fresh("qconv_integers"), const_value=tensor)
+            self._graph.register_initializer(self._constants[numbers])
+        return self._constants[numbers]
+
+    def integer_input(self, wish: str) -> ir.Value:
+        """A new graph input, int64 [1]."""
+        value = ir.Value(name=self._names.fresh(wish), type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([1]))
+        self._graph.inputs.append(value)
+        return value
+
+    def append(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value],
+        wish: str,
+        attributes: Mapping[str, int] | None = None,
+        dtype: ir.DataType = ir.DataType.FLOAT,
+    ) -> ir.Value:
+        """A node of one output."""
+        return self.append_many(op_type, inputs, wish, 1, attributes, dtype)[0]
+
+    def append_many(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value],
+        wish: str,
+        count: int,
+        attributes: Mapping[str, int] | None = None,
+        dtype: ir.DataType = ir.DataType.FLOAT,
+    ) -> Sequence[ir.Value]:
+        """A node of `count` outputs."""
+        node = ir.node(op_type, inputs, attributes or {}, num_outputs=count, name=self._names.fresh_node(wish))
+        for output in node.outputs:
+            output.name, output.type = self._names.fresh(wish), ir.TensorType(dtype)
+        self._graph.append(node)
+        return node.outputs

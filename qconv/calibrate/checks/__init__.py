@@ -1,0 +1,60 @@
+"""What may be wrong with samples that a model accepts: one check per file, each a few sentences of warning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from qconv.calibrate.checks.check import Check
+from qconv.calibrate.checks.constant import Constant
+from qconv.calibrate.checks.few import Few
+from qconv.calibrate.checks.identical import Identical
+from qconv.calibrate.checks.scale import Scale
+from qconv.calibrate.checks.still import still_tensors
+from qconv.calibrate.data.source import InputInfo, Sample, SampleSource, known_length
+
+
+def all_checks(original: ir.Model, inputs: Sequence[InputInfo]) -> tuple[Check, ...]:
+    """Every check of samples for a model as it was before preparation, with its batch norms."""
+    return Few(), Constant(), Identical(), Scale(original, inputs)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A source whose samples the checks see as they pass; for one pass, and read by one thread."""
+
+    source: SampleSource
+    checks: Sequence[Check]
+
+    @property
+    def description(self) -> str:
+        """That of the source."""
+        return self.source.description
+
+    @property
+    def warning(self) -> str | None:
+        """That of the source."""
+        return self.source.warning
+
+    def __len__(self) -> int:
+        """As many as the source has; TypeError where that is not known, as `operator.length_hint` understands."""
+        count = known_length(self.source)
+        if count is None:
+            raise TypeError("the number of samples is not known")
+        return count
+
+    def __iter__(self) -> Iterator[Sample]:
+        """The samples of the source."""
+        for sample in self.source:
+            for check in self.checks:
+                check.see(sample)
+            yield sample
+
+    def findings(self) -> list[str]:
+        """What all checks have to say."""
+        return [finding for check in self.checks for finding in check.findings()]
+
+
+__all__ = ["Check", "Watched", "all_checks", "still_tensors"]

@@ -1,0 +1,27 @@
+"""The calibration methods by the name that `--method` takes: each turns a tensor's summary and a scheme into a range."""
+
+from __future__ import annotations
+
+from qconv.calibrate.methods.ema import ema
+from qconv.calibrate.methods.method import Method, Range
+from qconv.calibrate.methods.minmax import minmax
+from qconv.calibrate.methods.mse import mse
+from qconv.calibrate.methods.percentile import PERCENT, Percentile
+from qconv.errors import UsageError
+
+METHODS: dict[str, Method] = {
+    "ema": ema,
+    "minmax": minmax,
+    "mse": mse,
+    "percentile": Percentile(PERCENT),
+}
+
+
+def method_named(name: str, percent: float = PERCENT) -> Method:
+    """The method; `percent` is what the one of percentiles keeps. Raises UsageError when there is none of that name."""
+    if name not in METHODS:
+        raise UsageError(f"there is no calibration method {name!r}; choose one of {', '.join(sorted(METHODS))}")
+    return Percentile(percent) if name == "percentile" else METHODS[name]
+
+
+__all__ = ["METHODS", "PERCENT", "Method", "Range", "method_named"]

@@ -1,0 +1,12 @@
+"""Min-max: the smallest and the largest value ever seen. Clips nothing, whatever it costs in rounding."""
+
+from __future__ import annotations
+
+from qconv.calibrate.methods.method import Range
+from qconv.calibrate.summary import Summary
+from qconv.quant.types import Scheme
+
+
+def minmax(summary: Summary, scheme: Scheme) -> Range:
+    """The extremes, whatever the scheme."""
+    return summary.lo, summary.hi

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from qconv.calibrate.checks import Check, Watched, still_tensors
+from qconv.calibrate.checks.constant import Constant
+from qconv.calibrate.checks.few import FEWEST, Few
+from qconv.calibrate.checks.identical import Identical
+from qconv.calibrate.data.source import Sample, known_length
+from tests.calibrate.networks import Listed, pictures
+
+
+def findings(check: Check, arrays: list[NDArray[np.float32]]) -> list[str]:
+    for _ in (watched := Watched(Listed(arrays), (check,))):
+        pass
+    return watched.findings()
+
+
+@pytest.mark.parametrize("check", [Constant(), Identical(), Few()])
+def test_good_samples_give_no_warning(check: Check) -> None:
+    assert findings(check, pictures(FEWEST)) == []
+
+
+def test_constant_sample_set() -> None:
+    (found,) = findings(Constant(), [np.full((1, 3, 4, 4), 7, np.float32)] * 5)
+    assert found == "input x is 7 in every element of all 5 samples; check how they were written"
+
+
+def test_blank_samples_among_others() -> None:
+    (found,) = findings(Constant(), [*pictures(3), np.zeros((1, 3, 8, 8), np.float32)])
+    assert found == "input x is blank (all elements equal) in 1 of 4 samples"
+
+
+def test_scalar_inputs_may_be_constant() -> None:
+    assert findings(Constant(), [np.ones((1,), np.float32)] * 3) == []
+
+
+def test_identical_samples() -> None:
+    (found,) = findings(Identical(), [pictures(1)[0]] * 4)
+    assert found == "all 4 samples are identical; give samples that differ"
+
+
+def test_repeated_samples_are_named() -> None:
+    first, second, third = pictures(3)
+    (found,) = findings(Identical(), [first, second, third, second.copy(), first])
+    assert found == "2 of 5 samples repeat earlier ones, the first listed[3], which equals listed[1]"
+
+
+def test_arrays_that_are_not_contiguous_or_empty_are_hashed_too() -> None:
+    array = pictures(1)[0]
+    turned = np.ascontiguousarray(array.transpose(0, 1, 3, 2)).transpose(0, 1, 3, 2)
+    (found,) = findings(Identical(), [array, turned, np.empty((0, 3), np.float32), pictures(2)[1]])
+    assert found.startswith("1 of 4 samples repeat earlier ones")
+
+
+def test_a_single_sample_is_few_but_no_copy() -> None:
+    assert findings(Identical(), pictures(1)) == []
+    assert findings(Few(), pictures(1)) == ["1 sample is far too few for ranges to rely on; give about 100"]
+
+
+def test_few_counts_the_rows_of_batches() -> None:
+    assert findings(Few(), [np.zeros((FEWEST // 2, 3), np.float32)] * 2) == []
+    (found,) = findings(Few(), [np.zeros((FEWEST // 2 - 1, 3), np.float32)] * 2)
+    assert found.startswith(f"{FEWEST - 2} samples are far too few")
+
+
+def test_still_tensors() -> None:
+    assert still_tensors({"a": (0.0, 1.0), "b": (-1.0, -0.5)}) == []
+    (one,) = still_tensors({"a": (0.0, 1.0), "b": (0.0, 0.0)})
+    assert one.startswith("b (always 0) never moves")
+    (many,) = still_tensors({f"t{i}": (2.5, 2.5) for i in range(5)})
+    assert many.startswith("t0 (always 2.5), t1 (always 2.5), t2 (always 2.5) and 2 more never move:")
+
+
+class Endless:
+    """A source of unknown length."""
+
+    description = "endless"
+    warning = "beware"
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(Listed(pictures(3)))
+
+
+def test_watching_changes_nothing_about_a_source() -> None:
+    watched = Watched(Endless(), ())
+    assert known_length(watched) is None
+    assert (watched.description, watched.warning) == ("endless", "beware")
+    assert known_length(Watched(Listed(pictures(3)), ())) == 3
+    assert [sample.name for sample in watched] == ["listed[0]", "listed[1]", "listed[2]"]

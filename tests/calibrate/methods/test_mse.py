@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from qconv.calibrate.methods.mse import mse
+from qconv.calibrate.quantization_error import mean_squared_errors
+from qconv.calibrate.summary import Summary
+from qconv.quant.types import UINT8, IntType, Scheme
+
+RNG = np.random.default_rng(0)
+ONE_SIDED = {
+    "rectified": np.maximum(RNG.standard_normal(20_000), 0),
+    "exponential": RNG.exponential(1.0, 20_000),
+    "outlier": np.append(RNG.exponential(1.0, 20_000), 40.0),
+    "negative": -RNG.exponential(1.0, 20_000),
+    "clamped": np.clip(RNG.normal(2, 3, 20_000), 0, 6),
+}
+TWO_SIDED = {"normal": RNG.standard_normal(20_000), "laplace": RNG.laplace(0, 1, 20_000), "skewed": RNG.gumbel(0, 1, 20_000)}
+BITS = pytest.mark.parametrize("bits", [8, 6, 4])
+
+
+def exhaustive(summary: Summary, scheme: Scheme) -> tuple[float, float]:
+    """The best end over all edges of bins, where only one end is searched."""
+    edges: NDArray[np.float64] = summary.histogram.edges
+    ends = np.clip(np.concatenate([edges, [summary.lo, summary.hi]]), summary.lo, summary.hi)
+    lo, hi = (ends, np.zeros_like(ends)) if -summary.lo > summary.hi else (np.zeros_like(ends), ends)
+    errors = mean_squared_errors(summary, lo, hi, scheme)
+    best = int(errors[(lo < hi)].argmin())
+    return float(lo[lo < hi][best]), float(hi[lo < hi][best])
+
+
+@BITS
+@pytest.mark.parametrize("name", ONE_SIDED)
+def test_one_end_is_within_a_bin_of_the_exhaustive_search(name: str, bits: int) -> None:
+    summary = Summary.of(ONE_SIDED[name].astype(np.float32))
+    scheme = Scheme(IntType(bits, signed=False))
+    found, best = mse(summary, scheme), exhaustive(summary, scheme)
+    assert found == pytest.approx((max(best[0], summary.lo), min(best[1], summary.hi)), abs=summary.histogram.width)
+
+
+@BITS
+@pytest.mark.parametrize("name", TWO_SIDED)
+def test_a_symmetric_range_is_within_a_bin_of_the_exhaustive_search(name: str, bits: int) -> None:
+    summary = Summary.of(TWO_SIDED[name].astype(np.float32))
+    scheme = Scheme(IntType(bits, signed=True), symmetric=True)
+    found, best = mse(summary, scheme), exhaustive(summary, scheme)
+    assert max(-found[0], found[1]) == pytest.approx(max(-best[0], best[1]), abs=summary.histogram.width)
+
+
+@BITS
+@pytest.mark.parametrize("name", TWO_SIDED)
+def test_neither_end_can_be_bettered(name: str, bits: int) -> None:
+    """Against every edge for one end while the other stays: at most a thousandth better."""
+    summary = Summary.of(TWO_SIDED[name].astype(np.float32))
+    scheme = Scheme(IntType(bits, signed=False))
+    lo, hi = mse(summary, scheme)
+    edges = summary.histogram.edges
+    (error,) = mean_squared_errors(summary, np.array([lo]), np.array([hi]), scheme)
+    below, above = edges[(edges < 0) & (edges > summary.lo)], edges[(edges > 0) & (edges < summary.hi)]
+    others = [
+        mean_squared_errors(summary, below, np.full_like(below, hi), scheme).min(),
+        mean_squared_errors(summary, np.full_like(above, lo), above, scheme).min(),
+    ]
+    assert error <= min(others) * 1.001
+
+
+def test_fewer_bits_clip_more() -> None:
+    summary = Summary.of(TWO_SIDED["laplace"].astype(np.float32))
+    widths = [np.subtract(*mse(summary, Scheme(IntType(bits, signed=False)))[::-1]) for bits in (8, 6, 4)]
+    assert widths[0] > widths[1] > widths[2]
+
+
+def test_nothing_is_clipped_where_rounding_costs_nothing() -> None:
+    """Sixteen values that 4 bits represent exactly."""
+    summary = Summary.of(np.repeat(np.arange(16), 10).astype(np.float32))
+    lo, hi = mse(summary, Scheme(UINT8, symmetric=False))
+    assert (lo, hi) == (0.0, 15.0)
