@@ -63,26 +63,33 @@ class FeedSource:
 
 def available() -> dict[str, Callable[[], Case]]:
     """Name -> what opens the case. Those of the zoo are left out where the zoo, or the file, is absent."""
-    zoo = _zoo_folder()
+    zoo = zoo_folder()
     found: dict[str, Callable[[], Case]] = {}
     for name in ZOO_NETWORKS:
         path = zoo / "models" / f"{name}.onnx"
         if path.is_file():
-            found[name] = partial(_noise, name, path) if name in NOISE_SHAPES else partial(_from_zoo, name, path, zoo)
+            found[name] = partial(_noise, name, path) if name in NOISE_SHAPES else partial(_from_zoo, name, path)
     for path in sorted(SAMPLE_MODELS.glob("*.onnx")):
         found[path.stem] = partial(_digits, path)
     return found
 
 
-def _zoo_folder() -> Path:
+def zoo_folder() -> Path:
+    """Where the zoo is, if it is."""
     return Path(os.environ.get("QCONV_ZOO", ROOT.parent / "shared" / "zoo"))
 
 
-def _from_zoo(name: str, path: Path, zoo: Path) -> Case:
-    spec = importlib.util.spec_from_file_location("qconv_zoo", zoo / "zoo.py")
+def zoo_module() -> Any:
+    """The zoo.py of the zoo: feeds(name, part, limit), score(name, model), SCORES and PREPARE by name."""
+    spec = importlib.util.spec_from_file_location("qconv_zoo", zoo_folder() / "zoo.py")
     assert spec is not None and spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def _from_zoo(name: str, path: Path) -> Case:
+    module = zoo_module()
 
     def score(model: Path) -> float:
         return float(module.score(name, model))

@@ -19,6 +19,7 @@ import numpy as np
 
 from qconv.calibrate.histogram import Doubles
 from qconv.calibrate.summary import Summary
+from qconv.quant.params import SMALLEST_SCALE
 from qconv.quant.types import Scheme
 
 _CHUNK = 1 << 17  # numbers that are worked on at a time
@@ -28,11 +29,12 @@ def codes_of(lo: Doubles, hi: Doubles, scheme: Scheme) -> tuple[Doubles, Doubles
     """(S, k_min, k_max) of each range, k counted from the zero point, as `params_of_range` decides them."""
     kind = scheme.int_type
     low, high = np.minimum(lo, 0.0), np.maximum(hi, 0.0)
+    high = np.where(low < high, high, 1.0)
     if scheme.symmetric:
         zero = 0 if kind.signed else 1 << (kind.bits - 1)
         scale = np.maximum(-low, high) / (kind.qmax - zero)
-        return _positive(scale), np.full(lo.shape, float(kind.qmin - zero)), np.full(lo.shape, float(kind.qmax - zero))
-    scale = _positive((high - low) / (kind.qmax - kind.qmin))
+        return _stored(scale), np.full(lo.shape, float(kind.qmin - zero)), np.full(lo.shape, float(kind.qmax - zero))
+    scale = _stored((high - low) / (kind.qmax - kind.qmin))
     zero_point = np.clip(np.rint(kind.qmin - low / scale), kind.qmin, kind.qmax)
     return scale, kind.qmin - zero_point, kind.qmax - zero_point
 
@@ -56,6 +58,6 @@ def mean_squared_errors(summary: Summary, lo: Doubles, hi: Doubles, scheme: Sche
     return np.maximum(errors, 0.0)
 
 
-def _positive(scale: Doubles) -> Doubles:
-    """In float32, as they are stored; what has no extent gets some scale."""
-    return np.where(scale > 0, scale, 1.0).astype(np.float32).astype(np.float64)
+def _stored(scale: Doubles) -> Doubles:
+    """In float32, as they are stored."""
+    return np.maximum(scale.astype(np.float32), SMALLEST_SCALE).astype(np.float64)

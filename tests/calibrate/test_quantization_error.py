@@ -15,7 +15,7 @@ SCHEMES = [
     Scheme(IntType(6, signed=True, narrow=True), symmetric=True),
     Scheme(UINT8, symmetric=True),
 ]
-RANGES = [(-3.0, 3.0), (-1.0, 2.0), (0.0, 1.5), (-0.3, 0.1), (0.5, 2.0), (-2.0, -0.5), (0.0, 0.0)]
+RANGES = [(-3.0, 3.0), (-1.0, 2.0), (0.0, 1.5), (-0.3, 0.1), (0.5, 2.0), (-2.0, -0.5), (0.0, 0.0), (0.0, 1e-45)]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)
@@ -23,14 +23,13 @@ RANGES = [(-3.0, 3.0), (-1.0, 2.0), (0.0, 1.5), (-0.3, 0.1), (0.5, 2.0), (-2.0, 
 def test_parameters_are_those_of_planning(scheme: Scheme, span: tuple[float, float]) -> None:
     params = params_of_range(*span, scheme)
     scale, k_min, k_max = codes_of(np.array([span[0]]), np.array([span[1]]), scheme)
-    if span != (0.0, 0.0):
-        assert np.float32(scale[0]) == params.scale
+    assert scale[0] == params.scale
     assert k_min[0] == scheme.int_type.qmin - int(params.zero_point)
     assert k_max[0] == scheme.int_type.qmax - int(params.zero_point)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)
-@pytest.mark.parametrize("span", RANGES[:-1])
+@pytest.mark.parametrize("span", RANGES[:-2])
 @pytest.mark.parametrize("rectified", [False, True])
 def test_it_is_the_error_of_the_elements(scheme: Scheme, span: tuple[float, float], rectified: bool) -> None:
     elements = np.random.default_rng(0).standard_normal(200_000).astype(np.float32)

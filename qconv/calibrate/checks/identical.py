@@ -1,14 +1,21 @@
-"""Samples that occur more than once."""
+"""Samples that occur more than once.
+
+Two arrays count as equal where 16384 evenly spaced elements and the sum of all agree: hashing all of them would cost a third of
+the time of a small network.
+"""
 
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qconv.calibrate.data.source import Sample
 
 _REMEMBERED = 100_000  # digests of 8 bytes; later samples are compared with these only
+_LOOKED_AT = 16384  # elements of an array
 
 
 class Identical:
@@ -23,7 +30,7 @@ class Identical:
         """Compares with all that are remembered."""
         digest = blake2b(digest_size=8)
         for name in sorted(sample.feeds):
-            digest.update(np.ascontiguousarray(sample.feeds[name]).data.cast("B") if sample.feeds[name].size else b"")
+            digest.update(_fingerprint(sample.feeds[name]))
         key = digest.digest()
         self._seen += 1
         if key in self._names:
@@ -40,3 +47,9 @@ class Identical:
         if self._repeated == self._seen - 1:
             return [f"all {self._seen} samples are identical; give samples that differ"]
         return [f"{self._repeated} of {self._seen} samples repeat earlier ones, the first {copy}, which equals {first}"]
+
+
+def _fingerprint(array: NDArray[Any]) -> bytes:
+    flat = np.ascontiguousarray(array).reshape(-1)
+    chosen = flat[:: flat.size // _LOOKED_AT + 1]
+    return str(array.shape).encode() + chosen.tobytes() + np.asarray(flat.sum()).tobytes()

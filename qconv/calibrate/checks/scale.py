@@ -25,7 +25,7 @@ from qconv.quant.types import FloatArray
 
 _LOOKED_AT, _ENOUGH = 16, 8  # samples; fewer do not tell the variance between pictures
 _WRONG = 0.3  # distance that is a mistake whatever else would fit
-_BETTER, _DOUBTFUL = 3.0, 0.05  # a distance is also one where a preset is this many times closer and it exceeds the second
+_BETTER, _DOUBTFUL = 3.0, 0.07  # a distance above the second is one, too, where a preset is this many times closer
 _SLACK = 0.02  # of the span: how far pictures may reach beyond black and white by rounding
 
 
@@ -50,9 +50,11 @@ class Scale:
         probe = Probe.of(self._model, self._info.name, self._norms)
         mean, variance = _moments(probe, self._arrays)
         distance = float(np.median(_distances(mean, variance, probe)))
+        if distance < _DOUBTFUL:
+            return []
         closest, preset = min(self._presets(probe), default=(np.inf, ""))
         fits = closest * _BETTER < distance
-        if distance < _DOUBTFUL or (distance < _WRONG and not fits):
+        if distance < _WRONG and not fits:
             return []
         return [f"{self._found(mean, variance, probe)}; {self._advice(preset if fits else None)}"]
 

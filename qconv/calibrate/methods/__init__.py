@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from qconv.calibrate.methods.aciq import aciq
 from qconv.calibrate.methods.ema import ema
+from qconv.calibrate.methods.entropy import entropy
 from qconv.calibrate.methods.method import Method, Range
 from qconv.calibrate.methods.minmax import minmax
 from qconv.calibrate.methods.mse import mse
@@ -10,7 +12,9 @@ from qconv.calibrate.methods.percentile import PERCENT, Percentile
 from qconv.errors import UsageError
 
 METHODS: dict[str, Method] = {
+    "aciq": aciq,
     "ema": ema,
+    "entropy": entropy,
     "minmax": minmax,
     "mse": mse,
     "percentile": Percentile(PERCENT),

@@ -28,7 +28,7 @@ def seen(*samples: Elements) -> Summary:
 
 
 @EVERY_METHOD
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(samples=st.lists(ELEMENTS, max_size=3), scheme=st.sampled_from(SCHEMES))
 def test_ranges_are_ordered_and_within_what_was_seen(method: Method, samples: list[Elements], scheme: Scheme) -> None:
     found = seen(*samples)
@@ -37,7 +37,7 @@ def test_ranges_are_ordered_and_within_what_was_seen(method: Method, samples: li
 
 
 @EVERY_METHOD
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(a=ELEMENTS, b=ELEMENTS, scheme=st.sampled_from(SCHEMES))
 def test_ranges_do_not_depend_on_the_order_or_the_cut(method: Method, a: Elements, b: Elements, scheme: Scheme) -> None:
     if method is METHODS["ema"]:
