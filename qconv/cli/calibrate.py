@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.run_options import run_options
+
+if TYPE_CHECKING:
+    from qconv.calibrate import Shard
 
 
 @click.command(short_help="Collect the ranges of all tensors over samples.")
@@ -21,10 +25,11 @@ from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image
 @click.option("--check-data", is_flag=True, help="Only check the samples, print what was found, and write nothing.")
 @exclude_option
 @threads_option
+@run_options
 @click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
 def calibrate(
     model: Path, data: str | None, samples: int | None, method: str, exact: bool, check_data: bool,
-    exclude: tuple[str, ...], threads: int, output: Path | None, **images: Any,
+    exclude: tuple[str, ...], threads: int, shard: str | None, resume: bool, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
     """Run MODEL over samples in one streaming pass and write a summary of every tensor that quantization needs.
 
@@ -34,11 +39,19 @@ def calibrate(
     than the batch norms expect, and of tensors that never move.
 
     Without --data, pictures or noise are made up to fit the model's batch norms and weights, with a warning.
+
+    Large sets can be cut: --shard 3/16 takes every 16th sample from the third on, and `qconv merge` adds the files up to the one
+    that a single run over all samples gives, byte for byte. Progress is saved every few seconds in a file beside the result,
+    with the ending .partial; after a crash, the same command with --resume goes on from there, to the same result.
     """
     from qconv import pipeline
+    from qconv.calibrate import Shard
     from qconv.cli.console import out, progress, warn
     from qconv.config import QuantConfig
 
+    part = Shard.parse(shard) if shard else Shard()
+    target = output or _default(model, part)
+    progress_file = None if check_data else target.with_name(f"{target.name}.partial")
     loaded = pipeline.load_prepared(model)
     options = image_options(**images)
     source = pipeline.samples_for(loaded, data, images=options, samples=samples)
@@ -50,7 +63,7 @@ def calibrate(
         calibration = pipeline.calibrate(
             loaded, data, method=method, samples=samples, images=options, config=QuantConfig(exclude=exclude),
             exact=exact, threads=threads, progress=update,
-            warn=findings.append,
+            warn=findings.append, shard=part, progress_file=progress_file, resume=resume,
         )  # fmt: skip
     if check_data:
         for finding in findings:
@@ -59,9 +72,17 @@ def calibrate(
         return
     for finding in findings:
         warn(finding)
-    target = output or model.with_suffix(pipeline.CALIBRATION_SUFFIX)
     calibration.save(target)
+    if progress_file is not None:
+        progress_file.unlink(missing_ok=True)
     out.print(
         f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}"
     )
     out.print(f"simplifying the model changed its outputs by at most {difference:.1e} of their size")
+
+
+def _default(model: Path, shard: Shard) -> Path:
+    from qconv.pipeline import CALIBRATION_SUFFIX
+
+    part = "" if shard.count == 1 else f".{shard.number}of{shard.count}"
+    return model.with_suffix(f"{part}{CALIBRATION_SUFFIX}")
