@@ -202,6 +202,14 @@ def calibrate(
     return Calibration(loaded.digest, method, seen, source.description, source.warning, summaries, spec, derived, coverage)
 
 
+def check_samples(loaded: LoadedModel, source: SampleSource, count: int) -> list[str]:
+    """What the checks of the data find in the first `count` samples, without running the model."""
+    watched = Watched(Limited(source, count), _checks(loaded, source))
+    for _ in watched:
+        pass
+    return watched.findings()
+
+
 def _refuse_order(method: str, data: str | SampleSource | None, shard: Shard, resume: bool) -> None:
     if method == "ema" and (shard.count > 1 or resume):
         raise UsageError("method ema depends on the order of the samples and takes them in one go; use another --method")

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
-from qconv.cli.run_options import run_options
+from qconv.cli.run_options import check_run_options, run_options
 
 if TYPE_CHECKING:
     from qconv.calibrate import Shard
+
+CHECKED = 256  # samples that are checked for several workers, before they begin
 
 
 @click.command(short_help="Collect the ranges of all tensors over samples.")
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
 def calibrate(
     model: Path, data: str | None, samples: int | None, method: str, exact: bool, check_data: bool,
-    exclude: tuple[str, ...], threads: int, shard: str | None, resume: bool, output: Path | None, **images: Any,
+    exclude: tuple[str, ...], threads: int, shard: str | None, resume: bool, engine: str,
+    workers: int | None, address: str | None, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
     """Run MODEL over samples in one streaming pass and write a summary of every tensor that quantization needs.
 
@@ -43,12 +46,19 @@ def calibrate(
     Large sets can be cut: --shard 3/16 takes every 16th sample from the third on, and `qconv merge` adds the files up to the one
     that a single run over all samples gives, byte for byte. Progress is saved every few seconds in a file beside the result,
     with the ending .partial; after a crash, the same command with --resume goes on from there, to the same result.
+
+    With --workers, several processes share the work, and with --engine ray, the machines of a Ray cluster, to which the model,
+    the data and qconv must be known under the same paths. A worker that dies is replaced, and nothing is counted twice.
     """
     from qconv import pipeline
-    from qconv.calibrate import Shard
+    from qconv.calibrate import Shard, known_length, still_tensors
     from qconv.cli.console import out, progress, warn
     from qconv.config import QuantConfig
+    from qconv.engines.job import Job
+    from qconv.engines.spread import calibrate_spread
 
+    check_run_options(shard, resume, engine, workers, address)
+    config = QuantConfig(exclude=exclude)
     part = Shard.parse(shard) if shard else Shard()
     target = output or _default(model, part)
     progress_file = None if check_data else target.with_name(f"{target.name}.partial")
@@ -60,11 +70,19 @@ def calibrate(
     difference = pipeline.self_check(loaded, source)
     findings: list[str] = []
     with progress("calibrating") as update:
-        calibration = pipeline.calibrate(
-            loaded, data, method=method, samples=samples, images=options, config=QuantConfig(exclude=exclude),
-            exact=exact, threads=threads, progress=update,
-            warn=findings.append, shard=part, progress_file=progress_file, resume=resume,
-        )  # fmt: skip
+        if check_data or (engine == "local" and workers in (None, 1)):
+            calibration = pipeline.calibrate(
+                loaded, data, method=method, samples=samples, images=options, config=config, exact=exact, threads=threads,
+                progress=update, warn=findings.append, shard=part, progress_file=progress_file, resume=resume,
+            )  # fmt: skip
+        else:
+            job = Job(
+                model, loaded.digest, data, method, samples, options, config, exact, threads,
+                progress_file=progress_file, resume=resume,
+            )  # fmt: skip
+            findings += pipeline.check_samples(loaded, source, CHECKED)
+            calibration = calibrate_spread(job, engine, workers, address, known_length(source), update)
+            findings += still_tensors({name: (found.lo, found.hi) for name, found in calibration.tensors.items()})
     if check_data:
         for finding in findings:
             out.print(f"warning: {finding}", markup=False)
