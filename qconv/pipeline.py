@@ -19,6 +19,7 @@ from qconv.calibrate import (
     InputInfo,
     Sample,
     SampleSource,
+    Shard,
     Summary,
     inputs_of,
     known_length,
@@ -26,11 +27,14 @@ from qconv.calibrate import (
 )
 from qconv.calibrate import calibrate as collect
 from qconv.calibrate.checks import Check, Watched, all_checks, still_tensors
+from qconv.calibrate.data.strided import Strided
 from qconv.calibrate.data_free import data_free_ranges
 from qconv.calibrate.methods import method_named
+from qconv.calibrate.resume import Keeper
+from qconv.calibrate.shard import Coverage
 from qconv.calibrate.synthetic import SyntheticSource
 from qconv.config import QuantConfig
-from qconv.errors import ArtifactError, FloatNodesError, ModelError
+from qconv.errors import ArtifactError, FloatNodesError, ModelError, UsageError
 from qconv.integer.audit import Audit, audit
 from qconv.integer.table import dumps_table
 from qconv.lower import Lowering, lower
@@ -82,6 +86,10 @@ class Limited:
     def __iter__(self) -> Iterator[Sample]:
         """The first samples."""
         return islice(iter(self.source), self.count)
+
+    def every(self, first: int, step: int) -> Iterator[Sample]:
+        """The samples number first, first + step, ... of the first ones."""
+        return islice(iter(Strided(self.source, first, step)), len(range(first, self.count, step)))
 
 
 @dataclass(frozen=True)
@@ -159,39 +167,73 @@ def calibrate(
     model: str | Path | LoadedModel, data: str | SampleSource | None = None, *, method: str = "minmax",
     samples: int | None = None, images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(),
     exact: bool = False, threads: int = 0, progress: Progress | None = None, warn: Warn | None = None,
+    shard: Shard = Shard(), progress_file: Path | None = None, resume: bool = False,
 ) -> Calibration:  # fmt: skip
     """Summarizes all tensors that a plan will ask for, in one streaming pass; `method` is what ranges are chosen by later.
 
     `data` is an .npz, a folder of arrays or images, `module:function`, or an open source; without it, synthetic samples are
     made. With `warn`, the samples are checked as they pass (qconv/calibrate/checks), and it is called with every finding.
-    Raises ModelError, DataError or UsageError.
+    `shard` takes a part of the samples, to be merged later. Every few seconds progress is saved in `progress_file`, which the
+    caller removes once the result is safe; `resume` goes on from there.
+    Raises ModelError, DataError, UsageError, or ArtifactError where the progress is of another run.
     """
     loaded = model if isinstance(model, LoadedModel) else load_prepared(model)
     source = samples_for(loaded, data, images=images, samples=samples) if data is None or isinstance(data, str) else data
-    seen = 0
+    method_named(method)
+    _refuse_order(method, data, shard, resume)
+    tensors = tensors_to_observe(loaded.ir.graph, config)
+    spec = DataSpec(str(Path(data).resolve()), images, samples) if isinstance(data, str) and Path(data).exists() else None
+    keeper = Keeper(
+        None if method == "ema" else progress_file,
+        {
+            "model": loaded.digest, "data": [source.description, None if spec is None else spec.to_json()],
+            "set of tensors": sorted(tensors), "--exact": exact, "--shard": str(shard),
+        },
+        resume=resume,
+    )  # fmt: skip
+    seen = keeper.done
 
     def count(done: int, total: int | None) -> None:
         nonlocal seen
-        seen = done
+        seen = keeper.done + done
         if progress is not None:
-            progress(done, total)
+            progress(seen, None if total is None else keeper.done + total)
 
-    method_named(method)
-    tensors = tensors_to_observe(loaded.ir.graph, config)
-    watched = Watched(source, _checks(loaded, source) if warn is not None else ())
-    summaries = collect(loaded.ir, tensors, watched, averages=method == "ema", exact=exact, threads=threads, progress=count)
+    part = Strided(source, shard.number - 1 + keeper.done * shard.count, shard.count)
+    watched = Watched(part, _checks(loaded, source, part=part.first > 0 or part.step > 1) if warn is not None else ())
+    latest = collect(
+        loaded.ir, tensors, watched, averages=method == "ema", exact=exact, threads=threads,
+        progress=count, keep=keeper.keep, first=part.first, step=part.step,
+    )  # fmt: skip
+    summaries = keeper.with_earlier(latest)
     if warn is not None:
-        for finding in (*watched.findings(), *still_tensors({name: (s.lo, s.hi) for name, s in summaries.items()})):
+        still = () if shard.count > 1 else still_tensors({name: (s.lo, s.hi) for name, s in summaries.items()})
+        for finding in (*watched.findings(), *still):
             warn(finding)
-    spec = DataSpec(str(Path(data).resolve()), images, samples) if isinstance(data, str) and Path(data).exists() else None
     derived = _derived(loaded, source, summaries)
-    return Calibration(loaded.digest, method, seen, source.description, source.warning, summaries, spec, derived)
+    coverage = Coverage(shard.count, {shard.number: seen}, exact) if shard.count > 1 else None
+    return Calibration(loaded.digest, method, seen, source.description, source.warning, summaries, spec, derived, coverage)
 
 
-def _checks(loaded: LoadedModel, source: SampleSource) -> tuple[Check, ...]:
+def check_samples(loaded: LoadedModel, source: SampleSource, count: int) -> list[str]:
+    """What the checks of the data find in the first `count` samples, without running the model."""
+    watched = Watched(Limited(source, count), _checks(loaded, source))
+    for _ in watched:
+        pass
+    return watched.findings()
+
+
+def _refuse_order(method: str, data: str | SampleSource | None, shard: Shard, resume: bool) -> None:
+    if method == "ema" and (shard.count > 1 or resume):
+        raise UsageError("method ema depends on the order of the samples and takes them in one go; use another --method")
+    if data is None and shard.count > 1:
+        raise UsageError("only real samples are worth sharding; give them with --data")
+
+
+def _checks(loaded: LoadedModel, source: SampleSource, *, part: bool = False) -> tuple[Check, ...]:
     """Those for real samples; the model is loaded again for its batch norms, which preparation folds away."""
     whole = source.source if isinstance(source, Limited) else source
-    return () if isinstance(whole, SyntheticSource) else all_checks(load(loaded.path).ir, inputs_of(loaded.ir))
+    return () if isinstance(whole, SyntheticSource) else all_checks(load(loaded.path).ir, inputs_of(loaded.ir), part=part)
 
 
 def _derived(loaded: LoadedModel, source: SampleSource, summaries: Mapping[str, Summary]) -> dict[str, tuple[float, float]]:

@@ -34,7 +34,8 @@ ALLOWED: dict[str, set[str]] = {
     "export": BASE | {"integer"},
     "qat": BASE | {"plan"},
     "pipeline": BASE | {"prepare", "calibrate", "plan", "recover", "lower", "integer", "verify", "export", "qat", ""},
-    "cli": BASE | {"pipeline", "calibrate", "plan", "integer", "verify", "export", ""},
+    "engines": BASE | {"pipeline", "calibrate"},
+    "cli": BASE | {"engines", "pipeline", "calibrate", "plan", "integer", "verify", "export", ""},
     "": {"pipeline", "config", "plan", "calibrate", "verify"},  # the package itself, which is lazy
     "__main__": {"cli"},
 }

@@ -1,10 +1,13 @@
 """Samples to mergeable summaries: one method per file, one kind of data per file."""
 
+from qconv.calibrate.checks.still import still_tensors
 from qconv.calibrate.data.image_options import ImageOptions
 from qconv.calibrate.data.source import InputInfo, Sample, SampleSource, inputs_of, known_length
 from qconv.calibrate.file import Calibration, DataSpec
+from qconv.calibrate.merge import merge
 from qconv.calibrate.methods import METHODS
 from qconv.calibrate.observe import calibrate
+from qconv.calibrate.shard import Shard
 from qconv.calibrate.sources import open_source
 from qconv.calibrate.summary import Summary
 
@@ -16,9 +19,12 @@ __all__ = [
     "InputInfo",
     "Sample",
     "SampleSource",
+    "Shard",
     "Summary",
     "calibrate",
     "inputs_of",
     "known_length",
+    "merge",
     "open_source",
+    "still_tensors",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 from qconv.calibrate.data.image_options import ImageOptions
 from qconv.calibrate.methods import METHODS, PERCENT, method_named
 from qconv.calibrate.methods.method import Range
+from qconv.calibrate.shard import Coverage
 from qconv.calibrate.summary import Summary
 from qconv.errors import ArtifactError
 from qconv.model.save import write_text
@@ -58,6 +59,8 @@ class Calibration:
     comes from elsewhere must not be able to call.
 
     `derived` are ranges that hold whatever the method: those of a model without real samples (qconv/calibrate/data_free.py).
+
+    `shards` tells which shards were seen, where some are missing.
     """
 
     model_sha256: str
@@ -68,6 +71,13 @@ class Calibration:
     tensors: Mapping[str, Summary]
     data: DataSpec | None = None
     derived: Mapping[str, Range] = field(default_factory=dict)
+    shards: Coverage | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that a user must know, also of missing shards."""
+        missing = () if self.shards is None else (self.shards.warning,)
+        return (*missing, *(() if self.warning is None else (self.warning,)))
 
     def range_of(
         self, scheme: Scheme, method: str | None = None, percent: float = PERCENT
@@ -91,12 +101,15 @@ class Calibration:
 
     def origin(self) -> dict[str, Any]:
         """What the integer model records about its calibration."""
-        return {"method": self.method, "samples": self.samples, "source": self.source, "warning": self.warning}
+        warning = "; ".join(self.warnings) or None
+        return {"method": self.method, "samples": self.samples, "source": self.source, "warning": warning}
 
     def dumps(self) -> str:
         """The text of the file: sorted, a line per tensor; equal calibrations give equal bytes."""
         data = None if self.data is None else self.data.to_json()
-        head = {"format": FORMAT, "model_sha256": self.model_sha256, **self.origin(), "data": data}
+        head = {"format": FORMAT, "model_sha256": self.model_sha256, **self.origin(), "warning": self.warning, "data": data}
+        if self.shards is not None:
+            head["shards"] = self.shards.to_json()
         if self.derived:
             head["derived"] = {name: list(self.derived[name]) for name in sorted(self.derived)}
         lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
@@ -151,7 +164,8 @@ def _from_json(data: Mapping[str, Any]) -> Calibration:
     tensors = {name: Summary.from_json(entry) for name, entry in data["tensors"].items()}
     spec = None if data.get("data") is None else DataSpec.from_json(data["data"])
     derived = {name: _range(pair) for name, pair in data.get("derived", {}).items()}
-    return Calibration(digest, method, samples, source, warning, tensors, spec, derived)
+    shards = Coverage.from_json(data["shards"]) if "shards" in data else None
+    return Calibration(digest, method, samples, source, warning, tensors, spec, derived, shards)
 
 
 def _range(pair: Any) -> Range:

@@ -21,6 +21,7 @@ from qconv.model.graph import is_float
 from qconv.model.session import open_session
 
 Progress = Callable[[int, int | None], None]
+Keep = Callable[[int, Callable[[], dict[str, Summary]]], None]
 
 
 def calibrate(
@@ -32,6 +33,9 @@ def calibrate(
     exact: bool = False,
     threads: int = 0,
     progress: Progress | None = None,
+    keep: Keep | None = None,
+    first: int = 0,
+    step: int = 1,
 ) -> dict[str, Summary]:
     """Tensor name -> summary over all samples, for float tensors of the prepared float `model`.
 
@@ -40,6 +44,8 @@ def calibrate(
     the EMA method needs.
 
     Memory does not depend on the number of samples. `progress(done, total)` is called after each; `total` is None when unknown.
+    So is `keep(done, summaries)`, which may ask for the summaries so far. `samples` may be those of number first, first + step,
+    ... of a larger source, which messages then count by; past its beginning there may be none.
     Raises DataError when there are no samples, when one does not fit, or when a tensor is NaN or infinite: the message names
     the tensor and the sample. Raises UsageError for an unknown tensor.
     """
@@ -48,11 +54,13 @@ def calibrate(
         return {}
     total, done = known_length(samples), 0
     for sample in prefetch(samples):
-        observer.observe(sample, done)
+        observer.observe(sample, first + done * step)
         done += 1
         if progress is not None:
             progress(done, total)
-    if not done:
+        if keep is not None:
+            keep(done, observer.tally.summaries)
+    if not done and not first:
         raise DataError(f"{samples.description} has no samples; give at least one")
     return observer.tally.summaries()
 

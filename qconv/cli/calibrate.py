@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.run_options import check_run_options, run_options
+
+if TYPE_CHECKING:
+    from qconv.calibrate import Shard
+
+CHECKED = 256  # samples that are checked for several workers, before they begin
 
 
 @click.command(short_help="Collect the ranges of all tensors over samples.")
@@ -21,10 +27,12 @@ from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image
 @click.option("--check-data", is_flag=True, help="Only check the samples, print what was found, and write nothing.")
 @exclude_option
 @threads_option
+@run_options
 @click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
 def calibrate(
     model: Path, data: str | None, samples: int | None, method: str, exact: bool, check_data: bool,
-    exclude: tuple[str, ...], threads: int, output: Path | None, **images: Any,
+    exclude: tuple[str, ...], threads: int, shard: str | None, resume: bool, engine: str,
+    workers: int | None, address: str | None, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
     """Run MODEL over samples in one streaming pass and write a summary of every tensor that quantization needs.
 
@@ -34,11 +42,26 @@ def calibrate(
     than the batch norms expect, and of tensors that never move.
 
     Without --data, pictures or noise are made up to fit the model's batch norms and weights, with a warning.
+
+    Large sets can be cut: --shard 3/16 takes every 16th sample from the third on, and `qconv merge` adds the files up to the one
+    that a single run over all samples gives, byte for byte. Progress is saved every few seconds in a file beside the result,
+    with the ending .partial; after a crash, the same command with --resume goes on from there, to the same result.
+
+    With --workers, several processes share the work, and with --engine ray, the machines of a Ray cluster, to which the model,
+    the data and qconv must be known under the same paths. A worker that dies is replaced, and nothing is counted twice.
     """
     from qconv import pipeline
+    from qconv.calibrate import Shard, known_length, still_tensors
     from qconv.cli.console import out, progress, warn
     from qconv.config import QuantConfig
+    from qconv.engines.job import Job
+    from qconv.engines.spread import calibrate_spread
 
+    check_run_options(shard, resume, engine, workers, address)
+    config = QuantConfig(exclude=exclude)
+    part = Shard.parse(shard) if shard else Shard()
+    target = output or _default(model, part)
+    progress_file = None if check_data else target.with_name(f"{target.name}.partial")
     loaded = pipeline.load_prepared(model)
     options = image_options(**images)
     source = pipeline.samples_for(loaded, data, images=options, samples=samples)
@@ -47,11 +70,19 @@ def calibrate(
     difference = pipeline.self_check(loaded, source)
     findings: list[str] = []
     with progress("calibrating") as update:
-        calibration = pipeline.calibrate(
-            loaded, data, method=method, samples=samples, images=options, config=QuantConfig(exclude=exclude),
-            exact=exact, threads=threads, progress=update,
-            warn=findings.append,
-        )  # fmt: skip
+        if check_data or (engine == "local" and workers in (None, 1)):
+            calibration = pipeline.calibrate(
+                loaded, data, method=method, samples=samples, images=options, config=config, exact=exact, threads=threads,
+                progress=update, warn=findings.append, shard=part, progress_file=progress_file, resume=resume,
+            )  # fmt: skip
+        else:
+            job = Job(
+                model, loaded.digest, data, method, samples, options, config, exact, threads,
+                progress_file=progress_file, resume=resume,
+            )  # fmt: skip
+            findings += pipeline.check_samples(loaded, source, CHECKED)
+            calibration = calibrate_spread(job, engine, workers, address, known_length(source), update)
+            findings += still_tensors({name: (found.lo, found.hi) for name, found in calibration.tensors.items()})
     if check_data:
         for finding in findings:
             out.print(f"warning: {finding}", markup=False)
@@ -59,9 +90,17 @@ def calibrate(
         return
     for finding in findings:
         warn(finding)
-    target = output or model.with_suffix(pipeline.CALIBRATION_SUFFIX)
     calibration.save(target)
+    if progress_file is not None:
+        progress_file.unlink(missing_ok=True)
     out.print(
         f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}"
     )
     out.print(f"simplifying the model changed its outputs by at most {difference:.1e} of their size")
+
+
+def _default(model: Path, shard: Shard) -> Path:
+    from qconv.pipeline import CALIBRATION_SUFFIX
+
+    part = "" if shard.count == 1 else f".{shard.number}of{shard.count}"
+    return model.with_suffix(f"{part}{CALIBRATION_SUFFIX}")

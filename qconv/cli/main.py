@@ -10,6 +10,7 @@ import click
 from qconv import __version__
 from qconv.cli.calibrate import calibrate
 from qconv.cli.inspect import inspect
+from qconv.cli.merge import merge
 from qconv.cli.quantize import quantize
 from qconv.cli.verify import verify
 from qconv.errors import QconvError
@@ -32,7 +33,7 @@ def cli() -> None:
     """  # noqa: D301  click's mark for a paragraph that is not to be filled
 
 
-for command in (calibrate, quantize, verify, inspect):
+for command in (calibrate, merge, quantize, verify, inspect):
     cli.add_command(command)
 
 

@@ -58,8 +58,8 @@ def quantize(
     loaded = pipeline.load_prepared(model)
     options = image_options(**images)
     found = _calibration(loaded, calibration, data, samples, options, config, threads)
-    if found.warning:
-        warn(found.warning)
+    for warning in found.warnings:
+        warn(warning)
     source = pipeline.samples_for(loaded, data, images=options, samples=samples) if data else pipeline.samples_of(loaded, found)
     result = pipeline.quantize(loaded, found, config=config, plan=QuantPlan.load(plan) if plan else None)
     target = output or model.with_suffix(f".int{config.weight_bits}.onnx")

@@ -54,8 +54,12 @@ class ImageFolder:
         return len(self._files) // self._info.batch
 
     def __iter__(self) -> Iterator[Sample]:
+        return self.every(0, 1)
+
+    def every(self, first: int, step: int) -> Iterator[Sample]:
+        """The samples number first, first + step, ...; the pictures of others are not opened."""
         batch = self._info.batch
-        for start in range(0, len(self) * batch, batch):
+        for start in range(first * batch, len(self) * batch, step * batch):
             files = self._files[start : start + batch]
             names = [path.relative_to(self._folder).as_posix() for path in files]
             block = np.stack([self._tensor(path) for path in files])

@@ -1,0 +1,36 @@
+"""`qconv merge`: the calibrations of shards become that of the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from qconv.cli.options import PATH
+
+
+@click.command(short_help="Add up the calibrations of shards.")
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=PATH, required=True, help="The calibration file.")
+def merge(files: tuple[Path, ...], output: Path) -> None:
+    """Write the calibration file that one run over all samples would have written, byte for byte.
+
+    FILES are what `qconv calibrate --shard` wrote, or earlier merges of those, in any order and grouping. Where shards are
+    still missing, the file says so, can be merged further, and serves `qconv quantize` with a warning.
+    """
+    from qconv.calibrate import Calibration, still_tensors
+    from qconv.calibrate import merge as add_up
+    from qconv.cli.console import out, warn
+    from qconv.errors import UsageError
+
+    calibrations = {str(path): Calibration.load(path) for path in files}
+    if len(calibrations) < len(files):
+        raise UsageError("a file is named twice; give each shard once")
+    merged = add_up(calibrations)
+    for warning in merged.warnings:
+        warn(warning)
+    if merged.shards is None:
+        for finding in still_tensors({name: (summary.lo, summary.hi) for name, summary in merged.tensors.items()}):
+            warn(finding)
+    merged.save(output)
+    out.print(f"{output}: {len(merged.tensors)} tensors over {merged.samples} samples of {merged.source}, {merged.method}")

@@ -1,0 +1,1 @@
+"""Who does the work of a calibration that is cut into shards: processes of this machine, or a Ray cluster."""

@@ -1,0 +1,69 @@
+"""Shards as tasks of a Ray cluster. A task whose worker dies is run again by Ray, and only results that arrive are counted.
+
+The model, the data and qconv itself have to be found by every machine under the same paths and names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qconv.calibrate import Calibration
+from qconv.engines.job import RETRIES, Job, Progress, run_job
+from qconv.errors import QconvError, UsageError
+
+
+def run_ray(
+    jobs: Callable[[int], Sequence[Job]],
+    tasks: int | None,
+    address: str | None = None,
+    total: int | None = None,
+    progress: Progress | None = None,
+) -> list[str]:
+    """The texts of the calibrations that `jobs(tasks)` give, in order; as many tasks as the cluster has cores by default.
+
+    `address` is what Ray takes: host:port, ray://host:port, auto; without it, RAY_ADDRESS, a cluster that runs on this machine, or
+    a new one there. Raises what a job raises, UsageError without Ray or cluster, QconvError where a worker dies too often.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("--engine ray needs Ray, which is not installed; run `pip install qconv[ray]`") from None
+    ours = not ray.is_initialized()
+    if ours:
+        try:
+            ray.init(address=address, logging_level="error", log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"there is no Ray cluster at {address or 'the default address'} ({error}); check --address"
+            ) from None
+    try:
+        return _gather(ray, jobs(tasks or max(1, int(ray.cluster_resources().get("CPU", 1)))), total, progress)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _gather(ray: Any, jobs: Sequence[Job], total: int | None, progress: Progress | None) -> list[str]:
+    task = ray.remote(max_retries=RETRIES)(run_job)
+    pending = {task.options(num_cpus=job.threads).remote(job): index for index, job in enumerate(jobs)}
+    texts: dict[int, str] = {}
+    done = 0
+    while pending:
+        (ready,), _ = ray.wait(list(pending), num_returns=1)
+        index = pending.pop(ready)
+        try:
+            texts[index] = ray.get(ready)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, QconvError):
+                raise error.cause from None
+            raise
+        except ray.exceptions.RayError as error:
+            reason = str(error).splitlines()[0]
+            raise QconvError(
+                f"the workers of shard {jobs[index].shard} died {RETRIES + 1} times ({reason}); check memory"
+            ) from None
+        done += Calibration.loads(texts[index], "of a task").samples
+        if progress is not None:
+            progress(done, total)
+    return [texts[index] for index in range(len(jobs))]

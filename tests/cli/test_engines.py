@@ -1,0 +1,133 @@
+"""Several workers give the file of one run, also when one of them is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from qconv.cli.main import run
+
+DEADLY_SOURCE = """
+import os, signal
+from pathlib import Path
+import numpy as np
+
+HERE = Path(__file__).parent
+
+def samples():
+    pictures = next(array for name, array in np.load(HERE / "d.npz").items() if name != "labels")
+    for index, picture in enumerate(pictures):
+        if index == 60 and (HERE / "deadly").exists():
+            (HERE / "deadly").rename(HERE / f"killed-{os.getpid()}")  # succeeds in one process only
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield picture[None]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model and its samples, and the working directory."""
+    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
+    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
+    (tmp_path / "deadly.py").write_text(DEADLY_SOURCE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_workers_give_the_file_of_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "50", "-o", "one.json"]) == 0
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "50", "--workers", "3"]) == 0
+    assert capsys.readouterr().err == ""
+    assert (folder / "m.calib.json").read_bytes() == (folder / "one.json").read_bytes()
+    assert not list(folder.glob("*.partial*"))
+
+
+def command(engine: list[str], output: str) -> list[str]:
+    # The whole command is a process of its own: it reads the samples too, to check them, and must not be the one that dies.
+    return [
+        sys.executable,
+        "-m",
+        "qconv",
+        "calibrate",
+        "m.onnx",
+        "--data",
+        str(Path("deadly.py").resolve()) + ":samples",
+        *engine,
+        "-o",
+        output,
+    ]
+
+
+def test_a_worker_that_is_killed_is_replaced(folder: Path) -> None:
+    subprocess.run(command([], "one.json"), check=True)
+    kill_one_of(folder, ["--workers", "2"])
+    assert (folder / "all.json").read_bytes() == (folder / "one.json").read_bytes()
+
+
+def kill_one_of(folder: Path, engine: list[str]) -> None:
+    (folder / "deadly").touch()
+    code = f"import sys; from qconv.cli import calibrate, main; calibrate.CHECKED = 20; sys.exit(main.run({command(engine, 'all.json')[3:]}))"
+    (folder / "program.py").write_text(f"if __name__ == '__main__':\n    {code}\n")
+    done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list(folder.glob("killed-*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--shard", "1/2", "--workers", "2"], "--shard is one part"),
+        (["--address", "auto"], "add --engine ray"),
+        (["--engine", "ray", "--resume"], "--resume serves --engine local"),
+        (["--workers", "2", "--method", "ema"], "order of the samples"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    folder: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", *arguments]) == 2
+    assert sentence in capfd.readouterr().err
+
+
+def test_a_mistake_of_a_worker_is_one_sentence(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate", "m.onnx", "--workers", "2"]) == 2
+    error = capfd.readouterr().err
+    assert "only real samples are worth sharding" in error and "Traceback" not in error
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+def test_ray_is_an_extra(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--engine", "ray"]) == 2
+    assert "pip install qconv[ray]" in capsys.readouterr().err
+
+
+CLUSTER = (
+    "import ray, sys; print(ray.init(num_cpus=2, include_dashboard=False).address_info['address'], flush=True); sys.stdin.read()"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of this machine, which ends with the test."""
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        address = next(line.strip() for line in process.stdout if ":" in line and " " not in line.strip())
+        yield address
+
+
+def test_ray_gives_the_file_of_one_run_though_a_worker_is_killed(folder: Path, cluster: str) -> None:
+    subprocess.run(command([], "one.json"), check=True)
+    kill_one_of(folder, ["--engine", "ray", "--address", cluster, "--workers", "4"])
+    assert (folder / "all.json").read_bytes() == (folder / "one.json").read_bytes()

@@ -1,0 +1,90 @@
+"""Calibration in parts: shards and merging, and going on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qconv.cli.main import run
+
+SLOW_SOURCE = """
+import os, time
+import numpy as np
+
+def samples():
+    pictures = next(array for name, array in np.load("d.npz").items() if name != "labels")
+    for picture in np.concatenate([pictures, pictures + 1, pictures * 2, pictures - 1]):
+        time.sleep(float(os.environ.get("PAUSE", "0")))
+        yield picture[None]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model and its samples, and the working directory."""
+    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
+    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
+    (tmp_path / "slow.py").write_text(SLOW_SOURCE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_shards_merge_into_the_file_of_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate", "m.onnx", "--data", "d.npz"]) == 0
+    for number in (1, 2, 3):
+        assert run(["calibrate", "m.onnx", "--data", "d.npz", "--shard", f"{number}/3"]) == 0
+    assert capsys.readouterr().err == ""
+    assert run(["merge", "m.3of3.calib.json", "m.1of3.calib.json", "-o", "part.json"]) == 0
+    assert "covers 2 of 3 shards" in capsys.readouterr().err
+    assert run(["quantize", "m.onnx", "--calibration", "part.json", "-o", "q.onnx"]) == 0
+    assert "covers 2 of 3 shards" in capsys.readouterr().err
+    assert run(["merge", "m.2of3.calib.json", "part.json", "-o", "all.json"]) == 0
+    assert capsys.readouterr().err == ""
+    assert (folder / "all.json").read_bytes() == (folder / "m.calib.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["merge", "m.calib.json", "-o", "all.json"], 5, "is no calibration of shards"),
+        (["merge", "absent.json", "-o", "all.json"], 5, "cannot be read"),
+        (["merge", "m.calib.json", "m.calib.json", "-o", "all.json"], 2, "named twice"),
+        (["calibrate", "m.onnx", "--data", "d.npz", "--shard", "4/3"], 2, "not '4/3'"),
+        (["calibrate", "m.onnx", "--shard", "1/3"], 2, "--data"),
+        (["calibrate", "m.onnx", "--data", "d.npz", "--method", "ema", "--resume"], 2, "order of the samples"),
+    ],
+)
+def test_refusals(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, sentence: str) -> None:
+    assert run(["calibrate", "m.onnx", "--data", "d.npz"]) == 0
+    capsys.readouterr()
+    assert run(arguments) == code
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") <= 2
+    assert not (folder / "all.json").exists()
+
+
+def test_a_killed_run_resumes_to_the_same_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["calibrate", "m.onnx", "--data", "slow.py:samples"]
+    partial = folder / "m.calib.json.partial"
+    with subprocess.Popen([sys.executable, "-m", "qconv", *command], env={**os.environ, "PAUSE": "0.02"}) as process:
+        deadline = time.monotonic() + 60
+        while not partial.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (folder / "m.calib.json").exists()
+    done = json.loads(partial.read_text(encoding="utf-8"))["done"]
+    assert 10 < done < 390
+    assert run([*command, "--resume"]) == 0
+    assert not partial.exists()
+    assert run([*command, "-o", "whole.json"]) == 0
+    assert (folder / "m.calib.json").read_bytes() == (folder / "whole.json").read_bytes()
+    assert json.loads((folder / "whole.json").read_text(encoding="utf-8"))["samples"] == 400
