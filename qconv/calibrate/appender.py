@@ -36,6 +36,15 @@ class Appender:
             value = self.append("GlobalMaxPool", [value], f"{value.name}_GlobalMaxPool")
         return self.reduce("ReduceMax", value)
 
+    def thin(self, value: ir.Value, grid: int) -> ir.Value:
+        """Every `grid`-th row and column of pictures [N, C, H, W] of fixed size, in the blocked layout."""
+        attributes = {"kernel_shape": [1, 1], "strides": [grid, grid]}
+        thinned = self.append("MaxPool", [value], f"{value.name}_thin", attributes)
+        assert value.shape is not None
+        sizes = [-(-size // grid) if axis > 1 and isinstance(size, int) else size for axis, size in enumerate(value.shape)]
+        thinned.shape = ir.Shape(sizes)
+        return thinned
+
     def integers(self, *numbers: int) -> ir.Value:
         """A constant int64 vector."""
         if numbers not in self._constants:
@@ -55,7 +64,7 @@ class Appender:
         op_type: str,
         inputs: Sequence[ir.Value],
         wish: str,
-        attributes: Mapping[str, int] | None = None,
+        attributes: Mapping[str, int | Sequence[int]] | None = None,
         dtype: ir.DataType = ir.DataType.FLOAT,
     ) -> ir.Value:
         """A node of one output."""
@@ -67,7 +76,7 @@ class Appender:
         inputs: Sequence[ir.Value],
         wish: str,
         count: int,
-        attributes: Mapping[str, int] | None = None,
+        attributes: Mapping[str, int | Sequence[int]] | None = None,
         dtype: ir.DataType = ir.DataType.FLOAT,
     ) -> Sequence[ir.Value]:
         """A node of `count` outputs."""

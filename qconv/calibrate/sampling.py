@@ -9,6 +9,10 @@ Of a tensor of n elements, those at phase, phase + step, phase + 2 step, ... of 
 so at most about `MOST` elements (less than twice that where n < 2 MOST and the shape is free); minimum and maximum are always
 exact. The phase is as good as random over the samples, and does not depend on their order or on how they are cut.
 
+Of a picture of fixed size, every fourth row and column is looked at, or every second, where that leaves `MOST` elements: a
+MaxPool of kernel 1 picks them in onnxruntime's blocked layout, and only they are converted, which saves a fifth of the time of
+MobileNet. n and the dimensions are then those of what was picked. The first row and column are always among it.
+
 Error: as each residue is equally likely, the counts of one sample are an unbiased estimate, in [0, 1], of the share F_i(x) of
 its elements up to x. Over m samples, whatever dependence there is between neighbouring elements, by Hoeffding's inequality
 
@@ -38,6 +42,7 @@ from qconv.calibrate.appender import Appender
 from qconv.quant.types import FloatArray
 
 MOST = 512
+_PICTURE_RANK = 4
 _INTEGER = ir.DataType.INT64
 _HASHED = 256  # input values that decide the phase: enough to tell samples apart, and a few microseconds
 
@@ -65,11 +70,30 @@ def seed_of(feeds: Mapping[str, NDArray[Any]]) -> int:
     return seed >> 1
 
 
+def grid_of_shape(shape: Sequence[int]) -> int:
+    """Every how many rows and columns of a picture are looked at; 1 for everything else."""
+    if len(shape) != _PICTURE_RANK:
+        return 1
+    for grid, smallest in ((4, 28), (2, 14)):
+        if min(shape[2:]) >= smallest and np.prod(_thinned(shape, grid)) >= MOST:
+            return grid
+    return 1
+
+
+def _thinned(shape: Sequence[int], grid: int) -> tuple[int, ...]:
+    return (*shape[:2], *(-(-size // grid) for size in shape[2:])) if grid > 1 else tuple(shape)
+
+
 @dataclass(frozen=True)
 class Sampling:
-    """The rule for a list of tensors: `shapes` has their dimensions where they are fixed, None where they are free."""
+    """The rule for a list of tensors.
+
+    `shapes` has the dimensions of what is counted where they are fixed, None where they are free; `grids` every how many rows
+    and columns of a tensor that is.
+    """
 
     shapes: tuple[tuple[int, ...] | None, ...]
+    grids: tuple[int, ...]
     exact: bool
     seed_input: str | None  # of the model that samples; None where every element is taken
 
@@ -88,8 +112,10 @@ class Sampling:
 
     def pick(self, arrays: Sequence[FloatArray], seed: int) -> list[FloatArray]:
         """What the graph would take from whole tensors."""
-        steps = self.steps(np.array([array.size for array in arrays], np.int64)).tolist()
-        return [array.reshape(-1)[seed % step :: step] for array, step in zip(arrays, steps, strict=True)]
+        pairs = zip(arrays, self.grids, strict=True)
+        thinned = [array[:, :, ::grid, ::grid] if grid > 1 else array for array, grid in pairs]
+        steps = self.steps(np.array([array.size for array in thinned], np.int64)).tolist()
+        return [array.reshape(-1)[seed % step :: step] for array, step in zip(thinned, steps, strict=True)]
 
 
 def lengths(sizes: NDArray[np.int64], steps: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -101,16 +127,26 @@ def lengths(sizes: NDArray[np.int64], steps: NDArray[np.int64], seed: int) -> ND
 def sample(values: Sequence[ir.Value], appender: Appender, exact: bool) -> tuple[list[ir.Value], list[ir.Value], Sampling]:
     """The elements of each value; a vector of all sizes, where some are free; and the rule that was followed."""
     shapes = tuple(_fixed_shape(value) for value in values)
+    grids = tuple(1 if exact else _grid(value) for value in values)
+    values = [appender.thin(value, grid) if grid > 1 else value for value, grid in zip(values, grids, strict=True)]
+    shapes = tuple(None if shape is None else _thinned(shape, grid) for shape, grid in zip(shapes, grids, strict=True))
     sizes = [_sizes(values, appender)] if None in shapes else []
     if exact or not values:
-        return [appender.flat(value) for value in values], sizes, Sampling(shapes, exact, None)
+        return [appender.flat(value) for value in values], sizes, Sampling(shapes, grids, exact, None)
     seed = appender.integer_input("qconv_seed")
     free = [value for value, shape in zip(values, shapes, strict=True) if shape is None]
     fixed = [value for value, shape in zip(values, shapes, strict=True) if shape is not None and step_of_shape(shape) > 1]
     taken = _strided(fixed, *_fixed_steps(fixed, appender), seed, appender) if fixed else {}
     taken |= _strided(free, *_free_steps(free, appender), seed, appender) if free else {}
     elements = [taken[value] if value in taken else appender.flat(value) for value in values]
-    return elements, sizes, Sampling(shapes, exact, seed.name)
+    return elements, sizes, Sampling(shapes, grids, exact, seed.name)
+
+
+def _grid(value: ir.Value) -> int:
+    """As `grid_of_shape`; the number of pictures in a batch may be free."""
+    if value.shape is None or not all(isinstance(size, int) for size in value.shape[1:]):
+        return 1
+    return grid_of_shape((1, *(size for size in value.shape[1:] if isinstance(size, int))))
 
 
 def _fixed_shape(value: ir.Value) -> tuple[int, ...] | None:
