@@ -53,6 +53,14 @@ def arguments(engine: list[str], output: str) -> list[str]:
     return ["calibrate", "m.onnx", "--data", f"{Path('deadly.py').resolve()}:samples", *engine, "-o", output]
 
 
+def test_the_progress_of_workers_is_used_again(folder: Path) -> None:
+    command = ["calibrate", "m.onnx", "--data", "d.npz", "--workers", "2"]
+    (folder / "m.calib.json.partial.2of2").write_text("damaged")
+    assert run([*command, "--resume"]) == 5
+    assert run(command) == 0
+    assert not list(folder.glob("*.partial*"))
+
+
 def test_a_worker_that_is_killed_is_replaced(folder: Path) -> None:
     assert run(arguments([], "one.json")) == 0
     kill_one_of(folder, ["--workers", "2"])
