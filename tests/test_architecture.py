@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "export": BASE | {"integer"},
     "qat": BASE | {"plan"},
     "pipeline": BASE | {"prepare", "calibrate", "plan", "recover", "lower", "integer", "verify", "export", "qat", ""},
-    "engines": BASE | {"pipeline", "calibrate"},
+    "engines": BASE | {"pipeline", "calibrate", ""},
     "cli": BASE | {"engines", "pipeline", "calibrate", "plan", "integer", "verify", "export", ""},
     "": {"pipeline", "config", "plan", "calibrate", "verify"},  # the package itself, which is lazy
     "__main__": {"cli"},

@@ -91,12 +91,18 @@ def calibrate(
     for finding in findings:
         warn(finding)
     calibration.save(target)
-    if progress_file is not None:
-        progress_file.unlink(missing_ok=True)
+    _remove_progress(target)
     out.print(
         f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}"
     )
     out.print(f"simplifying the model changed its outputs by at most {difference:.1e} of their size")
+
+
+def _remove_progress(target: Path) -> None:
+    """Also that of workers, now that the result is safe."""
+    for path in target.parent.iterdir():
+        if path.name.startswith(f"{target.name}.partial"):
+            path.unlink(missing_ok=True)
 
 
 def _default(model: Path, shard: Shard) -> Path:

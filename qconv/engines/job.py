@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from qconv.calibrate import Calibration, ImageOptions, Shard, merge
 from qconv.config import QuantConfig
 from qconv.errors import ModelError
 
+WHOLE = Shard()
 RETRIES = 3  # of a shard whose worker died
 Progress = Callable[[int, int | None], None]
 
@@ -28,7 +29,7 @@ class Job:
     config: QuantConfig
     exact: bool
     threads: int
-    shard: Shard = Shard()
+    shard: Shard = WHOLE
     progress_file: Path | None = None
     resume: bool = False
 
@@ -49,7 +50,4 @@ def add_up(texts: Sequence[str]) -> Calibration:
     """The whole, from the texts of all shards."""
     if len(texts) == 1:
         return Calibration.loads(texts[0], "of the worker")
-    parts: Mapping[str, Calibration] = {
-        f"shard {number}": Calibration.loads(text, f"of shard {number}") for number, text in enumerate(texts, 1)
-    }
-    return merge(parts)
+    return merge({f"shard {number}": Calibration.loads(text, f"of shard {number}") for number, text in enumerate(texts, 1)})

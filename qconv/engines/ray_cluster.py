@@ -22,8 +22,8 @@ def run_ray(
 ) -> list[str]:
     """The texts of the calibrations that `jobs(tasks)` give, in order; as many tasks as the cluster has cores by default.
 
-    `address` is what Ray takes: host:port, ray://host:port, auto; without it, RAY_ADDRESS, a cluster that runs on this machine, or
-    a new one there. Raises what a job raises, UsageError without Ray or cluster, QconvError where a worker dies too often.
+    `address` is what Ray takes: host:port, ray://host:port, auto; without it, RAY_ADDRESS, a cluster that runs on this machine,
+    or a new one there. Raises what a job raises, UsageError without Ray or cluster, QconvError where a worker dies too often.
     """
     try:
         import ray
@@ -35,7 +35,8 @@ def run_ray(
             ray.init(address=address, logging_level="error", log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(
-                f"there is no Ray cluster at {address or 'the default address'} ({error}); check --address"
+                f"there is no Ray cluster at {address or 'the default address'} that lets us in ({error}); check --address "
+                "and, where the cluster asks for a token, RAY_AUTH_MODE and RAY_AUTH_TOKEN"
             ) from None
     try:
         return _gather(ray, jobs(tasks or max(1, int(ray.cluster_resources().get("CPU", 1)))), total, progress)
@@ -61,7 +62,7 @@ def _gather(ray: Any, jobs: Sequence[Job], total: int | None, progress: Progress
         except ray.exceptions.RayError as error:
             reason = str(error).splitlines()[0]
             raise QconvError(
-                f"the workers of shard {jobs[index].shard} died {RETRIES + 1} times ({reason}); check memory"
+                f"the Ray task of shard {jobs[index].shard} is lost ({reason}); check the memory of the workers"
             ) from None
         done += Calibration.loads(texts[index], "of a task").samples
         if progress is not None:

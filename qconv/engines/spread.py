@@ -23,14 +23,10 @@ def calibrate_spread(
 
 
 def calibrate_locally(job: Job, workers: int, total: int | None = None, progress: Progress | None = None) -> Calibration:
-    """By `workers` processes, which share the cores; each saves its progress in a file of its own, removed at the end."""
+    """By `workers` processes, which share the cores; each saves its progress in a file of its own, beside `job.progress_file`."""
     threads = job.threads or max(1, (os.cpu_count() or 1) // workers)
     jobs = [_with_file(part) for part in _cut(replace(job, threads=threads), workers)]
-    calibration = add_up(run_local(jobs, total, progress))
-    for part in jobs:
-        if part.progress_file is not None:
-            part.progress_file.unlink(missing_ok=True)
-    return calibration
+    return add_up(run_local(jobs, total, progress))
 
 
 def calibrate_on_ray(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
@@ -49,39 +49,38 @@ def test_workers_give_the_file_of_one_run(folder: Path, capsys: pytest.CaptureFi
     assert not list(folder.glob("*.partial*"))
 
 
-def command(engine: list[str], output: str) -> list[str]:
-    # The whole command is a process of its own: it reads the samples too, to check them, and must not be the one that dies.
-    return [
-        sys.executable,
-        "-m",
-        "qconv",
-        "calibrate",
-        "m.onnx",
-        "--data",
-        str(Path("deadly.py").resolve()) + ":samples",
-        *engine,
-        "-o",
-        output,
-    ]
+def arguments(engine: list[str], output: str) -> list[str]:
+    return ["calibrate", "m.onnx", "--data", f"{Path('deadly.py').resolve()}:samples", *engine, "-o", output]
+
+
+def test_the_progress_of_workers_is_used_again(folder: Path) -> None:
+    command = ["calibrate", "m.onnx", "--data", "d.npz", "--workers", "2"]
+    (folder / "m.calib.json.partial.2of2").write_text("damaged")
+    assert run([*command, "--resume"]) == 5
+    assert run(command) == 0
+    assert not list(folder.glob("*.partial*"))
 
 
 def test_a_worker_that_is_killed_is_replaced(folder: Path) -> None:
-    subprocess.run(command([], "one.json"), check=True)
+    assert run(arguments([], "one.json")) == 0
     kill_one_of(folder, ["--workers", "2"])
     assert (folder / "all.json").read_bytes() == (folder / "one.json").read_bytes()
 
 
 def kill_one_of(folder: Path, engine: list[str]) -> None:
     (folder / "deadly").touch()
-    code = f"import sys; from qconv.cli import calibrate, main; calibrate.CHECKED = 20; sys.exit(main.run({command(engine, 'all.json')[3:]}))"
-    (folder / "program.py").write_text(f"if __name__ == '__main__':\n    {code}\n")
+    # The command checks samples too, but must not be the one that dies: it stops before the deadly one.
+    (folder / "program.py").write_text(
+        "import sys\nfrom qconv.cli import calibrate, main\n\n"
+        f"if __name__ == '__main__':\n    calibrate.CHECKED = 20\n    sys.exit(main.run({arguments(engine, 'all.json')}))\n"
+    )
     done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     assert len(list(folder.glob("killed-*"))) == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("options", "sentence"),
     [
         (["--shard", "1/2", "--workers", "2"], "--shard is one part"),
         (["--address", "auto"], "add --engine ray"),
@@ -90,9 +89,9 @@ def kill_one_of(folder: Path, engine: list[str]) -> None:
     ],
 )
 def test_options_that_do_not_go_together(
-    folder: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+    folder: Path, capfd: pytest.CaptureFixture[str], options: list[str], sentence: str
 ) -> None:
-    assert run(["calibrate", "m.onnx", "--data", "d.npz", *arguments]) == 2
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", *options]) == 2
     assert sentence in capfd.readouterr().err
 
 
@@ -108,26 +107,28 @@ def test_ray_is_an_extra(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "pip install qconv[ray]" in capsys.readouterr().err
 
 
-CLUSTER = (
-    "import ray, sys; print(ray.init(num_cpus=2, include_dashboard=False).address_info['address'], flush=True); sys.stdin.read()"
-)
+CLUSTER = """
+import ray, sys
+started = ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1")
+print("address", started.address_info["address"], flush=True)
+sys.stdin.read()
+"""
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """The address of a Ray cluster of this machine, which ends with the test."""
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a Ray cluster of this machine, with a token of its own, which ends with the test."""
     if find_spec("ray") is None:
         pytest.skip("Ray is not installed")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(
-        [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", token_hex(32))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    with subprocess.Popen([sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        address = next(line.strip() for line in process.stdout if ":" in line and " " not in line.strip())
-        yield address
+        yield next(line.split()[1] for line in process.stdout if line.startswith("address "))
 
 
 def test_ray_gives_the_file_of_one_run_though_a_worker_is_killed(folder: Path, cluster: str) -> None:
-    subprocess.run(command([], "one.json"), check=True)
+    assert run(arguments([], "one.json")) == 0
     kill_one_of(folder, ["--engine", "ray", "--address", cluster, "--workers", "4"])
     assert (folder / "all.json").read_bytes() == (folder / "one.json").read_bytes()
