@@ -86,7 +86,7 @@ def without(found: Summary, elements: Array) -> Any:
 
 def test_exact_counts_every_element() -> None:
     arrays = large(3, 2)
-    assert calibrate(relu_of(["N", 3, 30, 40]), ["x"], Listed(arrays), exact=True, threads=1) == {"x": summary(*arrays)}
+    assert calibrate(relu_of(["N", 3, 120, 160]), ["x"], Listed(arrays), exact=True, threads=1) == {"x": summary(*arrays)}
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -100,7 +100,7 @@ def test_ragged_samples(exact: bool) -> None:
 
 
 def test_the_order_and_the_cut_of_the_samples_do_not_show() -> None:
-    arrays, model = large(7, 1), relu_of([1, 3, 30, 40])
+    arrays, model = large(7, 1), relu_of([1, 3, 120, 160])
     whole = calibrate(model, ["x", "y"], Listed(arrays), threads=1)
     first, rest = (calibrate(model, ["x", "y"], Listed(part), threads=1) for part in (arrays[5:], arrays[:5]))
     assert {name: first[name].merge(rest[name]) for name in whole} == whole
