@@ -1,11 +1,12 @@
 """Auto: for each tensor the range, among those of the methods, of the least error as measured on the tensor's histogram.
 
 1. Light tails, that is a mean absolute deviation of at least `HEAVY` standard deviations (uniform 0.87, Gauss 0.80, Laplace
-   0.71): the mean squared error. Min-max stands unless another has less than 1 / `GAIN` of its error: clipping has risks that
-   no histogram shows.
+   0.71): the mean squared error.
 2. Heavy tails: the mean of e^2 / (x^2 + tau^2), with tau = E|x| / 2. A few elements far out then cost what they are in number,
    not the square of how far they are out: the many small ones carry what the next layer tells apart. A mean squared error would
    spend all codes on the few.
+3. Min-max stands unless its error is more than 1.3 * 8^max(bits - 6, 0) times another's. Clipping has risks that no histogram
+   shows, and at 8 bits rounding is seldom what hurts: only gross outliers are clipped there.
 
 Deviations are those about the mean; of a one-sided tensor, of the elements that are not zero. EMA is no candidate, because it
 depends on the order of the samples. Tensors whose elements a user reads, outputs above all, keep their extremes: the largest
@@ -32,6 +33,7 @@ from qconv.quant.types import Scheme
 
 HEAVY = 0.72
 GAIN = 1.3
+GAIN_PER_BIT = 8.0  # above 6 bits
 CANDIDATES: Mapping[str, Method] = {
     "minmax": minmax,
     "percentile": Percentile(PERCENT),
@@ -52,11 +54,9 @@ def choose(summary: Summary, scheme: Scheme) -> Choice:
         return Choice("minmax", minmax(summary, scheme))
     ranges = {name: method(summary, scheme) for name, method in CANDIDATES.items()}
     lo, hi = (np.array([found[end] for found in ranges.values()]) for end in (0, 1))
-    if tail(summary) < HEAVY:
-        errors = mean_squared_errors(summary, lo, hi, scheme, _importance(summary))
-    else:
-        errors = mean_squared_errors(summary, lo, hi, scheme)
-        errors[1:] *= GAIN
+    importance = _importance(summary) if tail(summary) < HEAVY else None
+    errors = mean_squared_errors(summary, lo, hi, scheme, importance)
+    errors[1:] *= GAIN * GAIN_PER_BIT ** max(scheme.int_type.bits - 6, 0)
     best = list(ranges)[int(np.argmin(errors))]
     return Choice(best, ranges[best])
 

@@ -51,6 +51,12 @@ def test_min_max_stands_where_clipping_gains_little() -> None:
     assert choose(found, Scheme(UINT8)).method == "minmax"
 
 
+def test_a_gross_outlier_is_clipped_at_8_bits_too() -> None:
+    found = summary(np.append(RNG.standard_normal(SIZE), 1000.0))
+    assert auto(found, Scheme(UINT8))[1] < 10  # a bin is 1 wide
+    assert choose(summary(RNG.laplace(0, 1, SIZE)), Scheme(UINT8)).method == "minmax"
+
+
 def test_heavy_tails_are_cut_where_squares_would_keep_them() -> None:
     values = RNG.standard_normal(SIZE) * np.where(RNG.random(SIZE) < 0.02, 30, 1)
     found = summary(values)
