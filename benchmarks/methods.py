@@ -43,9 +43,8 @@ class Bench:
         """Of the network quantized by a method."""
         config = QuantConfig(activation_bits=bits, method=method)
         result = pipeline.quantize(_model(name), calibration, config=config)
-        ranges = calibration.range_of(config.activation, method)
-        key = json.dumps([name, bits, [ranges(tensor) for tensor in sorted(calibration.tensors)]])
-        return self._remember(key, lambda: self._score(name, result))
+        ranges = [result.choices[tensor].range for tensor in sorted(result.choices)]
+        return self._remember(json.dumps([name, bits, ranges]), lambda: self._score(name, result))
 
     def _score(self, name: str, result: pipeline.Quantized) -> float:
         with tempfile.TemporaryDirectory(prefix="qconv-bench-") as folder:

@@ -29,7 +29,7 @@ from qconv.calibrate import calibrate as collect
 from qconv.calibrate.checks import Check, Watched, all_checks, still_tensors
 from qconv.calibrate.data.strided import Strided
 from qconv.calibrate.data_free import data_free_ranges
-from qconv.calibrate.methods import method_named
+from qconv.calibrate.methods import Choice, method_named
 from qconv.calibrate.resume import Keeper
 from qconv.calibrate.shard import Coverage
 from qconv.calibrate.synthetic import SyntheticSource
@@ -42,6 +42,7 @@ from qconv.model.load import LoadedModel, load
 from qconv.model.save import save, write_text
 from qconv.plan.file import QuantPlan
 from qconv.plan.make import make_plan, tensors_to_observe
+from qconv.plan.outcomes import outcomes
 from qconv.prepare import prepare
 from qconv.prepare.selfcheck import largest_relative_difference
 from qconv.verify import Effort, Models, Report, Thresholds
@@ -94,12 +95,16 @@ class Limited:
 
 @dataclass(frozen=True)
 class Quantized:
-    """An integer model and everything that was decided about it."""
+    """An integer model and everything that was decided about it.
+
+    `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given.
+    """
 
     model: ir.Model
     plan: QuantPlan
     lowering: Lowering
     audit: Audit
+    choices: Mapping[str, Choice]
 
     def save(self, path: str | Path) -> None:
         """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
@@ -259,17 +264,19 @@ def quantize(
     """
     loaded = model if isinstance(model, LoadedModel) else load_prepared(model)
     calibration.check_model(loaded.digest)
+    choices: dict[str, Choice] = {}
     if plan is None:
-        plan = make_plan(
-            loaded.ir.graph, calibration.range_of(config.activation, config.method, config.percent), config, loaded.digest
-        )
+        choose = calibration.choice_of(config.activation, config.method, config.percent, outcomes(loaded.ir.graph))
+        choices = {name: choice for name in calibration.tensors if (choice := choose(name)) is not None}
+        ranges = {name: choice.range for name, choice in choices.items()}
+        plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     if config.integer_only:
         _refuse_float(plan)
     lowering = lower(loaded.ir, plan, config.io)
     _describe(loaded, calibration, config)
-    return Quantized(loaded.ir, plan, lowering, audit(loaded.ir))
+    return Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices)
 
 
 def verify(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qconv.calibrate.data.image_options import ImageOptions
-from qconv.calibrate.methods import METHODS, PERCENT, method_named
+from qconv.calibrate.methods import METHODS, PERCENT, Choice, choose, method_named
 from qconv.calibrate.methods.method import Range
 from qconv.calibrate.shard import Coverage
 from qconv.calibrate.summary import Summary
@@ -79,17 +79,35 @@ class Calibration:
         missing = () if self.shards is None else (self.shards.warning,)
         return (*missing, *(() if self.warning is None else (self.warning,)))
 
-    def range_of(
-        self, scheme: Scheme, method: str | None = None, percent: float = PERCENT
-    ) -> Callable[[str], tuple[float, float] | None]:
-        """The ranges for a scheme, as planning asks for them; None for a tensor that was not observed.
+    def choice_of(
+        self, scheme: Scheme, method: str | None = None, percent: float = PERCENT, keep: Collection[str] = ()
+    ) -> Callable[[str], Choice | None]:
+        """What a method chooses for a tensor; None for one that was not observed.
 
-        `method` defaults to that of the calibration. Raises UsageError when there is no such method, ArtifactError when the
-        calibration lacks what it needs.
+        `method` defaults to that of the calibration; auto leaves the tensors named in `keep` their extremes. Raises UsageError
+        when there is no such method, ArtifactError when the calibration lacks what it needs.
         """
-        choose = method_named(method or self.method, percent)
-        observed = self.tensors
-        return lambda name: self.derived.get(name) or (choose(observed[name], scheme) if name in observed else None)
+        name = method or self.method
+        decide = method_named(name, percent)
+
+        def choice(tensor: str) -> Choice | None:
+            if tensor in self.derived:
+                return Choice("derived", self.derived[tensor])
+            if tensor not in self.tensors:
+                return None
+            summary = self.tensors[tensor]
+            if name != "auto":
+                return Choice(name, decide(summary, scheme))
+            return Choice("minmax", (summary.lo, summary.hi)) if tensor in keep else choose(summary, scheme)
+
+        return choice
+
+    def range_of(
+        self, scheme: Scheme, method: str | None = None, percent: float = PERCENT, keep: Collection[str] = ()
+    ) -> Callable[[str], Range | None]:
+        """The ranges of `choice_of`, as planning asks for them."""
+        choice = self.choice_of(scheme, method, percent, keep)
+        return lambda tensor: None if (found := choice(tensor)) is None else found.range
 
     def check_model(self, digest: str) -> None:
         """Raises ArtifactError unless `digest` is the hash of the model that was calibrated."""

@@ -84,6 +84,11 @@ class Histogram:
         return np.ldexp(np.arange(self.first, self.first + len(self.counts) + 1, dtype=np.float64), self.exponent)
 
     @cached_property
+    def centres(self) -> Doubles:
+        """Of the bins."""
+        return (self.edges[:-1] + self.edges[1:]) / 2
+
+    @cached_property
     def total(self) -> int:
         """Number of elements."""
         return int(self.counts.sum())

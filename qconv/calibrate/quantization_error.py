@@ -39,13 +39,14 @@ def codes_of(lo: Doubles, hi: Doubles, scheme: Scheme) -> tuple[Doubles, Doubles
     return scale, kind.qmin - zero_point, kind.qmax - zero_point
 
 
-def mean_squared_errors(summary: Summary, lo: Doubles, hi: Doubles, scheme: Scheme) -> Doubles:
-    """Of the ranges [lo, hi], two vectors of the same length."""
+def mean_squared_errors(summary: Summary, lo: Doubles, hi: Doubles, scheme: Scheme, importance: Doubles | None = None) -> Doubles:
+    """Of the ranges [lo, hi], two vectors of the same length; `importance` is a factor for each bin."""
     histogram = summary.histogram
     errors = np.zeros(len(lo))
     if not histogram.total:
         return errors
-    weights = -np.diff(histogram.counts, prepend=0, append=0) / (histogram.width * summary.elements)
+    counts = histogram.counts if importance is None else histogram.counts * importance
+    weights = -np.diff(counts, prepend=0, append=0) / (histogram.width * summary.elements)
     scale, k_min, k_max = codes_of(lo, hi, scheme)
     step = max(1, _CHUNK // len(weights))
     for start in range(0, len(lo), step):

@@ -13,14 +13,14 @@ refuse to merge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from qconv.calibrate.averages import Averages
-from qconv.calibrate.histogram import Histogram, exponents
+from qconv.calibrate.histogram import Doubles, Histogram, exponents
 from qconv.errors import UsageError
 from qconv.quant.types import FloatArray
 
@@ -101,11 +101,11 @@ class Summary:
         averages = Averages.from_json(data["averages"]) if "averages" in data else None
         return cls(samples, lo, hi, zeros, histogram, averages)
 
-    def _expected(self, function: Any) -> float:
+    def _expected(self, function: Callable[[Doubles], Doubles]) -> float:
         if not self.elements:
             return 0.0
-        centres = (self.histogram.edges[:-1] + self.histogram.edges[1:]) / 2
-        total = float((self.histogram.counts * function(centres)).sum()) + self.zeros * float(function(np.float64(0.0)))
+        others = float((self.histogram.counts * function(self.histogram.centres)).sum())
+        total = others + self.zeros * float(function(np.zeros(1))[0])
         return total / self.elements
 
 

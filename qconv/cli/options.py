@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
-METHODS = ("aciq", "ema", "entropy", "minmax", "mse", "percentile")
+METHODS = ("aciq", "auto", "ema", "entropy", "minmax", "mse", "percentile")
 PRESETS = ("imagenet", "caffe", "tf", "unit", "raw")
 
 

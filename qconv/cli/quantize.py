@@ -119,6 +119,8 @@ def _summarize(model: Path, target: Path, result: Quantized, source: SampleSourc
         out.print(line, markup=False)
     for line in grouped("note", (note.split(": ", 1) for note in (*result.plan.notes, *result.lowering.notes))):
         out.print(line, markup=False)
+    for line in _chosen(result):
+        out.print(f"  range: {line}", markup=False)
     proofs = result.lowering.certificates
     open_ = [name for name, proof in proofs.items() if proof.unproved]
     total = sum(proof.scales for proof in proofs.values())
@@ -135,3 +137,11 @@ def _summarize(model: Path, target: Path, result: Quantized, source: SampleSourc
         out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
     before, after = file_bytes(model), file_bytes(target)
     out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
+
+
+def _chosen(result: Quantized) -> list[str]:
+    """A line for each method that chose ranges, with the tensors, where there is more than one."""
+    tensors: dict[str, list[str]] = {}
+    for name, choice in result.choices.items():
+        tensors.setdefault(choice.method, []).append(name)
+    return [f"{method}: {', '.join(names)}" for method, names in sorted(tensors.items())] if len(tensors) > 1 else []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qconv.calibrate.methods.aciq import aciq
+from qconv.calibrate.methods.auto import auto, choose
 from qconv.calibrate.methods.ema import ema
 from qconv.calibrate.methods.entropy import entropy
-from qconv.calibrate.methods.method import Method, Range
+from qconv.calibrate.methods.method import Choice, Method, Range
 from qconv.calibrate.methods.minmax import minmax
 from qconv.calibrate.methods.mse import mse
 from qconv.calibrate.methods.percentile import PERCENT, Percentile
@@ -13,6 +14,7 @@ from qconv.errors import UsageError
 
 METHODS: dict[str, Method] = {
     "aciq": aciq,
+    "auto": auto,
     "ema": ema,
     "entropy": entropy,
     "minmax": minmax,
@@ -28,4 +30,4 @@ def method_named(name: str, percent: float = PERCENT) -> Method:
     return Percentile(percent) if name == "percentile" else METHODS[name]
 
 
-__all__ = ["METHODS", "PERCENT", "Method", "Range", "method_named"]
+__all__ = ["METHODS", "PERCENT", "Choice", "Method", "Range", "choose", "method_named"]

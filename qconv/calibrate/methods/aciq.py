@@ -37,7 +37,7 @@ def aciq(summary: Summary, scheme: Scheme) -> Range:
         return summary.lo, summary.hi
     one_sided = summary.lo >= 0 or summary.hi <= 0
     if one_sided or scheme.symmetric:
-        centres = (histogram.edges[:-1] + histogram.edges[1:]) / 2
+        centres = histogram.centres
         total = histogram.total if one_sided else summary.elements
         middle = 0.0
         b = float(histogram.counts @ np.abs(centres)) / total

@@ -55,7 +55,7 @@ def candidates(summary: Summary, scheme: Scheme) -> Doubles:
 def divergences(summary: Summary, thresholds: Doubles, scheme: Scheme) -> Doubles:
     """KL(P || Q) for each threshold."""
     histogram = summary.histogram
-    centres = (histogram.edges[:-1] + histogram.edges[1:]) / 2
+    centres = histogram.centres
     lo, hi = np.maximum(summary.lo, -thresholds), np.minimum(summary.hi, thresholds)
     scale, k_min, k_max = codes_of(lo, hi, scheme)
     found = np.empty(len(thresholds))

@@ -6,12 +6,21 @@ summaries give equal ranges; a tensor of a constant, of zeros, or without elemen
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from qconv.calibrate.summary import Summary
 from qconv.quant.types import Scheme
 
 Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A range, and the name of what chose it."""
+
+    method: str
+    range: Range
 
 
 class Method(Protocol):
