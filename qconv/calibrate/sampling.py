@@ -13,7 +13,8 @@ Of a picture of fixed size, every fourth row and column is looked at, or every s
 MaxPool of kernel 1 picks them in onnxruntime's blocked layout, and only they are converted, which saves a fifth of the time of
 MobileNet. n and the dimensions are then those of what was picked. The first row and column are always among it.
 
-Error: as each residue is equally likely, the counts of one sample are an unbiased estimate, in [0, 1], of the share F_i(x) of
+Error, against the elements on that grid (those off it are never counted, and nothing bounds how much they differ; `exact` counts
+all): as each residue is equally likely, the counts of one sample are an unbiased estimate, in [0, 1], of the share F_i(x) of
 its elements up to x. Over m samples, whatever dependence there is between neighbouring elements, by Hoeffding's inequality
 
     P(|F^(x) - F(x)| > t) <= 2 exp(-2 m t^2)
