@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,16 +17,15 @@ from qconv.calibrate import (
     DataSpec,
     ImageOptions,
     InputInfo,
-    Sample,
     SampleSource,
     Shard,
     Summary,
     inputs_of,
-    known_length,
     open_source,
 )
 from qconv.calibrate import calibrate as collect
 from qconv.calibrate.checks import Check, Watched, all_checks, still_tensors
+from qconv.calibrate.data.limited import Limited
 from qconv.calibrate.data.strided import Strided
 from qconv.calibrate.data_free import data_free_ranges
 from qconv.calibrate.methods import Choice, method_named
@@ -60,37 +59,6 @@ QUICK_SAMPLES = 32
 SYNTHETIC_ELEMENTS = 1 << 26
 QUANTIZED_OPS = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 CALIBRATION_SUFFIX = ".calib.json"
-
-
-@dataclass(frozen=True)
-class Limited:
-    """The first `count` samples of a source."""
-
-    source: SampleSource
-    count: int
-
-    @property
-    def description(self) -> str:
-        """That of the whole source."""
-        return self.source.description
-
-    @property
-    def warning(self) -> str | None:
-        """That of the whole source."""
-        return self.source.warning
-
-    def __len__(self) -> int:
-        """At most; fewer where the source ends before."""
-        total = known_length(self.source)
-        return self.count if total is None else min(self.count, total)
-
-    def __iter__(self) -> Iterator[Sample]:
-        """The first samples."""
-        return islice(iter(self.source), self.count)
-
-    def every(self, first: int, step: int) -> Iterator[Sample]:
-        """The samples number first, first + step, ... of the first ones."""
-        return islice(iter(Strided(self.source, first, step)), len(range(first, self.count, step)))
 
 
 @dataclass(frozen=True)

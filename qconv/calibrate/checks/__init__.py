@@ -13,7 +13,8 @@ from qconv.calibrate.checks.few import Few
 from qconv.calibrate.checks.identical import Identical
 from qconv.calibrate.checks.scale import Scale
 from qconv.calibrate.checks.still import still_tensors
-from qconv.calibrate.data.source import InputInfo, Sample, SampleSource, known_length
+from qconv.calibrate.data.source import InputInfo, Sample, known_length
+from qconv.calibrate.data.wrapper import Wrapper
 
 
 def all_checks(original: ir.Model, inputs: Sequence[InputInfo], *, part: bool = False) -> tuple[Check, ...]:
@@ -23,21 +24,10 @@ def all_checks(original: ir.Model, inputs: Sequence[InputInfo], *, part: bool = 
 
 
 @dataclass(frozen=True)
-class Watched:
+class Watched(Wrapper):
     """A source whose samples the checks see as they pass; for one pass, and read by one thread."""
 
-    source: SampleSource
     checks: Sequence[Check]
-
-    @property
-    def description(self) -> str:
-        """That of the source."""
-        return self.source.description
-
-    @property
-    def warning(self) -> str | None:
-        """That of the source."""
-        return self.source.warning
 
     def __len__(self) -> int:
         """As many as the source has; TypeError where that is not known, as `operator.length_hint` understands."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
-from qconv.calibrate.data.source import Sample, SampleSource, known_length
+from qconv.calibrate.data.source import Sample, known_length
+from qconv.calibrate.data.wrapper import Wrapper
 
 
 @runtime_checkable
@@ -20,22 +21,11 @@ class Skipping(Protocol):
 
 
 @dataclass(frozen=True)
-class Strided:
+class Strided(Wrapper):
     """The samples number first, first + step, first + 2 step, ... of a source."""
 
-    source: SampleSource
     first: int
     step: int
-
-    @property
-    def description(self) -> str:
-        """That of the whole source."""
-        return self.source.description
-
-    @property
-    def warning(self) -> str | None:
-        """That of the whole source."""
-        return self.source.warning
 
     def __len__(self) -> int:
         """TypeError where it is not known, as `operator.length_hint` understands."""

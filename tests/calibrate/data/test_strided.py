@@ -8,9 +8,9 @@ from PIL import Image
 
 from qconv.calibrate.data.image_options import ImageOptions
 from qconv.calibrate.data.images import ImageFolder
+from qconv.calibrate.data.limited import Limited
 from qconv.calibrate.data.source import InputInfo, known_length
 from qconv.calibrate.data.strided import Strided
-from qconv.pipeline import Limited
 from tests.calibrate.networks import Listed, pictures
 
 
