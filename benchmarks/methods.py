@@ -106,7 +106,7 @@ def main() -> None:
                 print(f"{name} {bits} {method} {table[name, bits, method]:+.2f}", flush=True)
     print(render(table, options.methods, options.bits))
     if options.output:
-        _replace(options.output, render(table, options.methods, options.bits))
+        replace_table(options.output, render(table, options.methods, options.bits))
 
 
 def render(table: Mapping[tuple[str, int, str], float], methods: Sequence[str], bits: Sequence[int]) -> str:
@@ -122,7 +122,8 @@ def render(table: Mapping[tuple[str, int, str], float], methods: Sequence[str], 
     return "\n\n".join(parts)
 
 
-def _replace(page: Path, table: str) -> None:
+def replace_table(page: Path, table: str) -> None:
+    """Writes what stands between the marks of a page."""
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     page.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 

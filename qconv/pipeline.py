@@ -29,6 +29,7 @@ from qconv.calibrate.data.limited import Limited
 from qconv.calibrate.data.strided import Strided
 from qconv.calibrate.data_free import data_free_ranges
 from qconv.calibrate.methods import Choice, method_named
+from qconv.calibrate.moved_source import MovedSource, moved_if_synthetic
 from qconv.calibrate.resume import Keeper
 from qconv.calibrate.shard import Coverage
 from qconv.calibrate.synthetic import SyntheticSource
@@ -56,7 +57,7 @@ Warn = Callable[[str], None]
 SELF_CHECK_LIMIT = 1e-2
 SELF_CHECK_SAMPLES = 4
 QUICK_SAMPLES = 32
-SYNTHETIC_ELEMENTS = 1 << 26
+SYNTHETIC_ELEMENTS = 1 << 24
 QUANTIZED_OPS = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 CALIBRATION_SUFFIX = ".calib.json"
 
@@ -151,9 +152,10 @@ def calibrate(
     Raises ModelError, DataError, UsageError, or ArtifactError where the progress is of another run.
     """
     loaded = model if isinstance(model, LoadedModel) else load_prepared(model)
-    source = samples_for(loaded, data, images=images, samples=samples) if data is None or isinstance(data, str) else data
     method_named(method)
     _refuse_order(method, data, shard, resume)
+    source = samples_for(loaded, data, images=images, samples=samples) if data is None or isinstance(data, str) else data
+    source = moved_if_synthetic(source, loaded.path, inputs_of(loaded.ir))
     tensors = tensors_to_observe(loaded.ir.graph, config)
     spec = DataSpec(str(Path(data).resolve()), images, samples) if isinstance(data, str) and Path(data).exists() else None
     keeper = Keeper(
@@ -183,6 +185,8 @@ def calibrate(
         still = () if shard.count > 1 else still_tensors({name: (s.lo, s.hi) for name, s in summaries.items()})
         for finding in (*watched.findings(), *still):
             warn(finding)
+        if isinstance(source, MovedSource):
+            warn(source.finding)
     derived = _derived(loaded, source, summaries)
     coverage = Coverage(shard.count, {shard.number: seen}, exact) if shard.count > 1 else None
     return Calibration(loaded.digest, method, seen, source.description, source.warning, summaries, spec, derived, coverage)
@@ -206,16 +210,17 @@ def _refuse_order(method: str, data: str | SampleSource | None, shard: Shard, re
 def _checks(loaded: LoadedModel, source: SampleSource, *, part: bool = False) -> tuple[Check, ...]:
     """Those for real samples; the model is loaded again for its batch norms, which preparation folds away."""
     whole = source.source if isinstance(source, Limited) else source
-    return () if isinstance(whole, SyntheticSource) else all_checks(load(loaded.path).ir, inputs_of(loaded.ir), part=part)
+    synthetic = isinstance(whole, SyntheticSource | MovedSource)
+    return () if synthetic else all_checks(load(loaded.path).ir, inputs_of(loaded.ir), part=part)
 
 
 def _derived(loaded: LoadedModel, source: SampleSource, summaries: Mapping[str, Summary]) -> dict[str, tuple[float, float]]:
     """The ranges of all tensors where the samples are synthetic; none where they are real, and a method shall choose."""
-    whole = source.source if isinstance(source, Limited) else source
-    if not isinstance(whole, SyntheticSource):
+    drawn = source.origin if isinstance(source, MovedSource) else source
+    if not isinstance(drawn, SyntheticSource):
         return {}
     extremes = {name: (summary.lo, summary.hi) for name, summary in summaries.items()}
-    return data_free_ranges(extremes, load(loaded.path).ir.graph, whole.exact)
+    return data_free_ranges(extremes, load(loaded.path).ir.graph, exact=drawn.exact, outcomes=outcomes(loaded.ir.graph))
 
 
 def quantize(

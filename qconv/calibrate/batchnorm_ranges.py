@@ -46,6 +46,17 @@ def batchnorm_ranges(graph: ir.Graph) -> dict[str, tuple[float, float]]:
     return {str(value.name): (float(k.lo.min()), float(k.hi.max())) for value, k in known.items()}
 
 
+def clamped_ranges(graph: ir.Graph) -> dict[str, tuple[float, float]]:
+    """Tensor -> the bounds that nothing behind a Relu or a Clip of constant bounds passes."""
+    found: dict[str, tuple[float, float]] = {}
+    for node in graph:
+        if node.domain in ("", "ai.onnx") and node.op_type in ("Relu", "Clip"):
+            bounds = (0.0, np.inf) if node.op_type == "Relu" else _bounds(node)
+            if bounds is not None:
+                found[str(node.outputs[0].name)] = bounds
+    return found
+
+
 def _batchnorm(node: ir.Node, operands: Sequence[Channels | None]) -> Channels | None:
     gamma, beta = const_array(node.inputs[1]), const_array(node.inputs[2])
     if gamma is None or beta is None or not beta.size:
@@ -59,8 +70,12 @@ def _relu(node: ir.Node, operands: Sequence[Channels | None]) -> Channels | None
 
 
 def _clip(node: ir.Node, operands: Sequence[Channels | None]) -> Channels | None:
-    if operands[0] is None:
-        return None
+    bounds = _bounds(node)
+    return None if operands[0] is None or bounds is None else _cut(operands[0], *bounds)
+
+
+def _bounds(node: ir.Node) -> tuple[float, float] | None:
+    """Of a Clip; None where they are computed."""
     bounds = [-np.inf, np.inf]
     for index, value in enumerate(node.inputs[1:3]):
         if value is not None:
@@ -68,7 +83,7 @@ def _clip(node: ir.Node, operands: Sequence[Channels | None]) -> Channels | None
             if array is None:
                 return None
             bounds[index] = float(array.reshape(()))
-    return _cut(operands[0], *bounds)
+    return bounds[0], bounds[1]
 
 
 def _sum(node: ir.Node, operands: Sequence[Channels | None]) -> Channels | None:

@@ -75,6 +75,10 @@ class SyntheticSource:
         found = {name: recipe for name, recipe in self._recipes.items() if isinstance(recipe, PictureRecipe)}
         return {name: recipe.extremes for name, recipe in found.items() if recipe.convention is not None}
 
+    def first(self, count: int) -> SyntheticSource:
+        """The first `count` samples, or all."""
+        return SyntheticSource(self._inputs, self._recipes, min(count, self._count), self._seed, self._kind)
+
     def __len__(self) -> int:
         return self._count
 

@@ -9,7 +9,7 @@ from onnx import helper
 from qconv import pipeline
 from qconv.calibrate import Calibration
 from qconv.calibrate.batchnorm_ranges import K
-from qconv.calibrate.data_free import MARGIN, data_free_ranges
+from qconv.calibrate.data_free import OUTCOMES, WIDER, data_free_ranges
 from qconv.config import QuantConfig
 from tests.calibrate.networks import network
 
@@ -19,8 +19,14 @@ def test_ranges_are_widened_and_united_with_what_batch_norms_tell() -> None:
     nodes = [helper.make_node("BatchNormalization", ["x", "g", "b", "m", "v"], ["n"]), helper.make_node("Relu", ["n"], ["y"])]
     graph = network(nodes, {"x": [1, 2, 4, 4]}, ["y"], constants).graph
     extremes = {"x": (-1.0, 1.0), "n": (2.0, 3.0), "y": (0.0, 20.0), "other": (-2.0, -1.0)}
-    found = data_free_ranges(extremes, graph, {"x": (-2.0, 2.0)})
-    assert found == {"x": (-2.0, 2.0), "n": (1 - K, 1 + K), "y": (0.0, 20 * MARGIN), "other": (-2 * MARGIN, 0.0)}
+    found = data_free_ranges(extremes, graph, exact={"x": (-2.0, 2.0)}, outcomes={"other"})
+    assert found == {"x": (-2.0, 2.0), "n": (1 - K, 1 + K), "y": (0.0, 20 * WIDER), "other": (-2 * OUTCOMES, 0.0)}
+
+
+def test_a_clamp_cuts_what_was_widened() -> None:
+    constants = {"low": np.array(-1, np.float32), "high": np.array(6, np.float32)}
+    graph = network([helper.make_node("Clip", ["x", "low", "high"], ["y"])], {"x": [1, 2]}, ["y"], constants).graph
+    assert data_free_ranges({"y": (-0.9, 5.9)}, graph, outcomes={"y"})["y"] == (-1.0, 6.0)
 
 
 def test_calibration_without_data_stores_its_ranges_and_they_hold_for_every_method(sample_models: Path, tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qconv import pipeline
+from qconv.calibrate import Calibration, moved_source
+from qconv.calibrate.data.limited import Limited
+from qconv.calibrate.data.source import inputs_of
+from qconv.calibrate.moment_network import MomentNetwork
+from qconv.calibrate.moved_source import MovedSource, moved_if_synthetic, moved_to_batchnorms
+from qconv.calibrate.synthetic import SyntheticSource, synthetic_source
+from qconv.model.load import load
+from tests.calibrate.networks import Listed, network, pictures
+from tests.calibrate.test_moment_match import taught
+
+
+def drawn(count: int = 8) -> SyntheticSource:
+    model = taught()
+    return synthetic_source(model, inputs_of(model), count, seed=0)
+
+
+def moved(count: int = 8) -> MovedSource:
+    found = moved_to_batchnorms(taught(), inputs_of(taught()), drawn(count))
+    assert found is not None
+    return found
+
+
+def test_samples_come_nearer_and_say_how_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moved_source, "MOST_ROUNDS", 20)
+    found = moved()
+    assert len(found) == len(list(found)) == 8
+    assert found.moved and found.after.mean < found.before.mean / 2
+    told = f"{found.after.mean:.2g} nats to what 2 batch norms remember"
+    assert told in found.finding and told in str(found.warning) and "no data was given" in str(found.warning)
+    again = moved()
+    assert all(np.array_equal(a.feeds["x"], b.feeds["x"]) for a, b in zip(found, again, strict=True))
+
+
+def test_a_small_budget_takes_fewer_samples_and_then_fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = MomentNetwork(taught(), "x", moved(1).after.layers).work(pictures(1)[0])
+    monkeypatch.setattr(moved_source, "BUDGET", 20 * moved_source.ROUNDS * work)
+    assert len(moved(64)) == 20
+    monkeypatch.setattr(moved_source, "BUDGET", work)
+    found = moved(64)
+    assert len(found) == moved_source.FEWEST_SAMPLES
+    assert not found.moved and "left" in found.finding
+
+
+def test_real_samples_and_networks_without_batch_norms_are_left_alone(sample_models: Path) -> None:
+    listed = Listed(pictures(2))
+    model = sample_models / "digits_mlp.onnx"
+    inputs = inputs_of(load(model).ir)
+    assert moved_if_synthetic(listed, model, inputs) is listed
+    plain = network([], {"x": [1, 3, 4, 4]}, [])
+    assert moved_to_batchnorms(plain, inputs_of(taught()), drawn()) is None
+
+
+def test_the_pipeline_moves_its_samples_and_tells(sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moved_source, "MOST_ROUNDS", 2)
+    findings: list[str] = []
+    found: Calibration = pipeline.calibrate(sample_models / "digits_resnet.onnx", samples=3, warn=findings.append)
+    assert found.samples == 3 and "moved towards all batch norms" in found.source
+    assert sum("nats to what" in finding for finding in findings) == 1
+    source = pipeline.samples_for(pipeline.load_prepared(sample_models / "digits_resnet.onnx"), None, samples=3)
+    assert isinstance(source, Limited)
