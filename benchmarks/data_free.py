@@ -9,81 +9,91 @@ drawn samples, for the moved ones that calibrate, and for the real ones. The pag
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.cases import FeedSource, zoo_folder, zoo_module
-from benchmarks.feeds import Feeds
 from benchmarks.methods import SAMPLES, Bench, remember_inputs, replace_table
 from qconv import pipeline
-from qconv.calibrate import inputs_of
+from qconv.calibrate import SampleSource, inputs_of
 from qconv.calibrate.moment_network import MomentNetwork
 from qconv.calibrate.moved_source import MovedSource, moved_if_synthetic
-from qconv.calibrate.remembered import remembered_layers
+from qconv.calibrate.remembered import Gaps, remembered_layers
 from qconv.model.load import load
 
 # Networks whose scores were looked at while constants were chosen, and those that were not.
-CHOSE = ("mobilenet_v1_025_224_bn", "cifar_resnet20_bn", "squeezenet10_winml", "mlperf_kws_dscnn_bn", "mlperf_strww_bn")
-HELD_OUT = ("mnist_cntk", "ultraface_rfb320", "ppocr_v3_det")
+CHOSE = (
+    "mobilenet_v1_025_224_bn",
+    "cifar_resnet20_bn",
+    "squeezenet10_winml",
+    "mlperf_kws_dscnn_bn",
+    "mlperf_strww_bn",
+    "ppocr_v3_det",
+)
+HELD_OUT = ("mnist_cntk", "ultraface_rfb320")
+HEAD = ("network", "a say in constants", "float", "real samples", "no data", "difference")
+FIT_HEAD = ("network", "samples", "gap, mean", "gap, worst batch norm", "error of means", "factor of variances")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
-    """One network: scores in percent, gaps as text."""
+    """One network: scores in percent (float, by real samples, without data), and the gaps of three kinds of samples."""
 
     network: str
-    chose_constants: str
-    batch_norms: int
-    gap_drawn: str
-    gap_moved: str
-    gap_real: str
-    worst_moved: str
-    float_score: float
-    real_samples: float
-    no_data: float
+    scores: tuple[float, float, float]
+    gaps: Mapping[str, Gaps]
+
+
+def fit(zoo: Any, name: str) -> tuple[SampleSource, dict[str, Gaps]]:
+    """The samples that calibrate without data, and the gaps of these and of others; none without batch norms."""
+    path = _path(name)
+    drawn = pipeline.samples_for(pipeline.load_prepared(path), None)
+    moved = moved_if_synthetic(drawn, path, inputs_of(load(path).ir))
+    if not isinstance(moved, MovedSource):
+        return moved, {}
+    model = load(path).ir
+    network = MomentNetwork(model, moved.name, remembered_layers(model.graph))
+    moments = [network.run(feed[moved.name], network.no_slopes)[:2] for feed in zoo.feeds(name, "calib", SAMPLES)]
+    return moved, {"drawn": moved.before, "moved": moved.after, "real": network.gaps(*np.mean(moments, axis=0))}
 
 
 def measure(zoo: Any, bench: Bench, name: str) -> Row:
     """Calibrates twice and scores three models."""
-    path = zoo_folder() / "models" / f"{name}.onnx"
     real = FeedSource(list(zoo.feeds(name, "calib", SAMPLES)))
-    drawn = pipeline.samples_for(pipeline.load_prepared(path), None)
-    moved = moved_if_synthetic(drawn, path, inputs_of(load(path).ir))
-    gaps = ("-", "-", "-", "-")
-    if isinstance(moved, MovedSource):
-        worst = max(moved.after.by_layer.values())
-        numbers = (moved.before.mean, moved.after.mean, _gap_of(path, real.feeds), worst)
-        gaps = (f"{numbers[0]:.3f}", f"{numbers[1]:.3f}", f"{numbers[2]:.3f}", f"{numbers[3]:.3f}")
+    moved, gaps = fit(zoo, name)
     by_real, by_moved = (
-        100 * bench.score(name, pipeline.calibrate(path, source, threads=1), "minmax", 8) for source in (real, moved)
+        100 * bench.score(name, pipeline.calibrate(_path(name), source, threads=1), "minmax", 8) for source in (real, moved)
     )
-    count = len(remembered_layers(load(path).ir.graph))
-    return Row(name, "yes" if name in CHOSE else "no", count, *gaps, 100 * bench.float_score(name), by_real, by_moved)
+    return Row(name, (100 * bench.float_score(name), by_real, by_moved), gaps)
 
 
-def _gap_of(path: Path, feeds: Sequence[Feeds]) -> float:
-    model = load(path).ir
-    name = inputs_of(model)[0].name
-    network = MomentNetwork(model, name, remembered_layers(model.graph))
-    return network.gaps(*np.mean([network.run(feed[name], network.no_slopes)[:2] for feed in feeds], axis=0)).mean
+def _path(name: str) -> Path:
+    return zoo_folder() / "models" / f"{name}.onnx"
 
 
-def render(rows: Iterable[Row]) -> str:
-    """A Markdown table; the last column is what real samples would bring."""
-    head = [field.name.replace("_", " ") for field in fields(Row)] + ["difference"]
-    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+def render(rows: Sequence[Row]) -> str:
+    """Two Markdown tables: scores, the difference to real samples and its mean, and how the samples fit the batch norms."""
+    lines = [HEAD, ("---", "---", *["---:"] * 4)]
     for row in rows:
-        cells = [getattr(row, field.name) for field in fields(row)] + [row.no_data - row.real_samples]
-        lines.append([f"{cell:+.2f}" if i == len(head) - 1 else _text(cell) for i, cell in enumerate(cells)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        difference = row.scores[2] - row.scores[1]
+        say = "no" if row.network in HELD_OUT else "yes"
+        lines.append((row.network, say, *(f"{score:.2f}" for score in row.scores), f"{difference:+.2f}"))
+    mean = statistics.mean(row.scores[2] - row.scores[1] for row in rows)
+    lines.append(("**mean**", "", "", "", "", f"{mean:+.2f}"))
+    fits = [FIT_HEAD, ("---", "---", *["---:"] * 4)]
+    fits += [(row.network, kind, *_fit_cells(gaps)) for row in rows for kind, gaps in row.gaps.items()]
+    return "\n\n".join("\n".join(f"| {' | '.join(line)} |" for line in table) for table in (lines, fits))
 
 
-def _text(cell: str | float) -> str:
-    return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
+def _fit_cells(gaps: Gaps) -> tuple[str, ...]:
+    worst = max(gaps.by_layer.values())
+    return f"{gaps.mean:.3f}", f"{worst:.3f}", f"{gaps.mean_error:.2f}", f"{gaps.variance_factor:.2f}"
 
 
 def main() -> None:
@@ -91,13 +101,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--only", nargs="*", default=[*CHOSE, *HELD_OUT], help="networks")
+    parser.add_argument("--memory", type=Path, help="a file of scores that are known already")
     options = parser.parse_args()
     zoo = zoo_module()
     remember_inputs(zoo)
-    rows = []
+    memory = json.loads(options.memory.read_text()) if options.memory and options.memory.exists() else {}
+    bench, rows = Bench(zoo, memory, options.memory), []
     for name in options.only:
-        rows.append(measure(zoo, Bench(zoo), name))
-        print(rows[-1], flush=True)
+        rows.append(measure(zoo, bench, name))
+        print(name, rows[-1].scores, flush=True)
     print(render(rows))
     if options.output:
         replace_table(options.output, render(rows))

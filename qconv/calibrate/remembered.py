@@ -88,6 +88,16 @@ class Gaps:
         """The network's gap."""
         return float(np.mean(list(self.by_layer.values())))
 
+    @property
+    def mean_error(self) -> float:
+        """Root mean square over all channels of (m - M) / sqrt(V)."""
+        return float(np.sqrt(np.mean(np.square(self.first) / self.remembered)))
+
+    @property
+    def variance_factor(self) -> float:
+        """By how much v and V differ in the middle channel, as a factor of 1 or more."""
+        return float(np.exp(np.median(np.abs(np.log(self.variance / self.remembered)))))
+
     def split(self, channels: Vector) -> list[Vector]:
         """By layer."""
         return np.split(channels, np.cumsum([len(layer.mean) for layer in self.layers])[:-1])

@@ -21,6 +21,13 @@ def test_the_gap_is_the_divergence_between_normal_distributions() -> None:
     assert found.by_layer == {"a": pytest.approx(found.channels.mean())}
 
 
+def test_errors_of_means_and_variances_are_told_apart() -> None:
+    first, variance = np.array([3.0, 0.0]), np.array([1.0, 7.0])
+    found = Gaps([layer("a", 1.0, 1.0)], first, variance + np.square(first))
+    assert found.mean_error == pytest.approx(np.sqrt(9 / 1.5 / 2))
+    assert found.variance_factor == pytest.approx(np.sqrt(7.5 / 1.5))  # the middle, in logarithms, of 1 and 5
+
+
 def test_a_dead_channel_counts_as_its_batch_norm_shows_it() -> None:
     found = Gaps([layer("a", 0.0)], np.zeros(1), np.array([EPSILON]))
     assert found.channels == pytest.approx([(2 - 1 - np.log(2)) / 2])
