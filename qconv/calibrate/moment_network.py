@@ -17,9 +17,10 @@ from qconv.calibrate.adjoint.gradient import append_gradient
 from qconv.calibrate.adjoint.parts import constant
 from qconv.calibrate.reductions import values_by_name
 from qconv.calibrate.remembered import Gaps, Layer, Vector
+from qconv.errors import ModelError
 from qconv.model.graph import const_array
 from qconv.model.names import Names
-from qconv.model.session import open_session
+from qconv.model.session import open_session, reason
 from qconv.quant.types import FloatArray
 
 _STORED = 400  # multiplications in the time that an element takes on its way through memory, there and back
@@ -28,19 +29,22 @@ _A, _B = "qconv_slope_of_the_mean", "qconv_slope_of_the_variance"
 
 
 class MomentNetwork:
-    """Of `model`, with batch norms, for its input `name`."""
+    """Of `model`, with batch norms, for its input `name`; `gradient` False leaves the gradient out. Raises ModelError."""
 
-    def __init__(self, model: ir.Model, name: str, layers: Sequence[Layer]) -> None:
+    def __init__(self, model: ir.Model, name: str, layers: Sequence[Layer], *, gradient: bool = True) -> None:
         self._name, self._layers, self._model = name, layers, model
-        graph, outputs, self.reaches_input = _with_gradient(model, name, layers)
+        graph, outputs, self.reaches_input = _with_gradient(model, name, layers, gradient)
         self._session = open_session(graph, outputs=outputs, threads=1)
         nothing = np.zeros(sum(len(layer.mean) for layer in layers))
         self.no_slopes = nothing, nothing
 
     def run(self, array: FloatArray, slopes: tuple[Vector, Vector]) -> tuple[Vector, Vector, FloatArray | None]:
-        """E u and E u^2 by channel, and the gradient at the input; all of one sample."""
+        """E u and E u^2 by channel, and the gradient at the input; all of one sample. Raises ModelError."""
         feeds = {self._name: array, _A: slopes[0].astype(np.float32), _B: slopes[1].astype(np.float32)}
-        first, second, *gradient = self._session.run(None, feeds)
+        try:
+            first, second, *gradient = self._session.run(None, feeds)
+        except Exception as error:  # onnxruntime's exceptions have no common base of their own
+            raise ModelError(f"the moments at the batch norms cannot be computed: {reason(error)}") from error
         return first.astype(np.float64), second.astype(np.float64), gradient[0] if gradient else None
 
     def work(self, array: FloatArray) -> int:
@@ -60,7 +64,7 @@ class MomentNetwork:
         return Gaps(self._layers, first, second)
 
 
-def _with_gradient(model: ir.Model, name: str, layers: Sequence[Layer]) -> tuple[ir.Model, list[str], bool]:
+def _with_gradient(model: ir.Model, name: str, layers: Sequence[Layer], wanted: bool) -> tuple[ir.Model, list[str], bool]:
     copy, tape = model.clone(), Tape()
     values = values_by_name(copy.graph)
     lengths = constant(tape, [len(layer.mean) for layer in layers], np.int64)
@@ -75,7 +79,7 @@ def _with_gradient(model: ir.Model, name: str, layers: Sequence[Layer]) -> tuple
         seconds.append(second)
         seeds[value] = seed if value not in seeds else tape.op("Add", [seeds[value], seed])
     outputs = [tape.op("Concat", parts, {"axis": 0}) for parts in (firsts, seconds)]
-    gradient = append_gradient(copy.graph, seeds, values[name], tape)
+    gradient = append_gradient(copy.graph, seeds, values[name], tape) if wanted else None
     if gradient is not None:
         outputs.append(gradient)
     copy.graph.inputs.extend(given)

@@ -13,8 +13,9 @@ from qconv.calibrate.data.limited import Limited
 from qconv.calibrate.data.source import InputInfo, Sample, SampleSource
 from qconv.calibrate.moment_match import match
 from qconv.calibrate.moment_network import MomentNetwork
-from qconv.calibrate.remembered import Gaps, remembered_layers
+from qconv.calibrate.remembered import Gaps, Layer, remembered_layers
 from qconv.calibrate.synthetic import SyntheticSource
+from qconv.errors import ModelError
 from qconv.model.load import load
 from qconv.quant.types import FloatArray
 
@@ -72,7 +73,7 @@ def moved_if_synthetic(source: SampleSource, model: Path, inputs: Sequence[Input
 
 
 def moved_to_batchnorms(original: ir.Model, inputs: Sequence[InputInfo], source: SyntheticSource) -> MovedSource | None:
-    """For the model with its batch norms; None where it has none, or inputs other than one of float32.
+    """For the model with its batch norms; None where it has none, or inputs other than one of float32, or cannot be read.
 
     Large networks get fewer samples, and the largest fewer rounds, down to none.
     """
@@ -80,9 +81,24 @@ def moved_to_batchnorms(original: ir.Model, inputs: Sequence[InputInfo], source:
     if not layers or [info.dtype for info in inputs] != [np.float32]:
         return None
     name = inputs[0].name
-    network = MomentNetwork(original, name, layers)
-    runs = BUDGET // network.work(next(iter(source)).feeds[name])
+    sample: FloatArray = next(iter(source)).feeds[name]
+    network = _opened(original, name, layers, sample)
+    if network is None:
+        return None
+    runs = BUDGET // network.work(sample)
     origin = source.first(max(FEWEST_SAMPLES, runs // ROUNDS))
     samples = [sample.feeds[name] for sample in origin]
     found = match(network, samples, min(MOST_ROUNDS, runs // len(samples)), source.exact.get(name))
     return MovedSource(origin, name, found.samples, found.before, found.after)
+
+
+def _opened(original: ir.Model, name: str, layers: Sequence[Layer], sample: FloatArray) -> MomentNetwork | None:
+    """Without the gradient where onnxruntime does not take the nodes of that; None where it cannot even run the moments."""
+    for gradient in (True, False):
+        try:
+            network = MomentNetwork(original, name, layers, gradient=gradient)
+            network.run(sample, network.no_slopes)
+            return network
+        except ModelError:  # samples that stay as they were drawn are better than none
+            continue
+    return None

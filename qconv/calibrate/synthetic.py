@@ -4,7 +4,8 @@ Inputs of the form of pictures get pictures (qconv/calibrate/leaves.py) in the s
 (qconv/calibrate/picture_scale.py). Another single float input with a batch norm behind an affine path is matched to it
 (qconv/calibrate/batchnorm_match.py); others get standard normal values. Integers are uniform: the whole range of 8-bit types,
 else 0 to 127 or, where the model cannot take those, 0 to 1. A free batch is 1; other free sizes take the first of 224, 256, 128,
-64, 32, 16, 640, 1 with which the model runs, free channels 3 or 1. Equal seeds give equal samples.
+64, 32, 16, 640, 1 with which the model runs, free channels 3 or 1. Equal seeds give equal samples. What calibrates is moved from
+there towards all batch norms (qconv/calibrate/moved_source.py).
 """
 
 from __future__ import annotations

@@ -3,10 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
+from onnx_ir.tape import Tape
 
 from qconv import pipeline
 from qconv.calibrate import Calibration, moved_source
+from qconv.calibrate.adjoint.gradient import RULES
 from qconv.calibrate.data.limited import Limited
 from qconv.calibrate.data.source import inputs_of
 from qconv.calibrate.moment_network import MomentNetwork
@@ -66,3 +69,12 @@ def test_the_pipeline_moves_its_samples_and_tells(sample_models: Path, monkeypat
     assert sum("nats to what" in finding for finding in findings) == 1
     source = pipeline.samples_for(pipeline.load_prepared(sample_models / "digits_resnet.onnx"), None, samples=3)
     assert isinstance(source, Limited)
+
+
+def test_where_the_gradient_does_not_run_the_gap_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(tape: Tape, node: ir.Node, gradient: ir.Value, wanted: object) -> list[tuple[int, ir.Value]]:
+        return [(0, tape.op("Concat", [gradient, node.inputs[0]], {"axis": 1}))]
+
+    monkeypatch.setitem(RULES, "Relu", broken)
+    found = moved()
+    assert not found.moved and found.before.mean > 0 and "left" in found.finding
