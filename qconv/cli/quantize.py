@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.options import BITS, METHODS, PATH, data_options, exclude_option, image_options, threads_option
 
 if TYPE_CHECKING:
     from qconv.calibrate import Calibration, ImageOptions, SampleSource
     from qconv.config import QuantConfig
     from qconv.model.load import LoadedModel
     from qconv.pipeline import Quantized
-
-BITS = click.IntRange(4, 8)
 
 
 @click.command(short_help="Write the integer model and its table of multipliers.")
