@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.plotting import plot_option
 from qconv.cli.run_options import check_run_options, run_options
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ CHECKED = 256  # samples that are checked for several workers, before they begin
 @exclude_option
 @threads_option
 @run_options
+@plot_option
 @click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
 def calibrate(
     model: Path, data: str | None, samples: int | None, method: str, exact: bool, check_data: bool,
     exclude: tuple[str, ...], threads: int, shard: str | None, resume: bool, engine: str,
-    workers: int | None, address: str | None, output: Path | None, **images: Any,
+    workers: int | None, address: str | None, plot: Path | None, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
     """Run MODEL over samples in one streaming pass and write a summary of every tensor that quantization needs.
 
@@ -53,11 +55,14 @@ def calibrate(
     from qconv import pipeline
     from qconv.calibrate import Shard, known_length, still_tensors
     from qconv.cli.console import out, progress, warn
+    from qconv.cli.network import network_of
+    from qconv.cli.plotting import check_plot, draw
     from qconv.config import QuantConfig
     from qconv.engines.job import Job
     from qconv.engines.spread import calibrate_spread
 
     check_run_options(shard, resume, engine, workers, address)
+    check_plot(plot, check_data)
     config = QuantConfig(exclude=exclude)
     part = Shard.parse(shard) if shard else Shard()
     target = output or _default(model, part)
@@ -96,6 +101,8 @@ def calibrate(
         f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}"
     )
     out.print(f"simplifying the model changed its outputs by at most {difference:.1e} of their size")
+    if plot is not None:
+        out.print(draw(calibration, plot, config.activation, network_of(loaded.ir.graph)), markup=False)
 
 
 def _remove_progress(target: Path) -> None:
