@@ -17,13 +17,14 @@ from qconv.plot.density import density_of
 from qconv.plot.text import drawable, ends, font, interval, number, percent, shortened
 
 SIZE = (1000, 640)  # pixels
-_LEFT, _RIGHT = 120, 720  # pixels of the axis of values
+_LEFT, _RIGHT = 120, 684  # pixels of the axis of values
 # Pixels from the top.
 HISTOGRAM = (_LEFT, 76, _RIGHT, 396)
 BARS = (_LEFT, 404, _RIGHT, 588)
 _DPI = 100
 _GREY, _FILL, _OUTSIDE = "#666666", "#7f8fa6", "#ececec"
 _BAR = 0.62  # of a row
+_LEAST = 0.004  # of the axis: a bar of a range of one value
 _ROWS = 6  # at least
 
 Box = tuple[int, int, int, int]
@@ -46,8 +47,8 @@ class HistogramPicture:
         self._clean()
         ranges = [(summary.lo, summary.hi), *(candidate.range for candidate in candidates)]
         axis = axis_of(summary, (min(lo for lo, _ in ranges), max(hi for _, hi in ranges)))
-        self._head(tensor, summary, remark)
         holds = chosen(candidates)
+        self._head(tensor, summary, remark if holds is None else f"{remark}   chosen: {holds.name}")
         if holds is not None:
             _shade(self._above, axis, summary, holds)
         _histogram(self._above, axis, summary)
@@ -99,7 +100,7 @@ def _histogram(axes: Axes, axis: Axis, summary: Summary) -> None:
     edges, counts = summary.histogram.edges, summary.histogram.counts
     if not counts.any():
         axes.set(ylim=(0, 1), yticks=[])
-        axes.text(0.5, 0.7, "all zeros" if summary.zeros else "no elements", ha="center", color=_GREY)
+        axes.text(0.52, 0.7, "all zeros" if summary.zeros else "no elements", color=_GREY)
         return
     density = density_of(edges, counts, summary.elements, axis)
     filled = density.heights > 0
@@ -125,11 +126,11 @@ def _bars(axes: Axes, axis: Axis, candidates: Sequence[Candidate]) -> None:
         weight = "bold" if candidate.chosen else "normal"
         if candidate.chosen:
             axes.axhspan(row - 0.5, row + 0.5, color=_OUTSIDE, linewidth=0)
-        axes.barh(row, max(hi - lo, 0.002), left=lo, height=_BAR, color=COLOURS[candidate.name], linewidth=0)
+        axes.barh(row, max(hi - lo, _LEAST), left=lo, height=_BAR, color=COLOURS[candidate.name], linewidth=0)
         took = f" = {candidate.method}" if candidate.method != candidate.name else ""
-        mark = "   chosen" if candidate.chosen else ""
-        axes.text(-0.012, row, candidate.name, ha="right", va="center", size=9.5, weight=weight)
-        axes.text(1.015, row, f"{interval(candidate.range)}{took}{mark}", va="center", size=9.5, weight=weight)
+        mark = "▶ " if candidate.chosen else ""
+        axes.text(-0.012, row, f"{mark}{candidate.name}", ha="right", va="center", size=9.5, weight=weight)
+        axes.text(1.015, row, f"{interval(candidate.range)}{took}", va="center", size=9.5, weight=weight)
 
 
 def _ticks(above: Axes, below: Axes, axis: Axis) -> None:

@@ -89,6 +89,15 @@ def test_names_are_text_and_nothing_else(name: str) -> None:
     assert (head[:, -5:] == 255).all(), "the name ends within the picture"
 
 
+def test_the_longest_numbers_end_within_the_picture() -> None:
+    found = summary((BELL * np.float32(1e-37)).astype(np.float32))
+    longest = [Candidate(name, "percentile", (-4.494e-38, 4.732e-38), name == "auto") for name in ("minmax", "auto")]
+    picture = HistogramPicture().draw("x", found, longest, "uint8")
+    pixels = np.asarray(picture.convert("L"))
+    assert (pixels[:, -5:] == 255).all()
+    assert (pixels[BARS[1] : BARS[3], -60:-5] < 128).any(), "they come near to the edge"
+
+
 def test_a_picture_does_not_depend_on_those_before() -> None:
     picture = HistogramPicture()
     picture.draw("first", summary(of(1e5)), [Candidate("mse", "mse", (-1.0, 1.0), True)], "remark")
