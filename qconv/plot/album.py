@@ -72,7 +72,7 @@ class _Album:
         self._drawn |= {candidate.name for candidate in found}
         image = self._picture.draw(tensor, summary, found, str(self._scheme.int_type))
         _save(image, path)
-        return tile(f"{number} {tensor}", image, summary, found)
+        return tile(number, tensor, image, summary, found)
 
     def _sheet(self, tiles: list[Image.Image], number: int) -> Path:
         of = self._calibration

@@ -22,12 +22,14 @@ _HEAD = 64
 _LINE = "#c8c8c8"
 
 
-def tile(title: str, picture: Image.Image, summary: Summary, candidates: Sequence[Candidate]) -> Image.Image:
-    """RGB of `TILE`: the picture of the tensor made small, and its figures in letters that are not."""
+def tile(number: int, tensor: str, picture: Image.Image, summary: Summary, candidates: Sequence[Candidate]) -> Image.Image:
+    """RGB of `TILE`: the picture of the tensor made small, and its number, name and figures in letters that are not."""
     found = Image.new("RGB", TILE, "white")
     pen = ImageDraw.Draw(found)
     pen.rectangle((0, 0, TILE[0] - 1, TILE[1] - 1), outline=_LINE)
-    _write(pen, (_PAD, 5), shortened(drawable(title), _WIDTH, font(bold=True, size=_LETTER)), bold=True)
+    letters = font(bold=True, size=_LETTER)
+    name = shortened(drawable(tensor), _WIDTH - letters.getlength(f"{number} "), letters)
+    _write(pen, (_PAD, 5), f"{number} {name}", bold=True)
     found.paste(picture.crop(HISTOGRAM).resize((_WIDTH, 100), Image.Resampling.LANCZOS), (_PAD, 25))
     found.paste(picture.crop(BARS).resize((_WIDTH, 44), Image.Resampling.LANCZOS), (_PAD, 127))
     lo, hi = ends((summary.lo, summary.hi))
