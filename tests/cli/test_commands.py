@@ -135,3 +135,14 @@ def test_calibrate_warns_too(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "3"]) == 0
     assert "warning: 3 samples are far too few" in capsys.readouterr().err
     assert (folder / "m.calib.json").exists()
+
+
+def test_quantize_warns_of_its_samples_as_calibrate_does(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(folder / "d.npz") as stored:
+        pictures = next(stored[name] for name in stored.files if name != "labels")
+    np.savez(folder / "bad.npz", x=np.concatenate([255 * pictures[:9], 255 * pictures[:1]]))
+    assert run(["calibrate", "m.onnx", "--data", "bad.npz", "-o", "other.json"]) == 0
+    told = capsys.readouterr().err
+    assert told.count("warning: ") == 3
+    assert run(["quantize", "m.onnx", "--data", "bad.npz"]) == 0
+    assert capsys.readouterr().err == told
