@@ -12,8 +12,7 @@ from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image
 
 if TYPE_CHECKING:
     from qconv.calibrate import Calibration, SampleSource
-    from qconv.model.load import LoadedModel
-    from qconv.pipeline import Job, Quantized
+    from qconv.pipeline import Job, PreparedModel, Quantized
 
 BITS = click.IntRange(4, 8)
 
@@ -69,7 +68,7 @@ def quantize(
     _summarize(model, target, result, source)
 
 
-def _calibration(loaded: LoadedModel, path: Path | None, job: Job) -> tuple[Calibration, SampleSource]:
+def _calibration(loaded: PreparedModel, path: Path | None, job: Job) -> tuple[Calibration, SampleSource]:
     """The calibration file that is named or lies beside the model, else a new calibration; and samples to measure with."""
     from qconv import pipeline
     from qconv.calibrate import Calibration

@@ -14,8 +14,7 @@ from qconv.calibrate.resume import progress_of
 from qconv.engines.job import add_up
 from qconv.engines.local import run_local
 from qconv.engines.ray_cluster import run_ray
-from qconv.model.load import LoadedModel
-from qconv.pipeline import Job, Warn
+from qconv.pipeline import Job, PreparedModel, Warn
 
 CHECKED = 256  # samples that are checked for several workers, before they begin
 
@@ -35,7 +34,7 @@ class Engine:
 
 
 def calibrate_by(
-    engine: Engine, job: Job, model: LoadedModel, source: SampleSource, *, progress: Progress, warn: Warn
+    engine: Engine, job: Job, model: PreparedModel, source: SampleSource, *, progress: Progress, warn: Warn
 ) -> Calibration:
     """As `pipeline.run`; workers open model and samples themselves, and for them the first samples are checked here.
 

@@ -15,16 +15,16 @@ from qconv.calibrate.resume import Keeper
 from qconv.calibrate.shard import Coverage
 from qconv.config import QuantConfig
 from qconv.errors import UsageError
-from qconv.model.load import LoadedModel, load
+from qconv.model.load import load
 from qconv.pipeline.checks import Warn, checks_for
 from qconv.pipeline.job import Job
-from qconv.pipeline.prepared import prepared
+from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.pipeline.samples import synthetic
 from qconv.plan.make import tensors_to_observe
 
 
 def calibrate(
-    model: str | Path | LoadedModel, data: str | SampleSource | None = None, *, method: str = "minmax",
+    model: str | Path | PreparedModel, data: str | SampleSource | None = None, *, method: str = "minmax",
     samples: int | None = None, images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(),
     exact: bool = False, threads: int = 0, progress: Progress | None = None, warn: Warn | None = None,
     shard: Shard = Shard(), progress_file: Path | None = None, resume: bool = False,
@@ -44,7 +44,7 @@ def calibrate(
 
 
 def run(
-    job: Job, model: LoadedModel, source: SampleSource, *, progress: Progress | None = None, warn: Warn | None = None
+    job: Job, model: PreparedModel, source: SampleSource, *, progress: Progress | None = None, warn: Warn | None = None
 ) -> Calibration:
     """Does a job whose model and samples are open; what it takes and raises is as for `calibrate`."""
     if job.shard.count > 1 and synthetic(source) is not None:
@@ -80,7 +80,7 @@ def _counted_from(done: int, progress: Progress | None) -> Progress | None:
     return lambda more, total: progress(done + more, None if total is None else done + total)
 
 
-def _derived(model: LoadedModel, source: SampleSource, summaries: Mapping[str, Summary]) -> dict[str, tuple[float, float]]:
+def _derived(model: PreparedModel, source: SampleSource, summaries: Mapping[str, Summary]) -> dict[str, tuple[float, float]]:
     """The ranges of all tensors where the samples are synthetic; none where they are real, and a method shall choose."""
     made_up = synthetic(source)
     if made_up is None:

@@ -11,7 +11,7 @@ from qconv.calibrate import DataSpec, ImageOptions, SampleSource, Shard
 from qconv.calibrate.methods import method_named
 from qconv.config import QuantConfig
 from qconv.errors import UsageError
-from qconv.model.load import LoadedModel
+from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.samples import samples_for
 
 
@@ -53,7 +53,7 @@ class Job:
             return None
         return DataSpec(str(Path(self.data).resolve()), self.images, self.samples)
 
-    def open_samples(self, model: LoadedModel) -> SampleSource:
+    def open_samples(self, model: PreparedModel) -> SampleSource:
         """The samples that `data` names, or synthetic ones. Raises DataError."""
         return samples_for(model, self.data, images=self.images, samples=self.samples)
 

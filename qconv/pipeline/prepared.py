@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import onnx_ir as ir
+
 from qconv.calibrate import SampleSource
+from qconv.calibrate.batchnorm_match import affine_front
 from qconv.errors import ModelError
 from qconv.model.load import LoadedModel, load
 from qconv.prepare import prepare
@@ -17,19 +21,27 @@ SELF_CHECK_SAMPLES = 4
 QUANTIZED_OPS = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 
 
-def load_prepared(path: str | Path) -> LoadedModel:
+@dataclass(frozen=True)
+class PreparedModel(LoadedModel):
+    """A float model after preparation. `front` is what checks of samples want to know of it as it was before."""
+
+    front: ir.Model | None
+
+
+def load_prepared(path: str | Path) -> PreparedModel:
     """Loads a float model and prepares it. Raises ModelError."""
     loaded = load(path)
     quantized = sum(node.op_type in QUANTIZED_OPS for node in loaded.ir.graph.all_nodes())
     if quantized:
         raise ModelError(f"{path} is quantized already ({quantized} nodes); give the float model that it was made from")
+    front = affine_front(loaded.ir)
     prepare(loaded.ir)
-    return loaded
+    return PreparedModel(loaded.path, loaded.digest, loaded.ir, front)
 
 
-def prepared(model: str | Path | LoadedModel) -> LoadedModel:
+def prepared(model: str | Path | PreparedModel) -> PreparedModel:
     """As `load_prepared`, unless that was done before."""
-    return model if isinstance(model, LoadedModel) else load_prepared(model)
+    return model if isinstance(model, PreparedModel) else load_prepared(model)
 
 
 def self_check(model: LoadedModel, source: SampleSource) -> float:

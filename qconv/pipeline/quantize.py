@@ -17,9 +17,8 @@ from qconv.errors import ArtifactError, FloatNodesError
 from qconv.integer.audit import Audit, audit
 from qconv.integer.table import dumps_table
 from qconv.lower import Lowering, lower
-from qconv.model.load import LoadedModel
 from qconv.model.save import save, write_text
-from qconv.pipeline.prepared import prepared
+from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.plan.file import QuantPlan
 from qconv.plan.make import make_plan
 from qconv.plan.outcomes import outcomes
@@ -49,7 +48,7 @@ class Quantized:
 
 
 def quantize(
-    model: str | Path | LoadedModel,
+    model: str | Path | PreparedModel,
     calibration: Calibration,
     *,
     config: QuantConfig = QuantConfig(),
@@ -58,7 +57,7 @@ def quantize(
     """Turns a float model into an integer one. `plan` overrides what the calibration would decide.
 
     Raises ArtifactError when the calibration or the plan belongs to another model, FloatNodesError when `config.integer_only`
-    is set and nodes stay in float. A LoadedModel given is used up.
+    is set and nodes stay in float. A PreparedModel given is used up.
     """
     loaded = prepared(model)
     calibration.check_model(loaded.digest)
@@ -76,7 +75,7 @@ def quantize(
     return Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices)
 
 
-def _choices(loaded: LoadedModel, calibration: Calibration, config: QuantConfig) -> dict[str, Choice]:
+def _choices(loaded: PreparedModel, calibration: Calibration, config: QuantConfig) -> dict[str, Choice]:
     """What the method chooses for every tensor that was calibrated."""
     choose = calibration.choice_of(config.activation, config.method, config.percent, outcomes(loaded.ir.graph))
     return {name: choice for name in calibration.tensors if (choice := choose(name)) is not None}
@@ -90,7 +89,7 @@ def _refuse_float(plan: QuantPlan) -> None:
         )
 
 
-def _describe(loaded: LoadedModel, calibration: Calibration, config: QuantConfig) -> None:
+def _describe(loaded: PreparedModel, calibration: Calibration, config: QuantConfig) -> None:
     """Writes into the model what made it."""
     properties = loaded.ir.metadata_props
     properties["qconv.version"] = __version__
