@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,16 +12,6 @@ import pytest
 
 from qconv.cli.main import run
 from qconv.integer.audit import audit
-
-
-@pytest.fixture
-def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and its samples, and the working directory."""
-    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
-    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
-    shutil.copy(sample_models / "digits_test.npz", tmp_path / "t.npz")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_three_commands_without_a_flag(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

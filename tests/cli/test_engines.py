@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,13 +31,10 @@ def samples():
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and its samples, and the working directory."""
-    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
-    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
-    (tmp_path / "deadly.py").write_text(DEADLY_SOURCE)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(folder: Path) -> Path:
+    """Also with a source of samples of its own."""
+    (folder / "deadly.py").write_text(DEADLY_SOURCE)
+    return folder
 
 
 def test_workers_give_the_file_of_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,13 +28,10 @@ def samples():
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and its samples, and the working directory."""
-    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
-    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
-    (tmp_path / "slow.py").write_text(SLOW_SOURCE)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(folder: Path) -> Path:
+    """Also with a source of samples of its own."""
+    (folder / "slow.py").write_text(SLOW_SOURCE)
+    return folder
 
 
 def test_shards_merge_into_the_file_of_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
