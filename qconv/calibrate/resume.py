@@ -7,7 +7,6 @@ all, exactly, so that a resumed run ends in the same file, byte for byte.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,9 +37,8 @@ def progress_of(file: Path, shard: Shard) -> Path:
 
 def remove_progress(file: Path) -> None:
     """Also that of workers; for when the result is safe."""
-    theirs = re.compile(re.escape(file.name) + r"(\.[0-9]+of[0-9]+)?")
     for path in file.parent.iterdir():
-        if theirs.fullmatch(path.name):
+        if path.name == file.name or path.name.startswith(f"{file.name}."):
             path.unlink(missing_ok=True)
 
 
