@@ -19,7 +19,7 @@ from qconv.errors import ArtifactError
 from qconv.model.save import write_text
 from qconv.quant.types import Scheme
 
-FORMAT = "qconv-calibration-2"
+FORMAT = "qconv-calibration-3"
 _AGAIN = "run `qconv calibrate` again"
 
 
