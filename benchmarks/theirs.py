@@ -44,7 +44,7 @@ def quantize(case: Case, folder: Path) -> Theirs:
 
     Raises ModelError where none can be made.
     """
-    with _quiet():
+    with quiet():
         preprocessed, note = preprocess(case.path, folder / f"{case.name}.pre.onnx")
         ranges = folder / f"{case.name}.ranges.json"
         models: dict[str, Path] = {}
@@ -100,7 +100,7 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without their hints about models, which repeat for each variant."""
     before: Any = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
