@@ -32,9 +32,8 @@ OLDEST_IR = 7  # onnxruntime's quantizer writes what older ones cannot hold
 
 @dataclass(frozen=True)
 class Theirs:
-    """The models by name of the variant, the float model that they were made of, and the variants that could not be made."""
+    """The models by name of the variant, and the variants that could not be made."""
 
-    preprocessed: Path
     models: Mapping[str, Path]
     failures: Mapping[str, str]
 
@@ -60,7 +59,7 @@ def quantize(case: Case, folder: Path) -> Theirs:
                 failures[variant] = _first_line(error)
     if not models:
         raise ModelError(f"onnxruntime.quantization makes nothing of {case.name}: {next(iter(failures.values()))}")
-    return Theirs(preprocessed, models, failures)
+    return Theirs(models, failures)
 
 
 def preprocess(source: Path, target: Path) -> tuple[Path, str | None]:
