@@ -5,6 +5,7 @@ Memory is read from /proc, and neither limited nor measured where the system has
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -31,8 +32,13 @@ class LimitError(FigureError):
 def run(module: str, arguments: Sequence[str | Path], *, gigabytes: float = GIGABYTES, seconds: float = SECONDS) -> str:
     """The last line that `python -m module` writes. Raises LimitError, or FigureError when it fails."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        with subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=errors) as process:
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as errors,
+        tempfile.TemporaryDirectory(prefix="qconv-bench-") as folder,  # what it would leave behind when it is ended
+    ):
+        environment = {**os.environ, "TMPDIR": folder}
+        with subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=errors, env=environment) as process:
             try:
                 _watch(process, gigabytes, time.perf_counter() + seconds, f"more than {seconds / 60:g} min")
             finally:
