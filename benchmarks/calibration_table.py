@@ -37,9 +37,9 @@ def markdown(rows: Sequence[Row], rounds: int) -> str:
 def _legend(rounds: int) -> str:
     return f"""\
 - Times: in units of plain inference of the float model over the same samples, on one thread, interleaved with it; in brackets
-  with loading, preparing and opening, on both sides. Medians over the rounds ({rounds}); what takes over
-  {REPEATED_SECONDS:g} s, once. Processor time counts the thread that hands over samples, which runs beside; wall time holds
-  only where nothing else runs.
+  with loading, preparing and opening, on both sides. Medians over the rounds ({rounds}); what takes over {REPEATED_SECONDS:g} s
+  is measured once. Processor time counts the thread that hands over samples, which runs beside; wall time holds only where
+  nothing else runs.
 - Ours: one pass serves all methods; the time of a method is that of the pass and of choosing the ranges of all tensors, which
   does not depend on the number of samples ("choosing": processor time, the least of the rounds).
 - Theirs: onnxruntime.quantization's calibrators as quantize_static sets them up, but on one thread; quant_pre_process not
@@ -109,5 +109,6 @@ def _notes(row: Row) -> Iterator[str]:
     if row.distinct < row.rounds[OURS].samples:
         yield f"- {row.name}: {row.distinct} samples, over and over."
     for calibrator, rounds in row.rounds.items():
-        for count, reason in rounds.stopped.items():
-            yield f"- {row.name}, {calibrator}, time over {count} samples: {reason}."
+        for reason in dict.fromkeys(rounds.stopped.values()):
+            counts = ", ".join(str(count) for count, found in rounds.stopped.items() if found == reason)
+            yield f"- {row.name}, {calibrator}, no time over {counts} samples: {reason}."
