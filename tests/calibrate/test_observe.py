@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from qconv.calibrate.data.source import Sample, inputs_of
+from qconv.calibrate.histogram import Histogram, bin_of
 from qconv.calibrate.observe import calibrate
 from qconv.calibrate.sampling import grid_of_shape, seed_of, step_of_shape, step_of_size
 from qconv.calibrate.summary import Summary
@@ -76,12 +77,11 @@ def test_large_tensors_are_sampled_by_the_rule(shape: list[int | str | None]) ->
         assert found[name].histogram == without(summary(ends, *taken), ends)
 
 
-def without(found: Summary, elements: Array) -> Any:
+def without(found: Summary, elements: Array) -> Histogram:
     """The histogram less these elements."""
-    counts = found.histogram.counts.copy()
-    for element in elements[elements != 0]:
-        counts[np.searchsorted(found.histogram.edges, element, side="right") - 1] -= 1
-    return type(found.histogram).trimmed(found.histogram.exponent, found.histogram.first, counts)
+    less = found.histogram.filled.copy()
+    np.subtract.at(less, np.searchsorted(found.histogram.bins, bin_of(elements[elements != 0], found.histogram.exponent)), 1)
+    return Histogram(found.histogram.exponent, found.histogram.bins[less > 0], less[less > 0])
 
 
 def test_exact_counts_every_element() -> None:
