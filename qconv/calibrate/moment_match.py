@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qconv.calibrate.moment_network import MomentNetwork
+from qconv.calibrate.observe import Progress
 from qconv.calibrate.remembered import Gaps
 from qconv.quant.types import FloatArray
 
@@ -34,14 +35,17 @@ class Matched:
     after: Gaps
 
 
-def match(network: MomentNetwork, samples: Sequence[FloatArray], rounds: int, box: tuple[float, float] | None = None) -> Matched:
-    """Samples [batch, ...] after so many rounds, within `box`; the arrays given are not changed."""
+def match(
+    network: MomentNetwork, samples: Sequence[FloatArray], rounds: int, box: tuple[float, float] | None = None,
+    progress: Progress | None = None,
+) -> Matched:  # fmt: skip
+    """Samples [batch, ...] after so many rounds, within `box`; the arrays given are not changed. `progress` counts rounds."""
     current = [np.array(sample, np.float32) for sample in samples]
     directions = [np.zeros_like(sample) for sample in current]
     scale = float(np.sqrt(np.mean([sample.var() for sample in current])))
     before = gaps = _gaps(network, current)
     step, last = STEP, np.inf
-    for _ in range(rounds if network.reaches_input else 0):
+    for done in range(1, 1 + rounds if network.reaches_input else 1):
         if gaps.mean > last:
             step /= 2
             for direction in directions:
@@ -53,6 +57,8 @@ def match(network: MomentNetwork, samples: Sequence[FloatArray], rounds: int, bo
             moments.append((first, second))  # of the sample before it moves
             _advance(sample, direction, gradient, step * scale, box)
         gaps = network.gaps(*np.mean(moments, axis=0))
+        if progress is not None:
+            progress(done, rounds)
     after = _gaps(network, current)
     return Matched(current, before, after) if after.mean < before.mean else Matched(list(samples), before, before)
 

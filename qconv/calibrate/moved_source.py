@@ -13,6 +13,7 @@ from qconv.calibrate.data.limited import Limited
 from qconv.calibrate.data.source import InputInfo, Sample, SampleSource
 from qconv.calibrate.moment_match import match
 from qconv.calibrate.moment_network import MomentNetwork
+from qconv.calibrate.observe import Progress
 from qconv.calibrate.remembered import Gaps, Layer, remembered_layers
 from qconv.calibrate.synthetic import SyntheticSource
 from qconv.errors import ModelError
@@ -62,17 +63,24 @@ class MovedSource:
         return (Sample({self.name: array}, None, f"synthetic[{index}]") for index, array in enumerate(self.arrays))
 
 
-def moved_if_synthetic(source: SampleSource, model: Path, inputs: Sequence[InputInfo]) -> SampleSource:
-    """Synthetic samples moved to fit the batch norms in the file of a model, where it has some; any other source as it is."""
+def moved_if_synthetic(
+    source: SampleSource, model: Path, inputs: Sequence[InputInfo], progress: Progress | None = None
+) -> SampleSource:
+    """Synthetic samples moved to fit the batch norms in the file of a model, where it has some; any other source as it is.
+
+    `progress(done, total)` counts rounds.
+    """
     drawn = source.source if isinstance(source, Limited) else source
     if not isinstance(drawn, SyntheticSource):
         return source
     if isinstance(source, Limited):
         drawn = drawn.first(source.count)
-    return moved_to_batchnorms(load(model).ir, inputs, drawn) or drawn
+    return moved_to_batchnorms(load(model).ir, inputs, drawn, progress) or drawn
 
 
-def moved_to_batchnorms(original: ir.Model, inputs: Sequence[InputInfo], source: SyntheticSource) -> MovedSource | None:
+def moved_to_batchnorms(
+    original: ir.Model, inputs: Sequence[InputInfo], source: SyntheticSource, progress: Progress | None = None
+) -> MovedSource | None:
     """For the model with its batch norms; None where it has none, or inputs other than one of float32, or cannot be read.
 
     Large networks get fewer samples, and the largest fewer rounds, down to none.
@@ -88,7 +96,8 @@ def moved_to_batchnorms(original: ir.Model, inputs: Sequence[InputInfo], source:
     runs = BUDGET // network.work(sample)
     origin = source.first(max(FEWEST_SAMPLES, runs // ROUNDS))
     samples = [sample.feeds[name] for sample in origin]
-    found = match(network, samples, min(MOST_ROUNDS, runs // len(samples)), source.exact.get(name))
+    rounds = min(MOST_ROUNDS, runs // len(samples))
+    found = match(network, samples, rounds, source.exact.get(name), progress)
     return MovedSource(origin, name, found.samples, found.before, found.after)
 
 

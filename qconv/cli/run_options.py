@@ -33,10 +33,14 @@ def run_options(command: F) -> F:
     return command
 
 
-def check_run_options(shard: str | None, resume: bool, engine: str, workers: int | None, address: str | None) -> None:
+def check_run_options(
+    data: str | None, shard: str | None, resume: bool, engine: str, workers: int | None, address: str | None
+) -> None:
     """Raises click.UsageError for options that do not go together."""
     if shard is not None and (engine == "ray" or workers is not None):
         raise click.UsageError("--shard is one part, and --workers and --engine ray cut by themselves; give one or the other")
+    if data is None and (shard is not None or engine == "ray" or (workers or 1) > 1):
+        raise click.UsageError("only real samples are worth sharding; give them with --data")
     if address is not None and engine != "ray":
         raise click.UsageError("--address names a Ray cluster; add --engine ray")
     if resume and engine == "ray":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_hex
 
+import numpy as np
 import pytest
 
 from qconv.cli.main import run
@@ -32,13 +32,10 @@ def samples():
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and its samples, and the working directory."""
-    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
-    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
-    (tmp_path / "deadly.py").write_text(DEADLY_SOURCE)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(folder: Path) -> Path:
+    """Also with a source of samples of its own."""
+    (folder / "deadly.py").write_text(DEADLY_SOURCE)
+    return folder
 
 
 def test_workers_give_the_file_of_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,8 +68,8 @@ def kill_one_of(folder: Path, engine: list[str]) -> None:
     (folder / "deadly").touch()
     # The command checks samples too, but must not be the one that dies: it stops before the deadly one.
     (folder / "program.py").write_text(
-        "import sys\nfrom qconv.cli import calibrate, main\n\n"
-        f"if __name__ == '__main__':\n    calibrate.CHECKED = 20\n    sys.exit(main.run({arguments(engine, 'all.json')}))\n"
+        "import sys\nfrom qconv.cli import main\nfrom qconv.engines import spread\n\n"
+        f"if __name__ == '__main__':\n    spread.CHECKED = 20\n    sys.exit(main.run({arguments(engine, 'all.json')}))\n"
     )
     done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
@@ -95,10 +92,21 @@ def test_options_that_do_not_go_together(
     assert sentence in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--engine", "ray"], ["--shard", "1/2"]])
+def test_made_up_samples_are_not_shared_out(folder: Path, capfd: pytest.CaptureFixture[str], options: list[str]) -> None:
+    assert run(["calibrate", "m.onnx", *options]) == 2
+    assert "only real samples are worth sharding" in capfd.readouterr().err
+    assert run(["calibrate", "m.onnx", "--workers", "1", "--samples", "2"]) == 0
+
+
 def test_a_mistake_of_a_worker_is_one_sentence(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["calibrate", "m.onnx", "--workers", "2"]) == 2
+    with np.load(folder / "d.npz") as stored:
+        pictures = next(stored[name] for name in stored.files if name != "labels")
+    pictures[30] = np.nan
+    np.savez(folder / "broken.npz", x=pictures)
+    assert run(["calibrate", "m.onnx", "--data", "broken.npz", "--workers", "2"]) == 4
     error = capfd.readouterr().err
-    assert "only real samples are worth sharding" in error and "Traceback" not in error
+    assert "NaN" in error and "Traceback" not in error
 
 
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
