@@ -25,7 +25,7 @@ from qconv.calibrate import SampleSource, inputs_of
 from qconv.calibrate.moment_network import MomentNetwork
 from qconv.calibrate.moved_source import MovedSource, moved_if_synthetic
 from qconv.calibrate.remembered import Gaps, remembered_layers
-from qconv.model.load import load
+from qconv.pipeline.prepared import with_batchnorms
 
 # Networks whose scores were looked at while constants were chosen, and those that were not.
 CHOSE = (
@@ -54,10 +54,10 @@ def fit(zoo: Any, name: str) -> tuple[SampleSource, dict[str, Gaps]]:
     """The samples that calibrate without data, and the gaps of these and of others; none without batch norms."""
     path = _path(name)
     drawn = pipeline.samples_for(pipeline.load_prepared(path), None)
-    moved = moved_if_synthetic(drawn, path, inputs_of(load(path).ir))
+    model = with_batchnorms(path)
+    moved = moved_if_synthetic(drawn, model, inputs_of(model))
     if not isinstance(moved, MovedSource):
         return moved, {}
-    model = load(path).ir
     network = MomentNetwork(model, moved.name, remembered_layers(model.graph))
     moments = [network.run(feed[moved.name], network.no_slopes)[:2] for feed in zoo.feeds(name, "calib", SAMPLES)]
     return moved, {"drawn": moved.before, "moved": moved.after, "real": network.gaps(*np.mean(moments, axis=0))}

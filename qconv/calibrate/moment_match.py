@@ -35,6 +35,7 @@ class Matched:
     after: Gaps
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows gets no better, and is left as it was
 def match(
     network: MomentNetwork, samples: Sequence[FloatArray], rounds: int, box: tuple[float, float] | None = None,
     progress: Progress | None = None,
@@ -74,7 +75,7 @@ def _advance(
     direction *= np.float32(_MOMENTUM)
     direction += smoothed(gradient)
     norm = float(np.sqrt(np.mean(np.square(direction))))
-    if norm > 0:
+    if 0 < norm < np.inf:
         sample -= np.float32(length / norm) * direction
     if box is not None:
         np.clip(sample, np.float32(box[0]), np.float32(box[1]), out=sample)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -17,10 +16,9 @@ from qconv.calibrate.observe import Progress
 from qconv.calibrate.remembered import Gaps, Layer, remembered_layers
 from qconv.calibrate.synthetic import SyntheticSource
 from qconv.errors import ModelError
-from qconv.model.load import load
 from qconv.quant.types import FloatArray
 
-BUDGET = 8 * 10**11  # multiplications, as MomentNetwork.work counts them: 10 to 20 s on one core of 2023
+BUDGET = 5 * 10**11  # multiplications, as MomentNetwork.work counts them: 10 to 15 s on one core of 2023
 ROUNDS = 16  # so many bring most of the gap down; more where the budget holds for them, and fewer samples where it does not
 MOST_ROUNDS, FEWEST_SAMPLES = 100, 16
 
@@ -64,9 +62,9 @@ class MovedSource:
 
 
 def moved_if_synthetic(
-    source: SampleSource, model: Path, inputs: Sequence[InputInfo], progress: Progress | None = None
+    source: SampleSource, original: ir.Model, inputs: Sequence[InputInfo], progress: Progress | None = None
 ) -> SampleSource:
-    """Synthetic samples moved to fit the batch norms in the file of a model, where it has some; any other source as it is.
+    """Synthetic samples moved to fit the batch norms of a model, where it has some; any other source as it is.
 
     `progress(done, total)` counts rounds.
     """
@@ -75,7 +73,7 @@ def moved_if_synthetic(
         return source
     if isinstance(source, Limited):
         drawn = drawn.first(source.count)
-    return moved_to_batchnorms(load(model).ir, inputs, drawn, progress) or drawn
+    return moved_to_batchnorms(original, inputs, drawn, progress) or drawn
 
 
 def moved_to_batchnorms(

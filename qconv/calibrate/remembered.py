@@ -72,8 +72,9 @@ class Gaps:
         return np.concatenate([layer.variance for layer in self.layers])
 
     @property
+    @np.errstate(invalid="ignore")
     def channels(self) -> Vector:
-        """The gap of each channel."""
+        """The gap of each channel; NaN where moments are infinite."""
         ratio = self.variance / self.remembered
         found: Vector = 0.5 * (ratio + np.square(self.first) / self.remembered - 1.0 - np.log(ratio))
         return found

@@ -14,10 +14,9 @@ from qconv.calibrate.observe import Progress
 from qconv.calibrate.resume import Keeper
 from qconv.calibrate.shard import Coverage
 from qconv.config import QuantConfig
-from qconv.model.load import load
 from qconv.pipeline.checks import Warn, checks_for
 from qconv.pipeline.job import Job
-from qconv.pipeline.prepared import PreparedModel, prepared
+from qconv.pipeline.prepared import PreparedModel, prepared, with_batchnorms
 from qconv.pipeline.samples import synthetic
 from qconv.plan.make import tensors_to_observe
 from qconv.plan.outcomes import outcomes
@@ -85,7 +84,7 @@ def _derived(model: PreparedModel, source: SampleSource, summaries: Mapping[str,
     if made_up is None:
         return {}
     extremes = {name: (summary.lo, summary.hi) for name, summary in summaries.items()}
-    graph = load(model.path).ir.graph
+    graph = with_batchnorms(model.path).graph
     return data_free_ranges(extremes, graph, exact=made_up.exact, outcomes=outcomes(model.ir.graph))
 
 

@@ -13,8 +13,8 @@ from qconv.calibrate.moved_source import moved_if_synthetic
 from qconv.calibrate.observe import Progress
 from qconv.config import QuantConfig
 from qconv.errors import UsageError
-from qconv.pipeline.prepared import PreparedModel
-from qconv.pipeline.samples import samples_for
+from qconv.pipeline.prepared import PreparedModel, with_batchnorms
+from qconv.pipeline.samples import samples_for, synthetic
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Job:
         if self.data is None and self.shard.count > 1:
             raise UsageError("only real samples are worth sharding; give them with --data")
         source = samples_for(model, self.data, images=self.images, samples=self.samples)
-        return moved_if_synthetic(source, model.path, inputs_of(model.ir), progress)
+        if synthetic(source) is None:
+            return source
+        return moved_if_synthetic(source, with_batchnorms(model.path), inputs_of(model.ir), progress)
 
     def identity(self, source: SampleSource, tensors: Collection[str]) -> dict[str, Any]:
         """What a run that resumes this one must have in common with it, in the words of a message."""

@@ -14,6 +14,7 @@ from qconv.errors import ModelError
 from qconv.model.load import LoadedModel, load
 from qconv.prepare import prepare
 from qconv.prepare.selfcheck import largest_relative_difference
+from qconv.prepare.simplify import simplify
 
 # Preparation reorders float32 sums and multiplies weights ahead of time: 1e-6 to 1e-4 in practice. More than this is a defect.
 SELF_CHECK_LIMIT = 1e-2
@@ -37,6 +38,13 @@ def load_prepared(path: str | Path) -> PreparedModel:
     front = affine_front(loaded.ir)
     prepare(loaded.ir)
     return PreparedModel(loaded.path, loaded.digest, loaded.ir, front)
+
+
+def with_batchnorms(path: str | Path) -> ir.Model:
+    """A float model with its constants computed and its batch norms where they were. Raises ModelError."""
+    model = load(path).ir
+    simplify(model)
+    return model
 
 
 def prepared(model: str | Path | PreparedModel) -> PreparedModel:

@@ -10,7 +10,8 @@ from qconv.calibrate import Calibration, ImageOptions, InputInfo, SampleSource, 
 from qconv.calibrate.data.limited import Limited
 from qconv.calibrate.moved_source import MovedSource
 from qconv.calibrate.synthetic import SyntheticSource
-from qconv.model.load import LoadedModel, load
+from qconv.model.load import LoadedModel
+from qconv.pipeline.prepared import with_batchnorms
 
 SYNTHETIC_ELEMENTS = 1 << 24
 CALIBRATION_SUFFIX = ".calib.json"
@@ -27,7 +28,7 @@ def samples_for(
     """Opens the samples that `data` names, or synthetic ones; `samples` takes only the first. Raises DataError."""
     label_file = None if labels is None else Path(labels)
     inputs = inputs_of(model.ir)
-    original = load(model.path).ir if data is None else None
+    original = with_batchnorms(model.path) if data is None else None
     source = open_source(data, inputs, images, labels=label_file, original=original, count=_synthetic_count(inputs))
     return source if samples is None else Limited(source, samples)
 

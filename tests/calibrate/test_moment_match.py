@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -115,3 +117,15 @@ def test_smoothing_divides_by_the_frequency() -> None:
     np.testing.assert_allclose(found, 16 * waves[0] + 4 * waves[1], atol=1e-4)  # float32 of values up to 20
     sequence = RNG.standard_normal((1, 5)).astype(np.float32)
     np.testing.assert_array_equal(smoothed(sequence), sequence)
+
+
+def test_a_network_that_overflows_leaves_the_samples() -> None:
+    model = taught()
+    weight = next(node for node in model.graph if node.op_type == "Conv").inputs[1]
+    assert weight is not None and weight.const_value is not None
+    weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(1e37))
+    samples = pictures(2)
+    with warnings.catch_warnings(action="error"):
+        found = match(opened(model), samples, rounds=3)
+    assert not found.after.mean < found.before.mean
+    assert all(np.array_equal(*pair) for pair in zip(samples, found.samples, strict=True))

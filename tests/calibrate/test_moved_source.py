@@ -54,9 +54,8 @@ def test_a_small_budget_takes_fewer_samples_and_then_fewer_rounds(monkeypatch: p
 
 def test_real_samples_and_networks_without_batch_norms_are_left_alone(sample_models: Path) -> None:
     listed = Listed(pictures(2))
-    model = sample_models / "digits_mlp.onnx"
-    inputs = inputs_of(load(model).ir)
-    assert moved_if_synthetic(listed, model, inputs) is listed
+    model = load(sample_models / "digits_mlp.onnx").ir
+    assert moved_if_synthetic(listed, model, inputs_of(model)) is listed
     plain = network([], {"x": [1, 3, 4, 4]}, [])
     assert moved_to_batchnorms(plain, inputs_of(taught()), drawn()) is None
 
