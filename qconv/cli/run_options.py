@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from qconv.errors import UsageError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -36,11 +38,11 @@ def run_options(command: F) -> F:
 def check_run_options(
     data: str | None, shard: str | None, resume: bool, engine: str, workers: int | None, address: str | None
 ) -> None:
-    """Raises click.UsageError for options that do not go together."""
+    """Raises click.UsageError for options that do not go together, and UsageError for those that need `data`."""
     if shard is not None and (engine == "ray" or workers is not None):
         raise click.UsageError("--shard is one part, and --workers and --engine ray cut by themselves; give one or the other")
     if data is None and (shard is not None or engine == "ray" or (workers or 1) > 1):
-        raise click.UsageError("only real samples are worth sharding; give them with --data")
+        raise UsageError("only real samples are worth sharding; give them with --data")
     if address is not None and engine != "ray":
         raise click.UsageError("--address names a Ray cluster; add --engine ray")
     if resume and engine == "ray":
