@@ -18,7 +18,7 @@ from qconv.calibrate.synthetic import SyntheticSource
 from qconv.errors import ModelError
 from qconv.quant.types import FloatArray
 
-BUDGET = 5 * 10**11  # multiplications, as MomentNetwork.work counts them: 10 to 15 s on one core of 2023
+BUDGET = 56 * 10**10  # multiplications, as MomentNetwork.work counts them: 10 to 15 s on one core of 2023
 ROUNDS = 16  # so many bring most of the gap down; more where the budget holds for them, and fewer samples where it does not
 MOST_ROUNDS, FEWEST_SAMPLES = 100, 16
 
