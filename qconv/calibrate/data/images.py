@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from qconv.calibrate.data.ahead import ahead
 from qconv.calibrate.data.fit import to_feed
 from qconv.calibrate.data.image_options import ImageOptions, ImageRecipe, resolve
 from qconv.calibrate.data.labels import Labels
@@ -59,12 +61,14 @@ class ImageFolder:
     def every(self, first: int, step: int) -> Iterator[Sample]:
         """The samples number first, first + step, ...; the pictures of others are not opened."""
         batch = self._info.batch
-        for start in range(first * batch, len(self) * batch, step * batch):
-            files = self._files[start : start + batch]
-            names = [path.relative_to(self._folder).as_posix() for path in files]
-            block = np.stack([self._tensor(path) for path in files])
-            label = self._labels.get(names[0]) if batch == 1 else None
-            yield Sample({self._info.name: to_feed(self._info, block, block.shape, names[0])}, label, names[0])
+        starts = range(first * batch, len(self) * batch, step * batch)
+        files = [self._files[start : start + batch] for start in starts]
+        tensors = ahead(self._tensor, chain.from_iterable(files))
+        for paths in files:
+            block: NDArray[Any] = np.stack(list(islice(tensors, batch)))
+            name = paths[0].relative_to(self._folder).as_posix()
+            label = self._labels.get(name) if batch == 1 else None
+            yield Sample({self._info.name: to_feed(self._info, block, block.shape, name)}, label, name)
 
     def _tensor(self, path: Path) -> NDArray[Any]:
         recipe = self._recipe
@@ -80,7 +84,7 @@ def read_pixels(path: Path, recipe: ImageRecipe) -> NDArray[np.uint8]:
     """Decoded, resized (bilinear) and cropped: [height, width, channels] in the recipe's channel order, 0 to 255."""
     try:
         with Image.open(path) as opened:
-            picture = opened.convert("L" if recipe.channels == "gray" else "RGB")
+            picture = _eight_bits(opened, path).convert("L" if recipe.channels == "gray" else "RGB")
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"the image {path} cannot be decoded ({reason(error)}); remove or mend it") from None
     width, height = recipe.crop
@@ -90,6 +94,15 @@ def read_pixels(path: Path, recipe: ImageRecipe) -> NDArray[np.uint8]:
     if recipe.channels == "bgr":
         return pixels[..., ::-1]
     return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
+    """Pillow would cut 16 bits off at 255 instead of scaling them. Raises DataError for pixels without a known white."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise DataError(f"the image {path} has pixels of 32 bits, whose white is not known; save it with 8 bits")
+    return picture
 
 
 def normalise(pixels: NDArray[np.uint8], recipe: ImageRecipe) -> FloatArray:
