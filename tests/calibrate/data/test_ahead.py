@@ -54,3 +54,9 @@ def test_an_abandoned_reader_ends_its_threads() -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert threading.active_count() == before and len(begun) <= 8
+
+
+def test_several_threads_work_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    meeting = threading.Barrier(4, timeout=20)  # seconds; it breaks unless four threads come
+    assert sorted(ahead(lambda _: meeting.wait(), range(8))) == [0, 0, 1, 1, 2, 2, 3, 3]
