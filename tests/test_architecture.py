@@ -15,6 +15,7 @@ import qconv
 
 PACKAGE = Path(qconv.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+PARTS = {path.stem for path in PACKAGE.iterdir()}
 
 # What each part may import besides itself. `errors` and `quant` know no graph; stages know each other only where it says so.
 BASE = {"errors", "config", "quant", "model", "ops"}
@@ -29,13 +30,14 @@ ALLOWED: dict[str, set[str]] = {
     "plan": BASE,
     "recover": BASE | {"plan"},
     "lower": BASE | {"plan"},
-    "integer": {"errors", "quant", "model"},  # it judges what `lower` makes
+    "integer": {"errors", "quant.fixedpoint", "quant.types", "model"},  # it judges what `lower` makes by other arithmetic
     "verify": BASE | {"integer", "calibrate.data"},
+    "plot": BASE | {"calibrate"},
     "export": BASE | {"integer"},
     "qat": BASE | {"plan"},
     "pipeline": BASE | {"prepare", "calibrate", "plan", "recover", "lower", "integer", "verify", "export", "qat", ""},
     "engines": BASE | {"pipeline", "calibrate", ""},
-    "cli": BASE | {"engines", "pipeline", "calibrate", "plan", "integer", "verify", "export", ""},
+    "cli": BASE | {"engines", "pipeline", "calibrate", "plan", "integer", "verify", "export", "plot", ""},
     "": {"pipeline", "config", "plan", "calibrate", "verify"},  # the package itself, which is lazy
     "__main__": {"cli"},
 }
@@ -57,7 +59,7 @@ def imports(path: Path) -> Iterator[str]:
             module = absolute(path, node)
             yield module
             if module == "qconv":
-                yield from (f"qconv.{alias.name}" for alias in node.names if (PACKAGE / f"{alias.name}.py").exists())
+                yield from (f"qconv.{alias.name}" for alias in node.names if alias.name in PARTS)
 
 
 def absolute(path: Path, node: ast.ImportFrom) -> str:
@@ -88,11 +90,20 @@ def test_libraries_stay_out(path: Path) -> None:
     assert not {name.partition(".")[0] for name in imports(path)} & forbidden
 
 
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_pictures_know_matplotlib(path: Path) -> None:
+    found = {name for name in imports(path) if name.partition(".")[0] == "matplotlib"}
+    assert not found or name_of(path).startswith("plot.")
+    assert not any("pyplot" in name for name in found)  # it keeps figures in global state
+
+
 def test_the_arrows_are_checked_at_all() -> None:
     assert not may_import("integer.executor", "lower.conv")
+    assert not may_import("integer.kernels.tables", "quant.tables")
     assert not may_import("quant.fixedpoint", "model.graph")
     assert not may_import("verify.layers", "calibrate.observe")
     assert not may_import("prepare.simplify", "cli.main")
+    assert not may_import("calibrate.file", "plot.album")
     assert may_import("verify.layers", "calibrate.data.source")
     assert may_import("lower.conv", "plan.file")
 
@@ -123,7 +134,7 @@ def test_public_name_loads_and_is_documented(name: str) -> None:
 def test_functions_are_not_replaced_by_packages_of_their_name() -> None:
     code = "import qconv.calibrate.data.source, qconv.verify.metrics; print(qconv.calibrate.__module__, qconv.verify.__module__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["qconv.pipeline", "qconv.pipeline"]
+    assert done.stdout.split() == ["qconv.pipeline.calibrate", "qconv.pipeline.verify"]
 
 
 def test_unknown_attribute_is_an_attribute_error() -> None:
@@ -132,7 +143,14 @@ def test_unknown_attribute_is_an_attribute_error() -> None:
 
 
 def test_importing_qconv_loads_no_heavy_library() -> None:
-    code = "import sys, qconv; print(*sorted({'onnx', 'onnx_ir', 'onnxruntime', 'onnxscript', 'numpy'} & set(sys.modules)))"
+    heavy = "{'matplotlib', 'onnx', 'onnx_ir', 'onnxruntime', 'onnxscript', 'numpy'}"
+    code = f"import sys, qconv; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_pipeline_loads_no_matplotlib() -> None:
+    code = "import sys, qconv.pipeline, qconv.cli.main; print(*{'matplotlib', 'qconv.plot'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

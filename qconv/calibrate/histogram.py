@@ -1,14 +1,23 @@
-"""A histogram whose range grows without losing a count.
+"""A histogram whose range grows without losing a count, and whose resolution no outlier can take.
 
-Bin k holds the elements x with
+A bin at x is 2^w wide and begins at a multiple of its width:
 
-    k = floor(x * 2^-e)
+    w = min(e, floor(log2 |x|) - 7)
 
-so that bins are 2^e wide and aligned at zero. e is the smallest exponent for which the extremes [lo, hi] of the whole tensor span
-at most `BINS` bins. Both the product and the floor are exact in float64. Raising e by one halves every index, rounding down,
-which is `k >> 1`: a coarsened histogram is the one that would have been counted with the coarser bins at once. As e depends
-on the extremes only, the result is the same however the elements are cut, grouped and ordered. Zeros are counted apart,
-because zero is represented exactly whatever the range.
+Far from zero bins are 2^e wide; e is the smallest exponent for which the extremes [lo, hi] of the tensor span at most `BINS` of
+such bins. Near zero, where |x| < 2^(e+7), they are those of numbers with 7 bits of mantissa: an outlier that is a million times
+larger than the rest makes e large, and still leaves 128 bins to every octave of the rest.
+
+Widths only grow with e, and every bin lies in one of those for a larger e. So a coarsened histogram is the one that would have
+been counted with the coarser bins at once; as e depends on the extremes only, the result is the same however the elements are
+cut, grouped and ordered. Products with powers of two and floors are exact.
+
+Bins are numbered outwards from zero: J >= 0 on the positive side, -1 - J on the negative one, and with t = 128 (e + 134)
+
+    J = the upper 16 bits of |x| as float32           where |x| < 2^(e+7), for which they are less than t
+    J = floor(|x| 2^-e) - 128 + t                     elsewhere
+
+Zeros are counted apart, because zero is represented exactly whatever the range, and with them what is below 2^-133.
 """
 
 from __future__ import annotations
@@ -24,7 +33,9 @@ from numpy.typing import ArrayLike, NDArray
 from qconv.quant.types import FloatArray
 
 BINS = 2048
-_FINEST = -160  # below the smallest float32, 2^-149
+OCTAVE = 128  # bins from any |x| to 2 |x|, near zero
+_SHIFT = 16  # of the bits of a float32 that leaves so many
+_FINEST = -126  # 2^e and 2^-e are ordinary float32 numbers
 _RESOLUTION = 24  # bits of float32: bins are never finer than the steps between numbers of the largest magnitude
 
 Counts = NDArray[np.int64]
@@ -38,105 +49,134 @@ def exponents(lo: ArrayLike, hi: ArrayLike) -> NDArray[np.int64]:
     largest = np.where(magnitude > 0, np.frexp(magnitude)[1] - _RESOLUTION, _FINEST)
     span = np.frexp((high - low) / BINS)[1] - 1  # 2^span <= (high - low) / BINS: at most two too fine
     found = np.maximum(np.maximum(largest, np.where(high > low, span, _FINEST)), _FINEST).astype(np.int64)
-    while (tight := bin_of(high, found) - bin_of(low, found) >= BINS).any():
-        found = found + tight
+    while (wide := np.floor(np.ldexp(high, -found)) - np.floor(np.ldexp(low, -found)) >= BINS).any():
+        found = found + wide
     return np.asarray(found, np.int64)
 
 
-def bin_of(values: ArrayLike, exponent: ArrayLike) -> Counts:
-    """floor(x * 2^-e) of finite float32 values, elementwise."""
-    found: Counts = np.floor(np.ldexp(np.asarray(values, np.float64), -np.asarray(exponent))).astype(np.int64)
+def turns(exponent: ArrayLike) -> NDArray[np.int64]:
+    """t: the number of the first bin that is 2^e wide."""
+    return OCTAVE * (np.asarray(exponent, np.int64) + 134)
+
+
+def magnitude_bins(values: FloatArray, factor: ArrayLike, turn: ArrayLike) -> NDArray[np.int32]:
+    """J of float32 values, elementwise, given 2^-e as float32 and t as int32; 0 for what counts as zero."""
+    found = values.view(np.int32) & np.int32(0x7FFFFFFF)
+    found >>= _SHIFT
+    np.minimum(found, turn, out=found)
+    linear = np.abs(values * np.asarray(factor, np.float32)).astype(np.int32)
+    np.maximum(linear, OCTAVE, out=linear)
+    found += linear
+    found -= OCTAVE
     return found
+
+
+def bin_of(values: ArrayLike, exponent: int) -> Counts:
+    """The number of the bin of each finite float32 value, as if none were zero."""
+    array = np.asarray(values, np.float32)
+    outwards = magnitude_bins(array.reshape(-1), np.float32(np.ldexp(1.0, -exponent)), np.int32(turns(exponent)))
+    found = outwards.reshape(array.shape).astype(np.int64)
+    return np.where(np.signbit(array), -1 - found, found)
+
+
+def edge_of(bins: ArrayLike, exponent: int) -> Doubles:
+    """The lower end of each bin, which is the upper end of the one before."""
+    numbers = np.asarray(bins, np.int64)
+    outwards, turn = np.abs(numbers), int(turns(exponent))
+    near = (np.minimum(outwards, turn).astype(np.uint32) << _SHIFT).view(np.float32).astype(np.float64)
+    far = np.ldexp((np.maximum(outwards - turn, 0) + OCTAVE).astype(np.float64), exponent)
+    return np.copysign(np.where(outwards < turn, near, far), numbers)
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Counts of bins of width 2^`exponent`, from bin number `first` on; the outer ones are not empty. Compared by value."""
+    """The numbers of the bins that are not empty, ascending, and how many elements each has. Compared by value."""
 
     exponent: int
-    first: int
-    counts: Counts
-
-    @classmethod
-    def trimmed(cls, exponent: int, first: int, counts: Counts) -> Self:
-        """Without the empty bins at both ends."""
-        filled = np.flatnonzero(counts)
-        if not filled.size:
-            return cls(exponent, 0, counts[:0])
-        return cls(exponent, first + int(filled[0]), counts[filled[0] : filled[-1] + 1])
+    bins: Counts
+    filled: Counts
 
     @classmethod
     def of(cls, values: FloatArray, exponent: int) -> Self:
-        """Of finite values that span at most `BINS` bins; zeros are left out."""
-        index = bin_of(values[values != 0], exponent)
-        if not index.size:
-            return cls(exponent, 0, np.zeros(0, np.int64))
-        return cls(exponent, int(index.min()), np.bincount(index - index.min()).astype(np.int64))
+        """Of finite float32 values; what counts as zero is left out."""
+        found = bin_of(values.reshape(-1), exponent)
+        return cls.gathered(exponent, found[(found != 0) & (found != -1)])
 
-    @property
-    def width(self) -> float:
-        """2^e."""
-        return float(np.ldexp(1.0, self.exponent))
+    @classmethod
+    def gathered(cls, exponent: int, bins: Counts, filled: Counts | None = None) -> Self:
+        """From bins in any order, which may repeat, each with one element or as many as `filled` tells."""
+        numbers, where = np.unique(bins, return_inverse=True)
+        total = np.zeros(len(numbers), np.int64)
+        np.add.at(total, where, 1 if filled is None else filled)
+        return cls(exponent, numbers, total)
 
     @cached_property
     def edges(self) -> Doubles:
-        """[bins + 1], ascending."""
-        return np.ldexp(np.arange(self.first, self.first + len(self.counts) + 1, dtype=np.float64), self.exponent)
+        """[k + 1], ascending: of the bins, and of the gaps between them where there are any."""
+        return edge_of(np.unique(np.concatenate([self.bins, self.bins + 1])), self.exponent)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """[k]: the elements between one edge and the next; 0 in the gaps."""
+        starts = np.unique(np.concatenate([self.bins, self.bins + 1]))[:-1]
+        counts = np.zeros(len(starts), np.int64)
+        counts[np.searchsorted(starts, self.bins)] = self.filled
+        return counts
+
+    @cached_property
+    def widths(self) -> Doubles:
+        """[k]: from one edge to the next."""
+        return np.diff(self.edges)
 
     @cached_property
     def centres(self) -> Doubles:
-        """Of the bins."""
+        """[k]: half-way between the edges."""
         return (self.edges[:-1] + self.edges[1:]) / 2
 
     @cached_property
     def total(self) -> int:
         """Number of elements."""
-        return int(self.counts.sum())
+        return int(self.filled.sum())
 
     def coarsened(self, exponent: int) -> Self:
-        """The same elements in bins of width 2^`exponent`, which is no less than now."""
-        shift = min(exponent - self.exponent, 62)
-        if shift == 0 or not len(self.counts):
-            return type(self)(exponent, self.first, self.counts)
-        first = self.first >> shift
-        index = (np.arange(self.first, self.first + len(self.counts)) >> shift) - first
-        counts = np.zeros(int(index[-1]) + 1, np.int64)
-        np.add.at(counts, index, self.counts)
-        return type(self)(exponent, first, counts)
+        """The same elements in the bins of an exponent that is no less than now."""
+        if exponent == self.exponent:
+            return self
+        negative = self.bins < 0
+        ends = edge_of(np.where(negative, -1 - self.bins, self.bins), self.exponent)  # the ends towards zero
+        found = bin_of(ends, exponent)
+        return self.gathered(exponent, np.where(negative, -1 - found, found), self.filled)
 
     def merge(self, other: Self, exponent: int) -> Self:
-        """The elements of both, in bins of width 2^`exponent`, which is no less than either's."""
+        """The elements of both, in the bins of an exponent that is no less than either's."""
         a, b = self.coarsened(exponent), other.coarsened(exponent)
-        if not len(a.counts) or not len(b.counts):
-            return a if len(a.counts) else b
-        first = min(a.first, b.first)
-        counts = np.zeros(max(a.first + len(a.counts), b.first + len(b.counts)) - first, np.int64)
-        for part in (a, b):
-            counts[part.first - first : part.first - first + len(part.counts)] += part.counts
-        return type(self)(exponent, first, counts)
+        return self.gathered(exponent, np.concatenate([a.bins, b.bins]), np.concatenate([a.filled, b.filled]))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, exact."""
-        return {"exponent": self.exponent, "first": self.first, "counts": self.counts.tolist()}
+        """Plain data, exact: the number of the first bin and the steps to the following ones, and what is in each."""
+        return {"exponent": self.exponent, "bins": np.diff(self.bins, prepend=0).tolist(), "counts": self.filled.tolist()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on other data."""
-        exponent, first, counts = data["exponent"], data["first"], data["counts"]
-        if type(exponent) is not int or type(first) is not int or not isinstance(counts, list) or len(counts) > BINS:
-            raise TypeError("a histogram has an exponent, a first bin and a list of counts")
-        if not all(type(count) is int and 0 <= count < 1 << 62 for count in counts):
-            raise ValueError("a count is a natural number")
-        if not _FINEST <= exponent < 128 or not -(1 << 32) < first < 1 << 32 or (counts and not (counts[0] and counts[-1])):
-            raise ValueError("the bins of a histogram are out of bounds")
-        return cls(exponent, first, np.array(counts, np.int64))
+        exponent, steps, counts = data["exponent"], data["bins"], data["counts"]
+        if type(exponent) is not int or not isinstance(steps, list) or not isinstance(counts, list):
+            raise TypeError("a histogram has an exponent, a list of bins and a list of counts")
+        if len(steps) != len(counts) or not _FINEST <= exponent < 128:
+            raise ValueError("a histogram has as many counts as bins")
+        if not all(type(count) is int and 0 < count < 1 << 62 for count in counts):
+            raise ValueError("a count is a number above zero")
+        if not all(type(step) is int and abs(step) < 1 << 32 for step in steps) or any(step <= 0 for step in steps[1:]):
+            raise ValueError("the bins of a histogram ascend")
+        return cls(exponent, np.cumsum(np.array(steps, np.int64)), np.array(counts, np.int64))
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Histogram)
-            and (self.exponent, self.first) == (other.exponent, other.first)
-            and np.array_equal(self.counts, other.counts)
+            and self.exponent == other.exponent
+            and np.array_equal(self.bins, other.bins)
+            and np.array_equal(self.filled, other.filled)
         )
 
     def __hash__(self) -> int:
-        return hash((self.exponent, self.first, self.counts.tobytes()))
+        return hash((self.exponent, self.bins.tobytes(), self.filled.tobytes()))

@@ -5,10 +5,10 @@ of x is S^2 (u - k)^2 with k = clip(rint(u), k_min, k_max). Its antiderivative i
 
     G(x) = S^3 (k / 12 + (u - k)^3 / 3)
 
-which is continuous, also where clipping begins; so with the edges x_j, the counts c_j of the bins [x_j, x_j+1) of width w, and
-N elements, summing by parts,
+which is continuous, also where clipping begins; so with the edges x_j, the densities d_j = c_j / (x_j+1 - x_j) of the counts c_j
+of the bins [x_j, x_j+1), and N elements, summing by parts,
 
-    MSE = 1/(N w) sum_j c_j (G(x_j+1) - G(x_j)) = 1/(N w) sum_j (c_j-1 - c_j) G(x_j)
+    MSE = 1/N sum_j d_j (G(x_j+1) - G(x_j)) = 1/N sum_j (d_j-1 - d_j) G(x_j)
 
 Zeros are represented exactly and cost nothing.
 """
@@ -45,8 +45,8 @@ def mean_squared_errors(summary: Summary, lo: Doubles, hi: Doubles, scheme: Sche
     errors = np.zeros(len(lo))
     if not histogram.total:
         return errors
-    counts = histogram.counts if importance is None else histogram.counts * importance
-    weights = -np.diff(counts, prepend=0, append=0) / (histogram.width * summary.elements)
+    densities = histogram.counts / histogram.widths
+    weights = -np.diff(densities if importance is None else densities * importance, prepend=0, append=0) / summary.elements
     scale, k_min, k_max = codes_of(lo, hi, scheme)
     step = max(1, _CHUNK // len(weights))
     for start in range(0, len(lo), step):

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.calibrate.averages import Averages
-from qconv.calibrate.histogram import BINS, Counts, Histogram, bin_of, exponents
+from qconv.calibrate.columns import UNSEEN, Columns, innermost_of, magnitudes_of
+from qconv.calibrate.histogram import bin_of, edge_of, exponents
 from qconv.calibrate.summary import Summary
 from qconv.quant.types import FloatArray
 
 _SAMPLES = 64  # held before they are counted
-_ELEMENTS = 1 << 18  # or as soon as there are so many: their indices should stay in the cache
+_ELEMENTS = 1 << 20  # or as soon as there are so many
+
+Numbers = NDArray[np.int64]
 
 
 class Tally:
@@ -23,16 +26,15 @@ class Tally:
         self.tensors = tuple(tensors)
         count = len(self.tensors)
         self._samples = np.zeros(count, np.int64)
-        self._lo, self._hi = np.full(count, np.inf), np.full(count, -np.inf)
-        self._zeros = np.zeros(count, np.int64)
-        self._exponent = exponents(np.zeros(count), np.zeros(count))
-        self._first = np.zeros(count, np.int64)  # number of the bin in column 0
-        self._counts = np.zeros((count, BINS), np.int64)
+        self._lo, self._hi = np.full(count, np.inf, np.float32), np.full(count, -np.inf, np.float32)
+        none = np.zeros(count, np.float32)
+        self._columns = Columns.reaching(none, none, exponents(none, none), np.full(count, UNSEEN))
+        self._counts = np.zeros(len(self._columns), np.int64)
         self._averages = [Averages(0.0, 0.0, 0)] * count if averages else None
-        self._held: list[tuple[FloatArray, FloatArray, FloatArray, NDArray[np.int64]]] = []
+        self._held: list[tuple[FloatArray, FloatArray, FloatArray, Numbers]] = []
         self._elements = 0
 
-    def add(self, lo: FloatArray, hi: FloatArray, elements: FloatArray, lengths: NDArray[np.int64]) -> None:
+    def add(self, lo: FloatArray, hi: FloatArray, elements: FloatArray, lengths: Numbers) -> None:
         """One sample: extremes [tensors], lo > hi where empty; elements, one tensor after the other; their numbers [tensors]."""
         self._held.append((lo, hi, elements, lengths))
         self._elements += len(elements)
@@ -47,51 +49,51 @@ class Tally:
     def _count(self) -> None:
         if not self._held:
             return
-        lo, hi = np.stack([held[0] for held in self._held]), np.stack([held[1] for held in self._held])
+        self._extend(np.stack([held[0] for held in self._held]), np.stack([held[1] for held in self._held]))
+        lo, hi = self._extremes()
+        exponent = exponents(lo, hi)
+        magnitudes = [magnitudes_of(elements, lengths, exponent) for _, _, elements, lengths in self._held]
+        innermost = [innermost_of(found, held[3]) for found, held in zip(magnitudes, self._held, strict=True)]
+        self._rearrange(Columns.reaching(lo, hi, exponent, np.minimum.reduce([self._innermost(exponent), *innermost])))
+        columns = [self._columns.of(found, held[2], held[3]) for found, held in zip(magnitudes, self._held, strict=True)]
+        self._counts += np.bincount(np.concatenate(columns), minlength=len(self._columns))
+        self._held, self._elements = [], 0
+
+    def _extend(self, lo: FloatArray, hi: FloatArray) -> None:
+        """By extremes [samples, tensors]."""
         self._samples += (lo <= hi).sum(axis=0)
         if self._averages is not None:
             latest = [Averages.of(lo[:, index], hi[:, index]) for index in range(len(self.tensors))]
             self._averages = [old.followed_by(new) for old, new in zip(self._averages, latest, strict=True)]
-        self._widen(lo.min(axis=0).astype(np.float64), hi.max(axis=0).astype(np.float64))
-        for _, _, elements, lengths in self._held:
-            self._bin(elements, lengths)
-        self._held, self._elements = [], 0
+        self._lo = np.minimum(self._lo, lo.min(axis=0)) + np.float32(0)  # no -0.0, which would tell the order
+        self._hi = np.maximum(self._hi, hi.max(axis=0)) + np.float32(0)
 
-    def _widen(self, lo: NDArray[np.float64], hi: NDArray[np.float64]) -> None:
-        """Moves the counts of tensors whose extremes ask for it."""
-        self._lo, self._hi = np.minimum(self._lo, lo) + 0.0, np.maximum(self._hi, hi) + 0.0
-        filled = self._lo <= self._hi
-        low = np.where(filled, self._lo, 0.0)
-        exponent = exponents(low, np.where(filled, self._hi, 0.0))
-        first = bin_of(low, exponent)
-        for index in np.flatnonzero((exponent != self._exponent) | (first != self._first)):
-            now = Histogram.trimmed(int(self._exponent[index]), int(self._first[index]), self._counts[index].copy())
-            self._counts[index] = 0
-            if now.total:
-                now = now.coarsened(int(exponent[index]))
-                start = now.first - int(first[index])
-                self._counts[index, start : start + len(now.counts)] = now.counts
-        self._exponent, self._first = exponent, first
+    def _extremes(self) -> tuple[FloatArray, FloatArray]:
+        """Both 0 where nothing was seen."""
+        seen = self._lo <= self._hi
+        return np.where(seen, self._lo, np.float32(0)), np.where(seen, self._hi, np.float32(0))
 
-    def _bin(self, elements: FloatArray, lengths: NDArray[np.int64]) -> None:
-        tensors = len(self.tensors)
-        factors = np.ldexp(1.0, -self._exponent)
-        index = np.multiply(elements, np.repeat(factors, lengths), dtype=np.float64)
-        np.floor(index, out=index)
-        columns = index.astype(np.int64)
-        columns += np.repeat(np.arange(tensors) * BINS - self._first, lengths)
-        self._counts += np.bincount(columns, minlength=tensors * BINS).reshape(tensors, BINS)
-        ends = np.cumsum(lengths)
-        nonzero = np.concatenate([[0], np.cumsum(elements != 0)])
-        zeros: Counts = lengths - (nonzero[ends] - nonzero[ends - lengths])
-        self._zeros += zeros
-        self._counts[zeros > 0, -self._first[zeros > 0]] -= zeros[zeros > 0]
+    def _innermost(self, exponent: Numbers) -> Numbers:
+        """Of what is counted already, in the bins of `exponent`."""
+        now = self._columns
+        moved = np.flatnonzero((exponent != now.exponent) & (now.innermost != UNSEEN))
+        found = now.innermost.copy()
+        for tensor in moved:
+            found[tensor] = bin_of(edge_of(now.innermost[tensor], int(now.exponent[tensor])), int(exponent[tensor]))
+        return found
 
-    def _summary(self, index: int) -> Summary:
-        averages = None if self._averages is None else self._averages[index]
-        exponent = int(self._exponent[index])
-        if not self._samples[index]:
-            return Summary(0, 0.0, 0.0, 0, Histogram(exponent, 0, np.zeros(0, np.int64)), averages)
-        histogram = Histogram.trimmed(exponent, int(self._first[index]), self._counts[index].copy())
-        zeros = int(self._zeros[index])
-        return Summary(int(self._samples[index]), float(self._lo[index]), float(self._hi[index]), zeros, histogram, averages)
+    def _rearrange(self, columns: Columns) -> None:
+        """Moves what is counted into other columns."""
+        if columns.equals(self._columns):
+            return
+        counts = np.zeros(len(columns), np.int64)
+        for tensor in range(len(self.tensors)):
+            histogram, zeros = self._columns.histogram(self._counts, tensor)
+            columns.place(histogram.coarsened(int(columns.exponent[tensor])), zeros, counts, tensor)
+        self._columns, self._counts = columns, counts
+
+    def _summary(self, tensor: int) -> Summary:
+        averages = None if self._averages is None else self._averages[tensor]
+        lo, hi = self._extremes()
+        histogram, zeros = self._columns.histogram(self._counts, tensor)
+        return Summary(int(self._samples[tensor]), float(lo[tensor]), float(hi[tensor]), zeros, histogram, averages)

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from qconv.calibrate.histogram import bin_of, edge_of
 from qconv.calibrate.summary import Summary
 
 Elements = NDArray[np.float32]
@@ -43,6 +44,13 @@ ELEMENTS = st.one_of(
     st.lists(FLOATS, max_size=30).map(lambda values: np.array(values, np.float32)),
     spread(),
 )
+
+
+def bin_width(found: Summary, value: float) -> float:
+    """Of the bin with a value, or the one outside of it where the value is an edge."""
+    exponent = found.histogram.exponent
+    number = int(bin_of(value, exponent))
+    return float(np.diff(edge_of([number, number + 1], exponent))[0])
 
 
 def summary(*samples: Elements) -> Summary:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from qconv.calibrate.data.source import Sample, inputs_of
+from qconv.calibrate.histogram import Histogram, bin_of
 from qconv.calibrate.observe import calibrate
 from qconv.calibrate.sampling import grid_of_shape, seed_of, step_of_shape, step_of_size
 from qconv.calibrate.summary import Summary
@@ -66,7 +67,7 @@ def test_large_tensors_are_sampled_by_the_rule(shape: list[int | str | None]) ->
     found = calibrate(relu_of(shape), ["x", "y"], Listed(arrays), threads=1)
     grid = 1 if shape[1] == "C" else grid_of_shape([1, 3, 120, 160])
     thinned = [array[:, :, ::grid, ::grid] for array in arrays]
-    step = step_of_shape(thinned[0].shape) if shape[0] == 1 else step_of_size(thinned[0].size)
+    step = step_of_size(thinned[0].size) if shape[1] == "C" else step_of_shape(thinned[0].shape)
     assert step > 1
     parts = [array.reshape(-1)[seed_of({"x": whole}) % step :: step] for array, whole in zip(thinned, arrays, strict=True)]
     for name, taken in (("x", parts), ("y", [-np.maximum(part, 0) for part in parts])):
@@ -76,12 +77,11 @@ def test_large_tensors_are_sampled_by_the_rule(shape: list[int | str | None]) ->
         assert found[name].histogram == without(summary(ends, *taken), ends)
 
 
-def without(found: Summary, elements: Array) -> Any:
+def without(found: Summary, elements: Array) -> Histogram:
     """The histogram less these elements."""
-    counts = found.histogram.counts.copy()
-    for element in elements[elements != 0]:
-        counts[np.searchsorted(found.histogram.edges, element, side="right") - 1] -= 1
-    return type(found.histogram).trimmed(found.histogram.exponent, found.histogram.first, counts)
+    less = found.histogram.filled.copy()
+    np.subtract.at(less, np.searchsorted(found.histogram.bins, bin_of(elements[elements != 0], found.histogram.exponent)), 1)
+    return Histogram(found.histogram.exponent, found.histogram.bins[less > 0], less[less > 0])
 
 
 def test_exact_counts_every_element() -> None:

@@ -9,14 +9,14 @@ import pytest
 
 from qconv.calibrate import resume
 from qconv.cli.main import run
-from tests.engines.deadly import arguments, deadly_folder, kill_one_of
+from tests.engines.deadly import DEADLY_SOURCE, arguments, kill_one_of
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and its samples, and the working directory."""
-    monkeypatch.chdir(tmp_path)
-    return deadly_folder(tmp_path, sample_models)
+def folder(folder: Path) -> Path:
+    """Also with a source of samples of its own."""
+    (folder / "deadly.py").write_text(DEADLY_SOURCE)
+    return folder
 
 
 def test_workers_give_the_file_of_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,8 +53,8 @@ def kill_one_of(folder: Path, engine: list[str], workers: int, wait: float = 0.0
     (folder / "deadly").write_text(str(wait))
     # The command checks samples too, but must not be the one that dies: it stops before the deadly one.
     (folder / "program.py").write_text(
-        "import sys\nfrom qconv.cli import calibrate, main\n\n"
-        f"if __name__ == '__main__':\n    calibrate.CHECKED = 20\n    sys.exit(main.run({arguments(engine, 'all.json')}))\n"
+        "import sys\nfrom qconv.cli import main\nfrom qconv.engines import spread\n\n"
+        f"if __name__ == '__main__':\n    spread.CHECKED = 20\n    sys.exit(main.run({arguments(engine, 'all.json')}))\n"
     )
     done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr

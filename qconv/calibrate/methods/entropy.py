@@ -2,20 +2,20 @@
 
 For each threshold t, the range is [max(lo, -t), min(hi, t)], which is the upper part of a one-sided tensor and cuts a two-sided
 one from its longer side first. P is the distribution of the elements with all that lies outside added to the outermost bins; Q is
-that of the elements inside, each code's mass spread evenly over the bins that have the code and are not empty. Chosen is the
-threshold of least
+that of the elements inside, each code's mass spread evenly over those of its bins that are not empty, by their widths. Chosen is
+the threshold of least
 
     KL(P || Q) = sum_j P_j log(P_j / Q_j)
 
-Zeros are a bin of their own, with a code of their own. Thresholds are edges of bins, and leave at least as many bins inside as
-there are codes: with fewer, Q would equal P whatever is clipped.
+Zeros are a bin of their own, with a code of their own. Thresholds are edges of bins. Bins are at most twice as wide as the codes
+of 8 bits, wherever the threshold (qconv/calibrate/histogram.py). Half of the elements that are not zero stay inside.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from qconv.calibrate.histogram import Counts, Doubles
+from qconv.calibrate.histogram import Counts, Doubles, Histogram
 from qconv.calibrate.methods.method import Range, within
 from qconv.calibrate.quantization_error import codes_of
 from qconv.calibrate.summary import Summary
@@ -42,14 +42,17 @@ def entropy(summary: Summary, scheme: Scheme) -> Range:
 def candidates(summary: Summary, scheme: Scheme) -> Doubles:
     """Thresholds, descending from the largest magnitude."""
     histogram = summary.histogram
-    largest = max(-summary.lo, summary.hi)
     if not histogram.total or summary.lo == summary.hi:
         return np.zeros(0)
-    nearest = max(summary.lo, -summary.hi, 0.0)
-    sides = 2 if summary.lo < 0 < summary.hi else 1
-    smallest = nearest + histogram.width * (1 << scheme.int_type.bits) / sides
-    inner = np.arange(np.ceil(largest / histogram.width) - 1, np.ceil(smallest / histogram.width) - 1, -1) * histogram.width
-    return np.concatenate([[largest], inner[inner < largest]])
+    inner, outer = (function(np.abs(histogram.edges[:-1]), np.abs(histogram.edges[1:])) for function in (np.minimum, np.maximum))
+    order = np.argsort(outer, kind="stable")
+    median = np.searchsorted(np.cumsum(histogram.counts[order]), histogram.total / 2)
+    thresholds = np.unique(np.concatenate([inner, outer]))
+    largest = max(-summary.lo, summary.hi)
+    inside = thresholds[
+        (thresholds >= outer[order][median]) & (thresholds > max(summary.lo, -summary.hi)) & (thresholds < largest)
+    ]
+    return np.concatenate([[largest], inside[::-1]])
 
 
 def divergences(summary: Summary, thresholds: Doubles, scheme: Scheme) -> Doubles:
@@ -64,12 +67,13 @@ def divergences(summary: Summary, thresholds: Doubles, scheme: Scheme) -> Double
         rows = slice(start, start + step)
         inside = (centres > lo[rows, None]) & (centres < hi[rows, None])
         codes = np.clip(np.rint(centres / scale[rows, None]), k_min[rows, None], k_max[rows, None]).astype(np.int64)
-        found[rows] = _divergence(histogram.counts, summary.zeros, inside, codes)
+        found[rows] = _divergence(histogram, summary.zeros, inside, codes)
     return found
 
 
-def _divergence(counts: Counts, zeros: int, inside: np.ndarray, codes: Counts) -> Doubles:
+def _divergence(histogram: Histogram, zeros: int, inside: np.ndarray, codes: Counts) -> Doubles:
     """For each row of bins that are inside and of their codes."""
+    counts, widths = histogram.counts, histogram.widths
     total = counts.sum() + zeros
     kept = np.where(inside, counts, 0)
     p = kept.astype(np.float64)
@@ -81,9 +85,9 @@ def _divergence(counts: Counts, zeros: int, inside: np.ndarray, codes: Counts) -
     width = int(codes.max() - codes.min()) + 1
     group = (codes - codes.min()) + width * rows[:, None]
     mass = np.bincount(group.ravel(), weights=kept.ravel(), minlength=width * len(rows))
-    filled = np.bincount(group.ravel(), weights=(kept > 0).ravel(), minlength=width * len(rows))
+    filled = np.bincount(group.ravel(), weights=np.where(kept > 0, widths, 0.0).ravel(), minlength=width * len(rows))
     inside_all = np.maximum(kept.sum(axis=1) + zeros, 0.5)
-    q = np.where(kept > 0, mass[group] / np.maximum(filled[group], 1), 0.0)
+    q = np.where(kept > 0, mass[group] * widths / np.where(kept > 0, filled[group], 1.0), 0.0)
     # What is empty but for what was clipped into it has no share in Q: half an element keeps the logarithm finite.
     q = np.maximum(q, np.where(p > 0, 0.5, 0.0))
     terms = np.where(p > 0, p * np.log(np.where(p > 0, p, 1) / np.where(p > 0, q, 1)), 0.0)

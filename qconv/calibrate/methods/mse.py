@@ -1,12 +1,14 @@
 """MSE: the range of least mean squared error, rounding and clipping together (Gholami et al. 2021, III-C; OMSE, Choukroun 2019).
 
-The ends of the candidates are edges of bins, and the extremes. An affine range is searched over both of its ends: a grid over
-the whole, then finer ones around the best of it, until every bin nearby has been tried.
+The ends of the candidates are edges of bins, and the extremes. At few bits the error has many local minima, because edges of
+codes pass over the bulk of the elements. So a coarse search over both ends, each a tenth shorter than the one before, is followed
+by finer ones around the best few of it, until every bin nearby has been tried.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qconv.calibrate.histogram import Doubles
 from qconv.calibrate.methods.method import Range, within
@@ -14,25 +16,30 @@ from qconv.calibrate.quantization_error import mean_squared_errors
 from qconv.calibrate.summary import Summary
 from qconv.quant.types import Scheme
 
-_GRID = 24  # candidates an end where both are searched
-_LINE = 256  # candidates where one end is
-_FINER = 4  # each round searches steps this many times smaller
-_REACH = 5  # steps of a round, to either side
+_RATIO = 0.9
+_LENGTHS = 32  # of them: down to 4 % of an extreme where both ends are searched
+_DENSER = 8  # so many more where only one end is
+_PROMISING = 6  # pairs that are followed up
+_REACH = 4  # steps to either side, of which the first ones are as long as those of the coarse search
+
+Index = NDArray[np.int64]
 
 
 def mse(summary: Summary, scheme: Scheme) -> Range:
     """The best range found."""
-    histogram = summary.histogram
-    if not histogram.total or summary.lo == summary.hi:
+    if not summary.histogram.total or summary.lo == summary.hi:
         return summary.lo, summary.hi
     lows, highs = _ends(summary, scheme)
-    grid = _LINE if len(lows) == 1 or len(highs) == 1 else _GRID
-    step = max(1, -(-max(len(lows), len(highs)) // grid))
-    chosen = _best(summary, scheme, lows, highs, np.arange(0, len(lows), step), np.arange(0, len(highs), step))
-    while step > 1:
-        step = max(1, step // _FINER)
-        around = step * np.arange(-_REACH, _REACH + 1)
-        chosen = _best(summary, scheme, lows, highs, _valid(chosen[0] + around, lows), _valid(chosen[1] + around, highs))
+    density = 1 if len(lows) > 1 and len(highs) > 1 else _DENSER
+    pairs = _pairs(_spread(lows, density), _spread(highs, density))
+    step = max(1, int(max(len(lows), len(highs)) * (1 - _RATIO) / density))
+    for _ in range(step.bit_length() + 1):
+        errors = mean_squared_errors(summary, lows[pairs[0]], highs[pairs[1]], scheme)
+        best = pairs[:, np.argsort(errors, kind="stable")[:_PROMISING]]
+        pairs = _around(best, step, len(lows), len(highs))
+        step = max(1, step // 2)
+    errors = mean_squared_errors(summary, lows[pairs[0]], highs[pairs[1]], scheme)
+    chosen = pairs[:, int(np.argmin(errors))]
     return within(summary, float(lows[chosen[0]]), float(highs[chosen[1]]))
 
 
@@ -46,13 +53,20 @@ def _ends(summary: Summary, scheme: Scheme) -> tuple[Doubles, Doubles]:
     return lows, highs
 
 
-def _best(summary: Summary, scheme: Scheme, lows: Doubles, highs: Doubles, i: np.ndarray, j: np.ndarray) -> tuple[int, int]:
-    """The pair of least error; the widest of equals."""
-    pairs_i, pairs_j = (axis.ravel() for axis in np.meshgrid(i, j, indexing="ij"))
-    errors = mean_squared_errors(summary, lows[pairs_i], highs[pairs_j], scheme)
-    best = int(np.argmin(errors))
-    return int(pairs_i[best]), int(pairs_j[best])
+def _spread(ends: Doubles, density: int) -> Index:
+    """Those whose lengths fall by a constant ratio."""
+    lengths = np.abs(ends[0]) * _RATIO ** (np.arange(_LENGTHS * density) / density)
+    return np.unique(np.searchsorted(-np.abs(ends), -lengths).clip(max=len(ends) - 1))
 
 
-def _valid(index: np.ndarray, ends: Doubles) -> np.ndarray:
-    return index[(index >= 0) & (index < len(ends))]
+def _around(pairs: Index, step: int, lows: int, highs: int) -> Index:
+    """All that are up to some steps away in both directions."""
+    offsets = step * np.arange(-_REACH, _REACH + 1)
+    i, j = (pairs[axis][:, None] + offsets for axis in (0, 1))
+    both = np.concatenate([_pairs(row, column) for row, column in zip(i, j, strict=True)], axis=1)
+    return np.unique(both[:, (both >= 0).all(axis=0) & (both[0] < lows) & (both[1] < highs)], axis=1)
+
+
+def _pairs(i: Index, j: Index) -> Index:
+    """[2, len(i) len(j)]."""
+    return np.stack([axis.ravel() for axis in np.meshgrid(i, j, indexing="ij")])

@@ -55,5 +55,4 @@ def _points(summary: Summary) -> tuple[np.ndarray[tuple[int], np.dtype[np.float6
 
 def _zero(summary: Summary) -> int:
     """The number of bins below zero."""
-    histogram = summary.histogram
-    return min(max(-histogram.first, 0), len(histogram.counts))
+    return int(np.searchsorted(summary.histogram.edges[:-1], 0.0))

@@ -8,6 +8,7 @@ from qconv.calibrate.methods.mse import mse
 from qconv.calibrate.quantization_error import mean_squared_errors
 from qconv.calibrate.summary import Summary
 from qconv.quant.types import UINT8, IntType, Scheme
+from tests.calibrate.strategies import bin_width
 
 RNG = np.random.default_rng(0)
 ONE_SIDED = {
@@ -37,7 +38,8 @@ def test_one_end_is_within_a_bin_of_the_exhaustive_search(name: str, bits: int) 
     summary = Summary.of(ONE_SIDED[name].astype(np.float32))
     scheme = Scheme(IntType(bits, signed=False))
     found, best = mse(summary, scheme), exhaustive(summary, scheme)
-    assert found == pytest.approx((max(best[0], summary.lo), min(best[1], summary.hi)), abs=summary.histogram.width)
+    best = max(best[0], summary.lo), min(best[1], summary.hi)
+    assert found == pytest.approx(best, abs=bin_width(summary, max(best, key=abs)))
 
 
 @BITS
@@ -46,7 +48,8 @@ def test_a_symmetric_range_is_within_a_bin_of_the_exhaustive_search(name: str, b
     summary = Summary.of(TWO_SIDED[name].astype(np.float32))
     scheme = Scheme(IntType(bits, signed=True), symmetric=True)
     found, best = mse(summary, scheme), exhaustive(summary, scheme)
-    assert max(-found[0], found[1]) == pytest.approx(max(-best[0], best[1]), abs=summary.histogram.width)
+    reach = max(-best[0], best[1])
+    assert max(-found[0], found[1]) == pytest.approx(reach, abs=bin_width(summary, reach))
 
 
 @BITS
