@@ -79,7 +79,8 @@ def _options(threads: int, optimize: bool) -> ort.SessionOptions:
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Its plan of the memory comes on top of what the first run took: double for large batches, and no faster.
+    # Its plan of the memory comes on top of what the first run took: up to twice as much where activations are large. What it
+    # saves is 3 to 5 % of the time of networks below a millisecond.
     options.enable_mem_pattern = False
     # Spinning workers steal the cores of other sessions in this process; a single thread has no workers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
