@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from qconv.calibrate.data.ahead import ahead
 from qconv.calibrate.data.fit import to_feed
 from qconv.calibrate.data.image_options import ImageOptions, ImageRecipe, resolve
 from qconv.calibrate.data.labels import Labels
@@ -61,14 +59,12 @@ class ImageFolder:
     def every(self, first: int, step: int) -> Iterator[Sample]:
         """The samples number first, first + step, ...; the pictures of others are not opened."""
         batch = self._info.batch
-        starts = range(first * batch, len(self) * batch, step * batch)
-        files = [self._files[start : start + batch] for start in starts]
-        tensors = ahead(self._tensor, chain.from_iterable(files))
-        for paths in files:
-            block: NDArray[Any] = np.stack(list(islice(tensors, batch)))
-            name = paths[0].relative_to(self._folder).as_posix()
-            label = self._labels.get(name) if batch == 1 else None
-            yield Sample({self._info.name: to_feed(self._info, block, block.shape, name)}, label, name)
+        for start in range(first * batch, len(self) * batch, step * batch):
+            files = self._files[start : start + batch]
+            names = [path.relative_to(self._folder).as_posix() for path in files]
+            block = np.stack([self._tensor(path) for path in files])
+            label = self._labels.get(names[0]) if batch == 1 else None
+            yield Sample({self._info.name: to_feed(self._info, block, block.shape, names[0])}, label, names[0])
 
     def _tensor(self, path: Path) -> NDArray[Any]:
         recipe = self._recipe
