@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 MODEL := digits_mobilenet
 
-.PHONY: demo test docs bench clean
+.PHONY: demo test docs bench bench-calibration clean
 .DELETE_ON_ERROR:
 
 # The three commands on a sample model, from its samples; everything they write is in build/.
@@ -26,6 +26,10 @@ docs: .venv-dev/installed
 
 bench: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks.bench
+
+# Takes half an hour, 8 GB of memory, and a machine that does nothing else.
+bench-calibration: .venv-dev/installed
+	.venv-dev/bin/python -m benchmarks.calibration --markdown benchmarks/calibration.md
 
 clean:
 	rm -rf .venv .venv-dev build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,155 +1,100 @@
-"""The time of calibration against plain inference of the float model over the same samples, one thread each, interleaved.
+"""The time of one calibration, interleaved with plain inference of the float model over the same samples.
 
-After each chunk of samples that a calibration has taken, its clocks are stopped and the float model runs the same samples.
-There are two clocks, and neither is enough. Processor time counts the thread that reads samples ahead in full, though it runs
-beside the network where a core is free; other programs do not weigh on it. Wall time is what a user waits for, and means
-something only on a machine that does nothing else.
+It is measured in a process of its own, as some of the calibrators take all memory that there is:
+python -m benchmarks.calibration_time CALIBRATOR MODEL FLOAT_MODEL SAMPLES.npz COUNT
 """
 
 from __future__ import annotations
 
-import statistics
+import json
+import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
 
-import onnxruntime as ort
-
-from benchmarks import their_calibrator
-from benchmarks.cases import Case, FeedSource
-from benchmarks.feeds import Feeds
-from qconv import pipeline
+from benchmarks import our_calibrator, sample_file, their_calibrator
+from benchmarks.calibrators import OURS
+from benchmarks.cases import FeedSource
+from benchmarks.limited import run as run_limited
+from benchmarks.pacing import ZERO, Clocks, Pacer, run
+from qconv.calibrate import Sample
 from qconv.model.session import open_session
 
-CHUNK_SECONDS = 0.005  # of float inference, at least
-CHUNK_SAMPLES = 10  # at least: the first sample of a chunk finds the other model's data in the caches
-CHUNKS = 10  # per pass, at least
-MOST_PASSES = 10
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """Processor and wall time, in seconds, or in units of another time."""
-
-    processor: float
-    wall: float
-
-    @classmethod
-    def now(cls) -> Clocks:
-        """Both clocks, of which only differences mean something."""
-        return cls(time.process_time(), time.perf_counter())
-
-    def __add__(self, other: Clocks) -> Clocks:
-        return Clocks(self.processor + other.processor, self.wall + other.wall)
-
-    def __sub__(self, other: Clocks) -> Clocks:
-        return Clocks(self.processor - other.processor, self.wall - other.wall)
-
-    def __truediv__(self, other: Clocks) -> Clocks:
-        return Clocks(self.processor / other.processor, self.wall / other.wall)
+_WARM_UP = 2  # samples
 
 
 @dataclass(frozen=True)
 class CalibrationTime:
-    """In units of the time of float inference.
-
-    `per_sample` and `theirs_per_sample` are medians over chunks of samples; `whole` is everything over `samples` samples,
-    loading, preparing and opening sessions included on both sides.
+    """Seconds: of loading, preparing and opening, of the pass over the samples with all that follows it, and by method of
+    choosing ranges after the pass; `plain` and `plain_opening` are those of inference over the same samples.
     """
 
-    per_sample: Clocks
-    whole: Clocks
-    samples: int
-    theirs_per_sample: Clocks
+    opening: Clocks
+    passing: Clocks
+    plain_opening: Clocks
+    plain: Clocks
+    choosing: Mapping[str, Clocks] = field(default_factory=dict)
+
+    def bare(self, method: str | None = None) -> Clocks:
+        """In units of plain inference, without opening on either side; `method` adds what it takes to choose."""
+        return (self.passing + self._choosing(method)) / self.plain
+
+    def whole(self, method: str | None = None) -> Clocks:
+        """The same with opening on both sides."""
+        return (self.opening + self.passing + self._choosing(method)) / (self.plain_opening + self.plain)
+
+    def _choosing(self, method: str | None) -> Clocks:
+        return ZERO if method is None else self.choosing[method]
 
 
-@dataclass
-class _Pacer:
-    """Counts the samples of a calibration and runs the float model on those of every chunk, with the clocks kept apart."""
-
-    session: ort.InferenceSession
-    feeds: Sequence[Feeds]
-    chunk: int
-    started: Clocks = field(default_factory=Clocks.now)
-    done: int = 0
-    resumed: Clocks = Clocks(0.0, 0.0)
-    paused: Clocks = Clocks(0.0, 0.0)  # what the float model had
-    ratios: list[Clocks] = field(default_factory=list)
-
-    def sample_done(self) -> None:
-        self.done += 1
-        if self.done % self.chunk:
-            return
-        own = Clocks.now() - self.resumed
-        plain = _run(self.session, self.feeds[self.done - self.chunk : self.done])
-        if self.done > self.chunk:  # the first chunk has the setting up
-            self.ratios.append(own / plain)
-        self.paused += plain
-        self.resumed = Clocks.now()
-
-    def spent(self) -> Clocks:
-        """By the calibration alone, from the beginning until now."""
-        return Clocks.now() - self.started - self.paused
+def measure(calibrator: str, model: Path, float_model: Path, samples: Path, count: int) -> CalibrationTime:
+    """Of `count` samples, repeated from a file. Raises FigureError."""
+    text = run_limited("benchmarks.calibration_time", (calibrator, model, float_model, samples, str(count)))
+    data = json.loads(text)
+    choosing = {method: Clocks(**clocks) for method, clocks in data.pop("choosing").items()}
+    return CalibrationTime(**{name: Clocks(**clocks) for name, clocks in data.items()}, choosing=choosing)
 
 
-def measure(case: Case, preprocessed: Path, budget: float) -> CalibrationTime:
-    """Passes of both calibrators in turn, for about `budget` seconds; `preprocessed` is the model that theirs takes."""
-    session, chunk = _float_session(case)
-    feeds = list(islice(cycle(case.calibration), max(CHUNKS * chunk, len(case.calibration) // chunk * chunk)))
-    ours: list[Clocks] = []
-    theirs: list[Clocks] = []
-    whole: list[Clocks] = []
-    started = time.perf_counter()
-    while len(whole) < 2 or (time.perf_counter() - started < budget and len(whole) < MOST_PASSES):
-        pacer = _Pacer(session, feeds, chunk)
-        _calibrate_ours(case, feeds, pacer)
-        whole.append(pacer.spent() / (_opening(case.path) + pacer.paused))
-        ours += pacer.ratios
-        pacer = _Pacer(session, feeds, chunk)
-        _calibrate_theirs(preprocessed, feeds, pacer)
-        theirs += pacer.ratios
-    return CalibrationTime(_median(ours), _median(whole), len(feeds), _median(theirs))
+@dataclass(frozen=True, kw_only=True)
+class _PacedSource(FeedSource):
+    """Tells when the first sample is asked for."""
+
+    ready: Callable[[], None]
+
+    def __iter__(self) -> Iterator[Sample]:
+        self.ready()
+        return super().__iter__()
 
 
-def _float_session(case: Case) -> tuple[ort.InferenceSession, int]:
-    """A warm session of the float model, and the samples of a chunk."""
-    session = open_session(case.path, threads=1)
-    _run(session, case.calibration[:2])
-    seconds = min(_run(session, case.calibration[:1]).processor for _ in range(3))
-    return session, max(CHUNK_SAMPLES, round(CHUNK_SECONDS / seconds))
+def _calibrate(calibrator: str, model: Path, pacer: Pacer) -> CalibrationTime:
+    choosing = {}
+    if calibrator == OURS:
+        source = _PacedSource(pacer.feeds, ready=pacer.ready)
+        made = our_calibrator.summarize(model, source, lambda done, total: pacer.sample_done())
+        passing = pacer.finish()
+        choosing = our_calibrator.choose(*made)
+    else:
+        with tempfile.TemporaryDirectory(prefix="qconv-bench-") as folder:
+            their_calibrator.calibrate(calibrator, model, pacer.paced(), Path(folder))
+        passing = pacer.finish()
+    return CalibrationTime(pacer.opening, passing, ZERO, pacer.plain, choosing)
 
 
-def _run(session: ort.InferenceSession, feeds: Sequence[Feeds]) -> Clocks:
+def main(arguments: Sequence[str]) -> None:
+    """Calibrates and prints the times."""
+    calibrator, model, float_model, samples, count = arguments
+    distinct = list(sample_file.read(Path(samples)))
+    feeds = list(islice(cycle(distinct), int(count)))
+    open_session(float_model, threads=1)  # the first of a process loads more than a model
     start = Clocks.now()
-    for feed in feeds:
-        session.run(None, feed)
-    return Clocks.now() - start
+    session = open_session(float_model, threads=1)
+    plain_opening = Clocks.now() - start
+    run(session, feeds[:_WARM_UP])
+    found = _calibrate(calibrator, Path(model), Pacer(session, feeds))
+    print(json.dumps(asdict(replace(found, plain_opening=plain_opening))))
 
 
-def _opening(path: Path) -> Clocks:
-    start = Clocks.now()
-    open_session(path, threads=1)
-    return Clocks.now() - start
-
-
-def _median(ratios: Sequence[Clocks]) -> Clocks:
-    return Clocks(statistics.median(r.processor for r in ratios), statistics.median(r.wall for r in ratios))
-
-
-def _calibrate_ours(case: Case, feeds: Sequence[Feeds], pacer: _Pacer) -> None:
-    pipeline.calibrate(case.path, FeedSource(feeds), threads=1, progress=lambda done, total: pacer.sample_done())
-
-
-def _calibrate_theirs(preprocessed: Path, feeds: Sequence[Feeds], pacer: _Pacer) -> None:
-    with tempfile.TemporaryDirectory(prefix="qconv-bench-") as folder:
-        their_calibrator.calibrate(preprocessed, _paced(feeds, pacer.sample_done), Path(folder))
-
-
-def _paced(feeds: Sequence[Feeds], done: Callable[[], None]) -> Iterator[Feeds]:
-    """The feeds; `done` is called when the next one is asked for, that is after the run of the last."""
-    for feed in feeds:
-        yield feed
-        done()
+if __name__ == "__main__":
+    main(sys.argv[1:])

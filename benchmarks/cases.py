@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ ZOO_NETWORKS = (
     "mnist_cntk",
     "ultraface_rfb320",
 )
+LARGE_NETWORKS = ("ppocr_v3_det",)  # of 0.1 s and more a sample: for calibration only
 NOISE_SHAPES = {"mlperf_ad01_bn": (1, 640)}  # networks of the zoo without data: standard normal noise of this shape, no score
 SAMPLES = 100  # for calibration, and again for evaluation; all where there are fewer
 
@@ -44,6 +46,9 @@ class Case:
     calibration: Sequence[Feeds]
     evaluation: Sequence[Feeds]
     score: Callable[[Path], float] | None = None
+
+
+Cases = Mapping[str, Callable[[], Case]]
 
 
 @dataclass(frozen=True)
@@ -61,17 +66,22 @@ class FeedSource:
         return (Sample(feeds, None, f"sample[{index}]") for index, feeds in enumerate(self.feeds))
 
 
-def available() -> dict[str, Callable[[], Case]]:
+def available(*, large: bool = False) -> Cases:
     """Name -> what opens the case. Those of the zoo are left out where the zoo, or the file, is absent."""
     zoo = zoo_folder()
     found: dict[str, Callable[[], Case]] = {}
-    for name in ZOO_NETWORKS:
+    for name in (*ZOO_NETWORKS, *(LARGE_NETWORKS if large else ())):
         path = zoo / "models" / f"{name}.onnx"
         if path.is_file():
             found[name] = partial(_noise, name, path) if name in NOISE_SHAPES else partial(_from_zoo, name, path)
     for path in sorted(SAMPLE_MODELS.glob("*.onnx")):
         found[path.stem] = partial(_digits, path)
     return found
+
+
+def named(cases: Cases, globs: Sequence[str]) -> Cases:
+    """Those whose names match one of the globs; all of them where there are none."""
+    return {name: case for name, case in cases.items() if not globs or any(fnmatchcase(name, glob) for glob in globs)}
 
 
 def zoo_folder() -> Path:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import calibration_memory, calibration_time, latency, ours, theirs
-from benchmarks.calibration_memory import CalibrationMemory
-from benchmarks.calibration_time import CalibrationTime
+from benchmarks import latency, ours, theirs
 from benchmarks.cases import Case
 from benchmarks.closeness import Closeness, Exactness, closeness, exactness, run_all
 from benchmarks.latency import Latency
@@ -17,18 +15,7 @@ from qconv.integer import Audit
 from qconv.verify.cost import file_bytes
 
 FLOAT, OURS = "float", "ours"
-
-
-@dataclass(frozen=True)
-class Effort:
-    """Seconds for the times of a network, and whether memory is measured, which takes as long as all else together."""
-
-    latency_seconds: float = 5.0
-    calibration_seconds: float = 4.0
-    memory: bool = True
-
-
-QUICK = Effort(latency_seconds=1.0, calibration_seconds=1.0, memory=False)
+LATENCY_SECONDS, QUICK_SECONDS = 5.0, 1.0  # of a network
 
 
 @dataclass(frozen=True)
@@ -48,8 +35,6 @@ class Row:
     exactness: Exactness
     latency: Latency
     sizes: tuple[int, int]  # bytes of the float model and of ours
-    calibration: CalibrationTime
-    memory: CalibrationMemory | None
     samples: tuple[int, int]  # for calibration and for SQNR
 
     def fastest(self) -> str:
@@ -57,7 +42,7 @@ class Row:
         return min((name for name in self.sqnr if name != OURS), key=self.latency.seconds)
 
 
-def measure(case: Case, effort: Effort, tell: Callable[[str], None]) -> Row:
+def measure(case: Case, latency_seconds: float, tell: Callable[[str], None]) -> Row:
     """Quantizes with both tools and measures; `tell` is given each stage. Raises QconvError where qconv cannot."""
     with tempfile.TemporaryDirectory(prefix="qconv-bench-") as name:
         folder = Path(name)
@@ -73,13 +58,9 @@ def measure(case: Case, effort: Effort, tell: Callable[[str], None]) -> Row:
         tell("score")
         scores = _scores(case, made.path, models[opponent])
         tell("latency")
-        times = latency.measure({FLOAT: case.path, **models}, case.evaluation[0], effort.latency_seconds)
-        tell("calibration time")
-        calibration = calibration_time.measure(case, others.preprocessed, effort.calibration_seconds)
-        tell("calibration memory")
-        memory = calibration_memory.measure(case.path, others.preprocessed, case.calibration) if effort.memory else None
+        times = latency.measure({FLOAT: case.path, **models}, case.evaluation[0], latency_seconds)
         sizes, counts = (file_bytes(case.path), file_bytes(made.path)), (len(case.calibration), len(case.evaluation))
-    return Row(case.name, made.audit, scores, sqnr, opponent, others.failures, exact, times, sizes, calibration, memory, counts)
+    return Row(case.name, made.audit, scores, sqnr, opponent, others.failures, exact, times, sizes, counts)
 
 
 def _scores(case: Case, made: Path, opponent: Path) -> tuple[float, float, float] | None:

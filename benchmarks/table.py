@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-import platform
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-import onnxruntime as ort
-
-from benchmarks.calibration_memory import FEW, MANY
 from benchmarks.closeness import EXACT_SAMPLES, Closeness
 from benchmarks.measure import FLOAT, OURS, Row
+from benchmarks.page import line, machine
 
 COLUMNS = (
     "network",
@@ -24,30 +19,20 @@ COLUMNS = (
     "time ours/float",
     "time theirs/float",
     "size ours/float",
-    "calibration, processor time, ours / theirs",
-    "calibration, wall time, ours / theirs",
-    f"calibration MB, {FEW} and {MANY} samples, ours; theirs",
 )
 LEGEND = f"""\
 - theirs: onnxruntime.quantization, min-max, the best in total SQNR of QDQ and QOperator, per channel and per tensor.
 - float nodes: in the graph that onnxruntime runs, between QuantizeLinear of the inputs and DequantizeLinear of the outputs.
 - SQNR: of all outputs together, then of each where there are several.
 - elements: of all tensors over {EXACT_SAMPLES} samples, onnxruntime against the executor in exact integer arithmetic.
-- time: processor time of a run on one thread, all models in turn, medians of ratios; in brackets against the fastest of theirs.
-- calibration: in units of float inference over the same samples, on one thread; in brackets with loading and preparing.
-  Processor time counts the thread that reads samples, which runs beside; wall time holds only where nothing else runs.
-- calibration MB: peak memory of a process that does nothing else."""
+- time: processor time of a run on one thread, all models in turn, medians of ratios; in brackets against the fastest."""
 
 
 def markdown(rows: Sequence[Row], problems: Sequence[str]) -> str:
     """The table, its legend, the machine, and notes on the networks."""
-    lines = [_line(COLUMNS), _line(["---"] + ["---:"] * (len(COLUMNS) - 1)), *(_line(_cells(row)) for row in rows)]
+    lines = [line(COLUMNS), line(["---"] + ["---:"] * (len(COLUMNS) - 1)), *(line(_cells(row)) for row in rows)]
     notes = [note for row in rows for note in _notes(row)] + [f"- {problem}" for problem in problems]
-    return "\n".join([*lines, "", LEGEND, f"- machine: {_machine()}.", "", *notes]) + "\n"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return "\n".join([*lines, "", LEGEND, f"- machine: {machine()}.", "", *notes]) + "\n"
 
 
 def _cells(row: Row) -> Iterator[str]:
@@ -61,10 +46,6 @@ def _cells(row: Row) -> Iterator[str]:
     yield f"{times.ratio(OURS, FLOAT):.2f}"
     yield f"{times.ratio(row.opponent, FLOAT):.2f}"
     yield f"{row.sizes[1] / row.sizes[0]:.2f}"
-    cost = row.calibration
-    yield f"{cost.per_sample.processor:.2f} ({cost.whole.processor:.2f}) / {cost.theirs_per_sample.processor:.2f}"
-    yield f"{cost.per_sample.wall:.2f} ({cost.whole.wall:.2f}) / {cost.theirs_per_sample.wall:.2f}"
-    yield _memory(row)
 
 
 def _sqnr(made: Closeness, opponent: Closeness) -> str:
@@ -76,13 +57,6 @@ def _sqnr(made: Closeness, opponent: Closeness) -> str:
 
 def _db(value: float) -> str:
     return "exact" if value == math.inf else f"{value:.2f}"
-
-
-def _memory(row: Row) -> str:
-    if row.memory is None:
-        return "-"
-    pairs = (row.memory.ours, row.memory.theirs)
-    return "; ".join(f"{few:.0f} → {many:.0f} ({100 * (many / few - 1):+.1f} %)" for few, many in pairs)
 
 
 def _notes(row: Row) -> Iterator[str]:
@@ -99,10 +73,3 @@ def _notes(row: Row) -> Iterator[str]:
         yield f"  - float node: {node.name} ({node.op_type}) {node.reason}"
     for tensor, count in row.exactness.wrong.items():
         yield f"  - differs from exact arithmetic: {tensor}, {count} elements"
-
-
-def _machine() -> str:
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    processor = found[1] if found else platform.machine()
-    return f"{processor}, onnxruntime {ort.__version__}, Python {platform.python_version()}"

@@ -32,9 +32,8 @@ OLDEST_IR = 7  # onnxruntime's quantizer writes what older ones cannot hold
 
 @dataclass(frozen=True)
 class Theirs:
-    """The models by name of the variant, the float model that they were made of, and the variants that could not be made."""
+    """The models by name of the variant, and the variants that could not be made."""
 
-    preprocessed: Path
     models: Mapping[str, Path]
     failures: Mapping[str, str]
 
@@ -44,7 +43,7 @@ def quantize(case: Case, folder: Path) -> Theirs:
 
     Raises ModelError where none can be made.
     """
-    with _quiet():
+    with quiet():
         preprocessed, note = preprocess(case.path, folder / f"{case.name}.pre.onnx")
         ranges = folder / f"{case.name}.ranges.json"
         models: dict[str, Path] = {}
@@ -60,7 +59,7 @@ def quantize(case: Case, folder: Path) -> Theirs:
                 failures[variant] = _first_line(error)
     if not models:
         raise ModelError(f"onnxruntime.quantization makes nothing of {case.name}: {next(iter(failures.values()))}")
-    return Theirs(preprocessed, models, failures)
+    return Theirs(models, failures)
 
 
 def preprocess(source: Path, target: Path) -> tuple[Path, str | None]:
@@ -100,7 +99,7 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without their hints about models, which repeat for each variant."""
     before: Any = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -22,7 +22,9 @@ __all__ = ["Calibration", "QuantConfig", "QuantPlan", "Report", "calibrate", "qu
 if TYPE_CHECKING:
     from qconv.calibrate.file import Calibration
     from qconv.config import QuantConfig
-    from qconv.pipeline import calibrate, quantize, verify
+    from qconv.pipeline.calibrate import calibrate
+    from qconv.pipeline.quantize import quantize
+    from qconv.pipeline.verify import verify
     from qconv.plan.file import QuantPlan
     from qconv.verify.report import Report
 else:
@@ -31,9 +33,9 @@ else:
         "QuantConfig": "qconv.config",
         "QuantPlan": "qconv.plan.file",
         "Report": "qconv.verify.report",
-        "calibrate": "qconv.pipeline",
-        "quantize": "qconv.pipeline",
-        "verify": "qconv.pipeline",
+        "calibrate": "qconv.pipeline.calibrate",
+        "quantize": "qconv.pipeline.quantize",
+        "verify": "qconv.pipeline.verify",
     }
 
     def __getattr__(name: str) -> object:

@@ -1,6 +1,5 @@
 """Samples to mergeable summaries: one method per file, one kind of data per file."""
 
-from qconv.calibrate.checks.still import still_tensors
 from qconv.calibrate.data.image_options import ImageOptions
 from qconv.calibrate.data.source import InputInfo, Sample, SampleSource, inputs_of, known_length
 from qconv.calibrate.file import Calibration, DataSpec
@@ -26,5 +25,4 @@ __all__ = [
     "known_length",
     "merge",
     "open_source",
-    "still_tensors",
 ]

@@ -54,6 +54,21 @@ def affine_batchnorms(graph: ir.Graph) -> dict[str, list[RememberedChannels]]:
     return found
 
 
+def affine_front(model: ir.Model) -> ir.Model | None:
+    """The part of a model of one input from there to its `affine_batchnorms`, which are the outputs; None without any.
+
+    It shares its weights with the model, and stays as it is when that is changed.
+    """
+    graph = model.graph
+    inputs = [value for value in graph.inputs if const_array(value) is None]
+    tensors = {known.tensor for remembered in affine_batchnorms(graph).values() for known in remembered}
+    if len(inputs) != 1 or not tensors:
+        return None
+    norms = (node for node in graph if node.op_type == "BatchNormalization")
+    ends = [node.outputs[0] for node in norms if node.inputs[0] is not None and node.inputs[0].name in tensors]
+    return ir.Model(ir.convenience.extract(graph, inputs, ends), ir_version=model.ir_version)
+
+
 @dataclass(frozen=True)
 class Probe:
     """The affine part of a model between input `name` and some batch norms, and what those remember, [channels] each."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qconv.calibrate.checks.still import still_tensors
 from qconv.calibrate.data.image_options import ImageOptions
 from qconv.calibrate.methods import METHODS, PERCENT, Choice, choose, method_named
 from qconv.calibrate.methods.method import Range
@@ -78,6 +79,12 @@ class Calibration:
         """All that a user must know, also of missing shards."""
         missing = () if self.shards is None else (self.shards.warning,)
         return (*missing, *(() if self.warning is None else (self.warning,)))
+
+    @property
+    def still(self) -> list[str]:
+        """A sentence on the tensors that never moved; none where shards are missing, in which they may."""
+        extremes = {name: (summary.lo, summary.hi) for name, summary in self.tensors.items()}
+        return [] if self.shards is not None else still_tensors(extremes)
 
     def choice_of(
         self, scheme: Scheme, method: str | None = None, percent: float = PERCENT, keep: Collection[str] = ()

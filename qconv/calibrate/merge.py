@@ -11,6 +11,8 @@ from qconv.calibrate.shard import Coverage
 from qconv.calibrate.summary import Summary
 from qconv.errors import ArtifactError, UsageError
 
+_SHARDS = "merge files that `qconv calibrate --shard` wrote"
+
 
 def merge(calibrations: Mapping[str, Calibration]) -> Calibration:
     """Of the shards of all; the keys are for messages. Has a coverage where shards are still missing.
@@ -37,8 +39,10 @@ def _together(a: Mapping[str, Summary], b: Mapping[str, Summary]) -> Mapping[str
 def _coverage(name: str, calibration: Calibration) -> Coverage:
     if calibration.method == "ema" or any(summary.averages is not None for summary in calibration.tensors.values()):
         raise UsageError(f"{name} holds moving averages, which depend on the order of the samples; use another --method than ema")
+    if calibration.derived:
+        raise ArtifactError(f"{name} was made without samples, so there is nothing to add up; {_SHARDS}")
     if calibration.shards is None:
-        raise ArtifactError(f"{name} is no calibration of shards; merge files that `qconv calibrate --shard` wrote")
+        raise ArtifactError(f"{name} is no calibration of shards: it covers all of its samples already; {_SHARDS}")
     return calibration.shards
 
 
@@ -59,7 +63,7 @@ def _differences(a: Calibration, b: Calibration) -> Iterator[str]:
         yield f"--method ({a.method} and {b.method})"
     if _of(a)[1] != _of(b)[1]:
         yield "--exact"
-    if a.tensors.keys() != b.tensors.keys() or a.derived != b.derived:
+    if a.tensors.keys() != b.tensors.keys():
         yield "the tensors that were observed, as by --exclude"
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from qconv.calibrate.shard import Shard
 from qconv.calibrate.summary import Summary
 from qconv.errors import ArtifactError
 from qconv.model.save import write_text
@@ -24,25 +25,43 @@ _ANEW = "run without --resume to start anew"
 Summaries = Mapping[str, Summary]
 
 
+def progress_beside(result: Path) -> Path:
+    """Where the progress of a run is kept that will write `result`."""
+    return result.with_name(f"{result.name}.partial")
+
+
+def progress_of(file: Path, shard: Shard) -> Path:
+    """Where that of a worker is kept, which does one shard of the run that `file` is for."""
+    return file.with_name(f"{file.name}.{shard.number}of{shard.count}")
+
+
+def remove_progress(file: Path) -> None:
+    """Also that of workers; for when the result is safe."""
+    for path in file.parent.iterdir():
+        if path.name == file.name or path.name.startswith(f"{file.name}."):
+            path.unlink(missing_ok=True)
+
+
 class Keeper:
     """Keeps the progress of one run in a file, or nowhere. `run` is what a resumed run must have in common with it."""
 
     def __init__(self, path: Path | None, run: Mapping[str, Any], *, resume: bool = False) -> None:
         """Reads the progress of an earlier run with `resume`, if there is any. Raises ArtifactError if it is of another run."""
         self._path, self._run = path, json.loads(json.dumps(run))
-        self.done: int = 0
+        self.done: int = 0  # by the earlier run
         self._before: Summaries = {}
         if resume and path is not None and path.exists():
             self.done, self._before = _read(path, self._run)
+        self.seen = self.done  # by both
         self._due = time.monotonic() + SECONDS
 
     def keep(self, done: int, summaries: Callable[[], Summaries]) -> None:
-        """Saves that `done` samples more were seen, if it is time. Raises OutputError."""
-        begun = time.monotonic()
+        """Takes note that `done` samples more were seen, and saves it if it is time. Raises OutputError."""
+        self.seen, begun = self.done + done, time.monotonic()
         if self._path is None or begun < self._due:
             return
         tensors = {name: summary.to_json() for name, summary in self.with_earlier(summaries()).items()}
-        entry = {"format": FORMAT, "run": self._run, "done": self.done + done, "tensors": tensors}
+        entry = {"format": FORMAT, "run": self._run, "done": self.seen, "tensors": tensors}
         write_text(self._path, json.dumps(entry, ensure_ascii=False) + "\n")
         now = time.monotonic()
         self._due = now + max(SECONDS, _SHARE * (now - begun))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,7 @@ from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image
 from qconv.cli.run_options import check_run_options, run_options
 
 if TYPE_CHECKING:
-    from qconv.calibrate import Shard
-
-CHECKED = 256  # samples that are checked for several workers, before they begin
+    from qconv.calibrate import Calibration, Shard
 
 
 @click.command(short_help="Collect the ranges of all tensors over samples.")
@@ -51,58 +50,49 @@ def calibrate(
     the data and qconv must be known under the same paths. A worker that dies is replaced, and nothing is counted twice.
     """
     from qconv import pipeline
-    from qconv.calibrate import Shard, known_length, still_tensors
+    from qconv.calibrate import Shard
+    from qconv.calibrate.resume import progress_beside, remove_progress
     from qconv.cli.console import out, progress, warn
     from qconv.config import QuantConfig
-    from qconv.engines.job import Job
-    from qconv.engines.spread import calibrate_spread
+    from qconv.engines.spread import Engine, calibrate_by
 
     check_run_options(shard, resume, engine, workers, address)
-    config = QuantConfig(exclude=exclude)
     part = Shard.parse(shard) if shard else Shard()
     target = output or _default(model, part)
-    progress_file = None if check_data else target.with_name(f"{target.name}.partial")
+    partial = progress_beside(target)
     loaded = pipeline.load_prepared(model)
-    options = image_options(**images)
-    source = pipeline.samples_for(loaded, data, images=options, samples=samples)
+    job = pipeline.Job(
+        model, loaded.digest, data, method, samples, image_options(**images), QuantConfig(exclude=exclude), exact, threads, part,
+        progress_file=None if check_data else partial, resume=resume,
+    )  # fmt: skip
+    source = job.open_samples(loaded)
     if source.warning:
         warn(source.warning)
     difference = pipeline.self_check(loaded, source)
     findings: list[str] = []
+    who = Engine() if check_data else Engine(engine, workers, address)
     with progress("calibrating") as update:
-        if check_data or (engine == "local" and workers in (None, 1)):
-            calibration = pipeline.calibrate(
-                loaded, data, method=method, samples=samples, images=options, config=config, exact=exact, threads=threads,
-                progress=update, warn=findings.append, shard=part, progress_file=progress_file, resume=resume,
-            )  # fmt: skip
-        else:
-            job = Job(
-                model, loaded.digest, data, method, samples, options, config, exact, threads,
-                progress_file=progress_file, resume=resume,
-            )  # fmt: skip
-            findings += pipeline.check_samples(loaded, source, CHECKED)
-            calibration = calibrate_spread(job, engine, workers, address, known_length(source), update)
-            findings += still_tensors({name: (found.lo, found.hi) for name, found in calibration.tensors.items()})
+        calibration = calibrate_by(who, job, loaded, source, progress=update, warn=findings.append)
     if check_data:
-        for finding in findings:
-            out.print(f"warning: {finding}", markup=False)
-        out.print(f"{calibration.samples} samples of {calibration.source} checked: {len(findings) or 'no'} warnings")
+        _print_check(calibration, findings)
         return
     for finding in findings:
         warn(finding)
     calibration.save(target)
-    _remove_progress(target)
+    remove_progress(partial)
     out.print(
         f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}"
     )
     out.print(f"simplifying the model changed its outputs by at most {difference:.1e} of their size")
 
 
-def _remove_progress(target: Path) -> None:
-    """Also that of workers, now that the result is safe."""
-    for path in target.parent.iterdir():
-        if path.name.startswith(f"{target.name}.partial"):
-            path.unlink(missing_ok=True)
+def _print_check(calibration: Calibration, findings: Sequence[str]) -> None:
+    """The result of --check-data."""
+    from qconv.cli.console import out
+
+    for finding in findings:
+        out.print(f"warning: {finding}", markup=False)
+    out.print(f"{calibration.samples} samples of {calibration.source} checked: {len(findings) or 'no'} warnings")
 
 
 def _default(model: Path, shard: Shard) -> Path:

@@ -18,7 +18,7 @@ def merge(files: tuple[Path, ...], output: Path) -> None:
     FILES are what `qconv calibrate --shard` wrote, or earlier merges of those, in any order and grouping. Where shards are
     still missing, the file says so, can be merged further, and serves `qconv quantize` with a warning.
     """
-    from qconv.calibrate import Calibration, still_tensors
+    from qconv.calibrate import Calibration
     from qconv.calibrate import merge as add_up
     from qconv.cli.console import out, warn
     from qconv.errors import UsageError
@@ -27,10 +27,7 @@ def merge(files: tuple[Path, ...], output: Path) -> None:
     if len(calibrations) < len(files):
         raise UsageError("a file is named twice; give each shard once")
     merged = add_up(calibrations)
-    for warning in merged.warnings:
+    for warning in (*merged.warnings, *merged.still):
         warn(warning)
-    if merged.shards is None:
-        for finding in still_tensors({name: (summary.lo, summary.hi) for name, summary in merged.tensors.items()}):
-            warn(finding)
     merged.save(output)
     out.print(f"{output}: {len(merged.tensors)} tensors over {merged.samples} samples of {merged.source}, {merged.method}")

@@ -11,10 +11,8 @@ import click
 from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
 
 if TYPE_CHECKING:
-    from qconv.calibrate import Calibration, ImageOptions, SampleSource
-    from qconv.config import QuantConfig
-    from qconv.model.load import LoadedModel
-    from qconv.pipeline import Quantized
+    from qconv.calibrate import Calibration, SampleSource
+    from qconv.pipeline import Job, PreparedModel, Quantized
 
 BITS = click.IntRange(4, 8)
 
@@ -56,11 +54,12 @@ def quantize(
 
     config = QuantConfig(weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile)
     loaded = pipeline.load_prepared(model)
-    options = image_options(**images)
-    found = _calibration(loaded, calibration, data, samples, options, config, threads)
+    job = pipeline.Job(
+        model, loaded.digest, data, method or "minmax", samples, image_options(**images), config, threads=threads
+    )  # fmt: skip
+    found, source = _calibration(loaded, calibration, job)
     for warning in found.warnings:
         warn(warning)
-    source = pipeline.samples_for(loaded, data, images=options, samples=samples) if data else pipeline.samples_of(loaded, found)
     result = pipeline.quantize(loaded, found, config=config, plan=QuantPlan.load(plan) if plan else None)
     target = output or model.with_suffix(f".int{config.weight_bits}.onnx")
     result.save(target)
@@ -69,34 +68,22 @@ def quantize(
     _summarize(model, target, result, source)
 
 
-def _calibration(
-    loaded: LoadedModel,
-    path: Path | None,
-    data: str | None,
-    samples: int | None,
-    images: ImageOptions,
-    config: QuantConfig,
-    threads: int,
-) -> Calibration:
-    """The calibration file that is named or lies beside the model; else a new calibration."""
+def _calibration(loaded: PreparedModel, path: Path | None, job: Job) -> tuple[Calibration, SampleSource]:
+    """The calibration file that is named or lies beside the model, else a new calibration; and samples to measure with."""
     from qconv import pipeline
     from qconv.calibrate import Calibration
-    from qconv.cli.console import progress
+    from qconv.cli.console import progress, warn
 
     beside = loaded.path.with_suffix(pipeline.CALIBRATION_SUFFIX)
-    if path is not None or (data is None and beside.exists()):
-        return Calibration.load(path or beside)
+    if path is not None or (job.data is None and beside.exists()):
+        found = Calibration.load(path or beside)
+        return found, job.open_samples(loaded) if job.data else pipeline.samples_of(loaded, found)
+    source, findings = job.open_samples(loaded), list[str]()
     with progress("calibrating") as update:
-        return pipeline.calibrate(
-            loaded,
-            data,
-            method=config.method or "minmax",
-            samples=samples,
-            images=images,
-            config=config,
-            threads=threads,
-            progress=update,
-        )
+        found = pipeline.run(job, loaded, source, progress=update, warn=findings.append)
+    for finding in findings:
+        warn(finding)
+    return found, source
 
 
 def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:

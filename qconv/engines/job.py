@@ -1,37 +1,16 @@
-"""One shard as a message to another process: plain data in, the text of a calibration file out."""
+"""One job in another process: plain data in, the text of a calibration file out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 from qconv import pipeline
-from qconv.calibrate import Calibration, ImageOptions, Shard, merge
-from qconv.config import QuantConfig
+from qconv.calibrate import Calibration, merge
+from qconv.calibrate.observe import Progress
 from qconv.errors import ModelError
+from qconv.pipeline import Job
 
-WHOLE = Shard()
 RETRIES = 3  # of a shard whose worker died
-Progress = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What `pipeline.calibrate` needs to know; `digest` is the hash of the model that the one who asks has seen."""
-
-    model: Path
-    digest: str
-    data: str | None
-    method: str
-    samples: int | None
-    images: ImageOptions
-    config: QuantConfig
-    exact: bool
-    threads: int
-    shard: Shard = WHOLE
-    progress_file: Path | None = None
-    resume: bool = False
 
 
 def run_job(job: Job, progress: Progress | None = None) -> str:
@@ -39,11 +18,7 @@ def run_job(job: Job, progress: Progress | None = None) -> str:
     loaded = pipeline.load_prepared(job.model)
     if loaded.digest != job.digest:
         raise ModelError(f"{job.model} is another model for a worker than for the caller; give all machines the same file")
-    calibration = pipeline.calibrate(
-        loaded, job.data, method=job.method, samples=job.samples, images=job.images, config=job.config, exact=job.exact,
-        threads=job.threads, progress=progress, shard=job.shard, progress_file=job.progress_file, resume=job.resume,
-    )  # fmt: skip
-    return calibration.dumps()
+    return pipeline.run(job, loaded, job.open_samples(loaded), progress=progress).dumps()
 
 
 def add_up(texts: Sequence[str]) -> Calibration:

@@ -11,8 +11,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from qconv.engines.job import RETRIES, Job, Progress, run_job
+from qconv.calibrate.observe import Progress
+from qconv.engines.job import RETRIES, run_job
 from qconv.errors import QconvError
+from qconv.pipeline import Job
 
 _REPORT = 0.2  # seconds between two reports of progress
 

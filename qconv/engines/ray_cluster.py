@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qconv.calibrate import Calibration
-from qconv.engines.job import RETRIES, Job, Progress, run_job
+from qconv.calibrate.observe import Progress
+from qconv.engines.job import RETRIES, run_job
 from qconv.errors import QconvError, UsageError
+from qconv.pipeline import Job
 
 
 def run_ray(

@@ -1,41 +1,71 @@
-"""A calibration whose shards several workers take; the result is that of one run, byte for byte."""
+"""A calibration by whoever is to do it; cut into shards or not, the result is that of one run, byte for byte."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qconv.calibrate import Calibration, Shard
-from qconv.engines.job import Job, Progress, add_up
+from qconv import pipeline
+from qconv.calibrate import Calibration, SampleSource, Shard, known_length
+from qconv.calibrate.observe import Progress
+from qconv.calibrate.resume import progress_of
+from qconv.engines.job import add_up
 from qconv.engines.local import run_local
 from qconv.engines.ray_cluster import run_ray
+from qconv.pipeline import Job, PreparedModel, Warn
+
+CHECKED = 256  # samples that are checked for several workers, before they begin
 
 
-def calibrate_spread(
-    job: Job, engine: str, workers: int | None, address: str | None, total: int | None = None, progress: Progress | None = None
+@dataclass(frozen=True)
+class Engine:
+    """Who does the work: this process, or `workers` processes of this machine ("local"), or tasks of a Ray cluster ("ray")."""
+
+    name: str = "local"
+    workers: int | None = None
+    address: str | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process does it."""
+        return self.name == "local" and self.workers in (None, 1)
+
+
+def calibrate_by(
+    engine: Engine, job: Job, model: PreparedModel, source: SampleSource, *, progress: Progress, warn: Warn
 ) -> Calibration:
-    """By `workers` of an engine, local or ray. `total` samples are there, for `progress`. Raises QconvError."""
-    if engine == "ray":
-        return calibrate_on_ray(job, workers, address, total, progress)
-    return calibrate_locally(job, workers or 1, total, progress)
+    """As `pipeline.run`; workers open model and samples themselves, and for them the first samples are checked here.
+
+    Raises QconvError.
+    """
+    if engine.alone:
+        return pipeline.run(job, model, source, progress=progress, warn=warn)
+    for finding in pipeline.check_samples(model, source, CHECKED):
+        warn(finding)
+    total = known_length(source)
+    if engine.name == "ray":
+        texts = run_ray(lambda tasks: _for_cluster(job, tasks), engine.workers, engine.address, total, progress)
+    else:
+        texts = run_local(_for_processes(job, engine.workers or 1), total, progress)
+    calibration = add_up(texts)
+    for finding in calibration.still:
+        warn(finding)
+    return calibration
 
 
-def calibrate_locally(job: Job, workers: int, total: int | None = None, progress: Progress | None = None) -> Calibration:
-    """By `workers` processes, which share the cores; each saves its progress in a file of its own, beside `job.progress_file`."""
-    threads = job.threads or max(1, (os.cpu_count() or 1) // workers)
-    jobs = [_with_file(part) for part in _cut(replace(job, threads=threads), workers)]
-    return add_up(run_local(jobs, total, progress))
+def _for_processes(job: Job, workers: int) -> Sequence[Job]:
+    """The processes share the cores; each saves its progress in a file of its own, beside `job.progress_file`."""
+    ready = replace(job, threads=job.threads or max(1, (os.cpu_count() or 1) // workers))
+    return [_with_file(part) for part in _cut(ready, workers)]
 
 
-def calibrate_on_ray(
-    job: Job, tasks: int | None, address: str | None, total: int | None = None, progress: Progress | None = None
-) -> Calibration:
-    """By tasks on a Ray cluster, each with one core unless `job.threads` says more."""
+def _for_cluster(job: Job, tasks: int) -> Sequence[Job]:
+    """A task has one core unless `job.threads` says more."""
     data = str(Path(job.data).resolve()) if job.data is not None and Path(job.data).exists() else job.data
     ready = replace(job, model=job.model.resolve(), data=data, threads=job.threads or 1, progress_file=None)
-    return add_up(run_ray(lambda count: _cut(ready, count), tasks, address, total, progress))
+    return _cut(ready, tasks)
 
 
 def _cut(job: Job, count: int) -> Sequence[Job]:
@@ -43,7 +73,4 @@ def _cut(job: Job, count: int) -> Sequence[Job]:
 
 
 def _with_file(job: Job) -> Job:
-    if job.progress_file is None:
-        return job
-    name = f"{job.progress_file.name}.{job.shard.number}of{job.shard.count}"
-    return replace(job, progress_file=job.progress_file.with_name(name))
+    return job if job.progress_file is None else replace(job, progress_file=progress_of(job.progress_file, job.shard))

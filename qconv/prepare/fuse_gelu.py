@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from .affine import affine_of
 from .edit import Editor
-from .product import product_of, replace_by, scaled
+from .product import readings, replace_by, scaled
 
 # Exporters round the constants to float32, some to six digits.
 _TOLERANCE = 1e-5
@@ -28,11 +28,7 @@ def fuse_gelu(model: ir.Model) -> int:
 
 
 def _fuse(editor: Editor, node: ir.Node) -> int:
-    product = product_of(node) if node.graph is editor.graph else None
-    if product is None or len(product[1]) != 2:
-        return 0
-    constant, values = product
-    for x, gate in (values, values[::-1]):
+    for constant, x, gate in readings(editor, node):
         found = _gate(gate)
         if found is None or not math.isclose(found[0] * constant, 0.5, rel_tol=_TOLERANCE):
             continue

@@ -16,7 +16,7 @@ from qconv.model.graph import attr_float
 from .affine import affine_of
 from .edit import Editor
 from .normalize_clamps import Clamp, clamp_of
-from .product import product_of, replace_by
+from .product import readings, replace_by
 
 # Exporters write 1/6 with as few as five digits (0.16667).
 _TOLERANCE = 1e-4
@@ -29,11 +29,7 @@ def fuse_hardswish(model: ir.Model) -> int:
 
 
 def _fuse(editor: Editor, node: ir.Node) -> int:
-    product = product_of(node) if node.graph is editor.graph else None
-    if product is None or len(product[1]) != 2:
-        return 0
-    constant, values = product
-    for x, gate in (values, values[::-1]):
+    for constant, x, gate in readings(editor, node):
         scale = _gate_scale(gate, x)
         if scale is not None and math.isclose(scale * constant, 1.0, rel_tol=_TOLERANCE):
             replace_by(editor, node, "HardSwish", x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx_ir as ir
 
 from qconv.model.graph import sole_consumer
@@ -28,6 +30,14 @@ def scaled(value: ir.Value) -> tuple[float, list[ir.Value]]:
     """A value as the product that its node computes, or as itself."""
     maker = value.producer()
     return (product_of(maker) if maker is not None else None) or (1.0, [value])
+
+
+def readings(editor: Editor, node: ir.Node) -> Iterator[tuple[float, ir.Value, ir.Value]]:
+    """(constant, x, gate) both ways, if a node of the main graph is a constant times two values."""
+    product = product_of(node) if node.graph is editor.graph else None
+    if product is not None and len(product[1]) == 2:
+        constant, (a, b) = product
+        yield from ((constant, a, b), (constant, b, a))
 
 
 def _factors(node: ir.Node) -> tuple[float, list[ir.Value]] | None:

@@ -73,7 +73,9 @@ def test_missing_shards_are_told() -> None:
     ("other", "error", "reason"),
     [
         (replace(A, samples=4), ArtifactError, "a and b both cover shard 1"),
-        (replace(B, shards=None), ArtifactError, "b is no calibration of shards"),
+        (replace(B, shards=None), ArtifactError, "b is no calibration of shards: it covers all"),
+        (replace(B, shards=None, derived={"t": (0.0, 1.0)}), ArtifactError, "b was made without samples"),
+        (replace(B, derived={"t": (0.0, 1.0)}), ArtifactError, "b was made without samples"),
         (replace(B, model_sha256="cd" * 32), ArtifactError, "differ in the model"),
         (replace(B, shards=Coverage(4, {2: 3}, False)), ArtifactError, r"the number of shards \(3 and 4\)"),
         (replace(B, shards=Coverage(3, {2: 3}, True)), ArtifactError, "--exact"),

@@ -9,6 +9,7 @@ import pytest
 from qconv import pipeline
 from qconv.calibrate import resume
 from qconv.calibrate.data.source import Sample, SampleSource
+from qconv.calibrate.resume import progress_beside, progress_of, remove_progress
 from qconv.calibrate.shard import Shard
 from qconv.errors import ArtifactError, DataError, UsageError
 
@@ -91,3 +92,13 @@ def test_nothing_to_resume_is_a_fresh_start(tmp_path: Path, sample_models: Path,
 def test_moving_averages_do_not_resume(tmp_path: Path, sample_models: Path, source: SampleSource) -> None:
     with pytest.raises(UsageError, match="order"):
         pipeline.calibrate(sample_models / "digits_mlp.onnx", source, method="ema", progress_file=tmp_path / "p", resume=True)
+
+
+def test_only_progress_is_removed(tmp_path: Path) -> None:
+    file = progress_beside(tmp_path / "m.json")
+    ours = [file, progress_of(file, Shard(1, 2)), progress_of(file, Shard(12, 16))]
+    others = [tmp_path / name for name in ("m.json", "m.json.partials", "am.json.partial")]
+    for path in (*ours, *others):
+        path.touch()
+    remove_progress(file)
+    assert sorted(tmp_path.iterdir()) == sorted(others)

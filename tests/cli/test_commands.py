@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,16 +12,6 @@ import pytest
 
 from qconv.cli.main import run
 from qconv.integer.audit import audit
-
-
-@pytest.fixture
-def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and its samples, and the working directory."""
-    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
-    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
-    shutil.copy(sample_models / "digits_test.npz", tmp_path / "t.npz")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_three_commands_without_a_flag(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,3 +124,14 @@ def test_calibrate_warns_too(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "3"]) == 0
     assert "warning: 3 samples are far too few" in capsys.readouterr().err
     assert (folder / "m.calib.json").exists()
+
+
+def test_quantize_warns_of_its_samples_as_calibrate_does(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(folder / "d.npz") as stored:
+        pictures = next(stored[name] for name in stored.files if name != "labels")
+    np.savez(folder / "bad.npz", x=np.concatenate([255 * pictures[:9], 255 * pictures[:1]]))
+    assert run(["calibrate", "m.onnx", "--data", "bad.npz", "-o", "other.json"]) == 0
+    told = capsys.readouterr().err
+    assert told.count("warning: ") == 3
+    assert run(["quantize", "m.onnx", "--data", "bad.npz"]) == 0
+    assert capsys.readouterr().err == told

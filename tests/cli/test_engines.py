@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,13 +31,10 @@ def samples():
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and its samples, and the working directory."""
-    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
-    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
-    (tmp_path / "deadly.py").write_text(DEADLY_SOURCE)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(folder: Path) -> Path:
+    """Also with a source of samples of its own."""
+    (folder / "deadly.py").write_text(DEADLY_SOURCE)
+    return folder
 
 
 def test_workers_give_the_file_of_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,8 +67,8 @@ def kill_one_of(folder: Path, engine: list[str]) -> None:
     (folder / "deadly").touch()
     # The command checks samples too, but must not be the one that dies: it stops before the deadly one.
     (folder / "program.py").write_text(
-        "import sys\nfrom qconv.cli import calibrate, main\n\n"
-        f"if __name__ == '__main__':\n    calibrate.CHECKED = 20\n    sys.exit(main.run({arguments(engine, 'all.json')}))\n"
+        "import sys\nfrom qconv.cli import main\nfrom qconv.engines import spread\n\n"
+        f"if __name__ == '__main__':\n    spread.CHECKED = 20\n    sys.exit(main.run({arguments(engine, 'all.json')}))\n"
     )
     done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr

@@ -10,17 +10,6 @@ import pytest
 
 from qconv.cli.main import run
 
-MODEL, DATA = "digits_mlp.onnx", "digits_calib.npz"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and its samples, and the working directory."""
-    shutil.copy(sample_models / MODEL, tmp_path / "m.onnx")
-    shutil.copy(sample_models / DATA, tmp_path / "d.npz")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
     """The sentence that a call ends with; asserts its exit code and that it is one line without a traceback."""

@@ -28,13 +28,10 @@ def samples():
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sample_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and its samples, and the working directory."""
-    shutil.copy(sample_models / "digits_mobilenet.onnx", tmp_path / "m.onnx")
-    shutil.copy(sample_models / "digits_calib.npz", tmp_path / "d.npz")
-    (tmp_path / "slow.py").write_text(SLOW_SOURCE)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(folder: Path) -> Path:
+    """Also with a source of samples of its own."""
+    (folder / "slow.py").write_text(SLOW_SOURCE)
+    return folder
 
 
 def test_shards_merge_into_the_file_of_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,3 +85,32 @@ def test_a_killed_run_resumes_to_the_same_file(folder: Path, capsys: pytest.Capt
     assert run([*command, "-o", "whole.json"]) == 0
     assert (folder / "m.calib.json").read_bytes() == (folder / "whole.json").read_bytes()
     assert json.loads((folder / "whole.json").read_text(encoding="utf-8"))["samples"] == 400
+
+
+def test_what_cannot_be_merged(folder: Path, sample_models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files as the commands write them; tests/calibrate/test_merge.py has all differences."""
+    shutil.copy(sample_models / "digits_resnet.onnx", folder / "r.onnx")
+    few = ["--data", "d.npz", "--samples", "6"]
+    for output, arguments in {
+        "one": ["m.onnx", *few, "--shard", "1/3"],
+        "two": ["m.onnx", *few, "--shard", "2/3"],
+        "resnet": ["r.onnx", *few, "--shard", "2/3"],
+        "exact": ["m.onnx", *few, "--shard", "2/3", "--exact"],
+        "ema": ["m.onnx", *few, "--method", "ema"],
+        "free": ["m.onnx", "--samples", "2"],
+    }.items():
+        assert run(["calibrate", *arguments, "-o", output]) == 0
+    assert run(["merge", "one", "two", "-o", "both"]) == 0
+    shutil.copy("one", "copy")
+    capsys.readouterr()
+    for other, code, sentence in (
+        ("free", 5, "free was made without samples"),
+        ("ema", 2, "ema holds moving averages"),
+        ("resnet", 5, "one and resnet differ in the model"),
+        ("exact", 5, "one and exact differ in --exact"),
+        ("copy", 5, "one and copy both cover shard 1"),
+        ("both", 5, "one and both both cover shard 1"),
+    ):
+        assert run(["merge", "one", other, "-o", "all"]) == code
+        assert (error := capsys.readouterr().err).startswith(f"qconv: {sentence}") and error.count("\n") == 1
+    assert not (folder / "all").exists()

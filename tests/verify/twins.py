@@ -18,6 +18,7 @@ from onnx import parser
 
 from qconv.calibrate.data.source import Sample
 from qconv.verify import Models
+from tests.integer.graphs import QUANTIZED
 
 FLOAT = """
 <ir_version: 10, opset_import: ["" : 21]>
@@ -30,20 +31,8 @@ net (float[1, 2, 6, 6] x) => (float[1, 2, 6, 6] y)
 }
 """
 
-INTEGER = """
-<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]>
-net (float[1, 2, 6, 6] x) => (float[1, 2, 6, 6] y)
-<float xs = {0.5}, uint8 xz = {128}, int8[2, 2, 1, 1] w = {1, -2, 3, 4}, float ws = {0.25}, int8 wz = {0},
- float ys = {1.0}, uint8 yz = {100}, int32[2] b = {10, -14}, uint8 low = {100}, float sa = {1.0}, uint8 za = {100},
- float sb = {0.5}, uint8 zb = {128}, float sc = {2.0}, uint8 zc = {60}, float os = {2.0}, uint8 oz = {60}>
-{
-  [quantize] x_quantized = QuantizeLinear (x, xs, xz)
-  [conv] c_quantized = QLinearConv (x_quantized, xs, xz, w, ws, wz, ys, yz, b)
-  [clip] r_quantized = Clip (c_quantized, low)
-  [add] y_quantized = com.microsoft.QLinearAdd (r_quantized, sa, za, x_quantized, sb, zb, sc, zc)
-  [dequantize] y = DequantizeLinear (y_quantized, os, oz)
-}
-"""
+# With the bias and the clamp of the float network.
+INTEGER = QUANTIZED.replace("b = {5, -7}, uint8 low = {90}", "b = {10, -14}, uint8 low = {100}")
 
 # Node -> source, tensor, scale, zero point, as lowering writes them.
 METADATA = {

@@ -17,10 +17,14 @@ from qconv.calibrate.data.source import InputInfo, Sample, known_length
 from qconv.calibrate.data.wrapper import Wrapper
 
 
-def all_checks(original: ir.Model, inputs: Sequence[InputInfo], *, part: bool = False) -> tuple[Check, ...]:
-    """Every check of samples for a model as it was before preparation, with its batch norms; a `part` may well be small."""
+def all_checks(front: ir.Model | None, inputs: Sequence[InputInfo], *, part: bool = False) -> tuple[Check, ...]:
+    """Every check of samples for a model with these inputs; a `part` of them may well be small.
+
+    `front` is its `affine_front` before preparation, which folds batch norms away.
+    """
     few = () if part else (Few(),)
-    return *few, Constant(), Identical(), Scale(original, inputs)
+    scale = () if front is None else (Scale(front, inputs),)
+    return *few, Constant(), Identical(), *scale
 
 
 @dataclass(frozen=True)

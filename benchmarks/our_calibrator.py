@@ -1,0 +1,36 @@
+"""qconv's calibration in its two parts: the pass over the samples that serves all methods, and what each then chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.pacing import Clocks
+from qconv import pipeline
+from qconv.calibrate import METHODS, Calibration, SampleSource
+from qconv.config import QuantConfig
+from qconv.model.load import LoadedModel
+from qconv.plan.outcomes import outcomes
+
+FULLEST = "ema"  # every method reads what its pass keeps; the others' leave out the moving averages
+
+
+def summarize(
+    model: Path, samples: str | SampleSource, progress: Callable[[int, int | None], None] | None = None
+) -> tuple[LoadedModel, Calibration]:
+    """The pass, on one thread."""
+    loaded = pipeline.load_prepared(model)
+    return loaded, pipeline.calibrate(loaded, samples, method=FULLEST, threads=1, progress=progress)
+
+
+def choose(loaded: LoadedModel, calibration: Calibration) -> dict[str, Clocks]:
+    """Method -> the time to choose the ranges of all tensors, for the default number of bits."""
+    return {method: _choose(loaded, calibration, method) for method in METHODS}
+
+
+def _choose(loaded: LoadedModel, calibration: Calibration, method: str) -> Clocks:
+    start = Clocks.now()
+    choice = calibration.choice_of(QuantConfig().activation, method, keep=outcomes(loaded.ir.graph))
+    for tensor in calibration.tensors:
+        choice(tensor)
+    return Clocks.now() - start

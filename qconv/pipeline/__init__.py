@@ -1,0 +1,28 @@
+"""The tool as functions that read like the diagram: load, prepare, calibrate, plan, lower, certify, save, verify."""
+
+from qconv.pipeline.calibrate import calibrate, run
+from qconv.pipeline.checks import Warn, check_samples
+from qconv.pipeline.job import Job
+from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
+from qconv.pipeline.quantize import Quantized, quantize
+from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
+from qconv.pipeline.verify import QuickCheck, quick_check, verify
+
+__all__ = [
+    "CALIBRATION_SUFFIX",
+    "Job",
+    "PreparedModel",
+    "Quantized",
+    "QuickCheck",
+    "Warn",
+    "calibrate",
+    "check_samples",
+    "load_prepared",
+    "quantize",
+    "quick_check",
+    "run",
+    "samples_for",
+    "samples_of",
+    "self_check",
+    "verify",
+]

@@ -1,0 +1,94 @@
+"""Samples -> Calibration: one streaming pass, or the part of it that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from qconv.calibrate import Calibration, ImageOptions, SampleSource, Shard, Summary
+from qconv.calibrate import calibrate as collect
+from qconv.calibrate.checks import Watched
+from qconv.calibrate.data.strided import Strided
+from qconv.calibrate.data_free import data_free_ranges
+from qconv.calibrate.observe import Progress
+from qconv.calibrate.resume import Keeper
+from qconv.calibrate.shard import Coverage
+from qconv.config import QuantConfig
+from qconv.errors import UsageError
+from qconv.model.load import load
+from qconv.pipeline.checks import Warn, checks_for
+from qconv.pipeline.job import Job
+from qconv.pipeline.prepared import PreparedModel, prepared
+from qconv.pipeline.samples import synthetic
+from qconv.plan.make import tensors_to_observe
+
+
+def calibrate(
+    model: str | Path | PreparedModel, data: str | SampleSource | None = None, *, method: str = "minmax",
+    samples: int | None = None, images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(),
+    exact: bool = False, threads: int = 0, progress: Progress | None = None, warn: Warn | None = None,
+    shard: Shard = Shard(), progress_file: Path | None = None, resume: bool = False,
+) -> Calibration:  # fmt: skip
+    """Summarizes all tensors that a plan will ask for, in one streaming pass; `method` is what ranges are chosen by later.
+
+    `data` is an .npz, a folder of arrays or images, `module:function`, or an open source; without it, synthetic samples are
+    made. With `warn`, the samples are checked as they pass (qconv/calibrate/checks), and it is called with every finding.
+    `shard` takes a part of the samples, to be merged later. Every few seconds progress is saved in `progress_file`, which the
+    caller removes once the result is safe; `resume` goes on from there.
+    Raises ModelError, DataError, UsageError, or ArtifactError where the progress is of another run.
+    """
+    loaded = prepared(model)
+    spec, source = (data, None) if data is None or isinstance(data, str) else (None, data)
+    job = Job(loaded.path, loaded.digest, spec, method, samples, images, config, exact, threads, shard, progress_file, resume)
+    return run(job, loaded, job.open_samples(loaded) if source is None else source, progress=progress, warn=warn)
+
+
+def run(
+    job: Job, model: PreparedModel, source: SampleSource, *, progress: Progress | None = None, warn: Warn | None = None
+) -> Calibration:
+    """Does a job whose model and samples are open; what it takes and raises is as for `calibrate`."""
+    if job.shard.count > 1 and synthetic(source) is not None:
+        raise UsageError("only real samples are worth sharding; give them with --data")
+    tensors = tensors_to_observe(model.ir.graph, job.config)
+    keeper = Keeper(None if job.averages else job.progress_file, job.identity(source, tensors), resume=job.resume)
+    part = _remaining(source, job.shard, keeper.done)
+    watched = Watched(part, () if warn is None else checks_for(model, source, part=part.first > 0 or part.step > 1))
+    latest = collect(
+        model.ir, tensors, watched, averages=job.averages, exact=job.exact, threads=job.threads,
+        progress=_counted_from(keeper.done, progress), keep=keeper.keep, first=part.first, step=part.step,
+    )  # fmt: skip
+    summaries = keeper.with_earlier(latest)
+    calibration = Calibration(
+        model.digest, job.method, keeper.seen, source.description, source.warning, summaries, job.data_spec,
+        _derived(model, source, summaries), _coverage(job, keeper.seen),
+    )  # fmt: skip
+    if warn is not None:
+        for finding in (*watched.findings(), *calibration.still):
+            warn(finding)
+    return calibration
+
+
+def _remaining(source: SampleSource, shard: Shard, done: int) -> Strided:
+    """The samples of a shard without those that an earlier run has done."""
+    return Strided(source, shard.number - 1 + done * shard.count, shard.count)
+
+
+def _counted_from(done: int, progress: Progress | None) -> Progress | None:
+    """Adds the samples that an earlier run has done."""
+    if progress is None:
+        return None
+    return lambda more, total: progress(done + more, None if total is None else done + total)
+
+
+def _derived(model: PreparedModel, source: SampleSource, summaries: Mapping[str, Summary]) -> dict[str, tuple[float, float]]:
+    """The ranges of all tensors where the samples are synthetic; none where they are real, and a method shall choose."""
+    made_up = synthetic(source)
+    if made_up is None:
+        return {}
+    extremes = {name: (summary.lo, summary.hi) for name, summary in summaries.items()}
+    return data_free_ranges(extremes, load(model.path).ir.graph, made_up.exact)
+
+
+def _coverage(job: Job, seen: int) -> Coverage | None:
+    """Which shard this is; None for the whole."""
+    return Coverage(job.shard.count, {job.shard.number: seen}, job.exact) if job.shard.count > 1 else None

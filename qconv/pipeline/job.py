@@ -1,0 +1,69 @@
+"""One calibration, described as plain data: what this process, another one or a Ray task is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qconv.calibrate import DataSpec, ImageOptions, SampleSource, Shard
+from qconv.calibrate.methods import method_named
+from qconv.config import QuantConfig
+from qconv.errors import UsageError
+from qconv.pipeline.prepared import PreparedModel
+from qconv.pipeline.samples import samples_for
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `pipeline.calibrate` needs to know; `digest` is the hash of the model that the one who asks has seen.
+
+    `data` is None for synthetic samples, and where the samples are given as an open source.
+    Raises UsageError for a method that there is not, and for one that cannot be cut as asked.
+    """
+
+    model: Path
+    digest: str
+    data: str | None = None
+    method: str = "minmax"
+    samples: int | None = None
+    images: ImageOptions = field(default_factory=ImageOptions)
+    config: QuantConfig = field(default_factory=QuantConfig)
+    exact: bool = False
+    threads: int = 0
+    shard: Shard = field(default_factory=Shard)
+    progress_file: Path | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        method_named(self.method)
+        if self.averages and (self.shard.count > 1 or self.resume):
+            raise UsageError("method ema depends on the order of the samples and takes them in one go; use another --method")
+
+    @property
+    def averages(self) -> bool:
+        """Whether moving averages are asked for, which depend on the order of the samples."""
+        return self.method == "ema"
+
+    @property
+    def data_spec(self) -> DataSpec | None:
+        """How to open the same samples again, if they are a file or a folder."""
+        if self.data is None or not Path(self.data).exists():
+            return None
+        return DataSpec(str(Path(self.data).resolve()), self.images, self.samples)
+
+    def open_samples(self, model: PreparedModel) -> SampleSource:
+        """The samples that `data` names, or synthetic ones. Raises DataError."""
+        return samples_for(model, self.data, images=self.images, samples=self.samples)
+
+    def identity(self, source: SampleSource, tensors: Collection[str]) -> dict[str, Any]:
+        """What a run that resumes this one must have in common with it, in the words of a message."""
+        spec = self.data_spec
+        return {
+            "model": self.digest,
+            "data": [source.description, None if spec is None else spec.to_json()],
+            "set of tensors": sorted(tensors),
+            "--exact": self.exact,
+            "--shard": str(self.shard),
+        }

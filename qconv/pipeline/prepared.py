@@ -1,0 +1,56 @@
+"""The float model in the canonical form that the other stages read, and the proof that it still computes the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import onnx_ir as ir
+
+from qconv.calibrate import SampleSource
+from qconv.calibrate.batchnorm_match import affine_front
+from qconv.errors import ModelError
+from qconv.model.load import LoadedModel, load
+from qconv.prepare import prepare
+from qconv.prepare.selfcheck import largest_relative_difference
+
+# Preparation reorders float32 sums and multiplies weights ahead of time: 1e-6 to 1e-4 in practice. More than this is a defect.
+SELF_CHECK_LIMIT = 1e-2
+SELF_CHECK_SAMPLES = 4
+QUANTIZED_OPS = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
+
+
+@dataclass(frozen=True)
+class PreparedModel(LoadedModel):
+    """A float model after preparation. `front` is what checks of samples want to know of it as it was before."""
+
+    front: ir.Model | None
+
+
+def load_prepared(path: str | Path) -> PreparedModel:
+    """Loads a float model and prepares it. Raises ModelError."""
+    loaded = load(path)
+    quantized = sum(node.op_type in QUANTIZED_OPS for node in loaded.ir.graph.all_nodes())
+    if quantized:
+        raise ModelError(f"{path} is quantized already ({quantized} nodes); give the float model that it was made from")
+    front = affine_front(loaded.ir)
+    prepare(loaded.ir)
+    return PreparedModel(loaded.path, loaded.digest, loaded.ir, front)
+
+
+def prepared(model: str | Path | PreparedModel) -> PreparedModel:
+    """As `load_prepared`, unless that was done before."""
+    return model if isinstance(model, PreparedModel) else load_prepared(model)
+
+
+def self_check(model: LoadedModel, source: SampleSource) -> float:
+    """The largest relative difference between the prepared model and its file on a few samples; ModelError past a bound."""
+    feeds = [sample.feeds for sample in islice(iter(source), SELF_CHECK_SAMPLES)]
+    difference = largest_relative_difference(model.path, model.ir, feeds)
+    if not difference <= SELF_CHECK_LIMIT:
+        raise ModelError(
+            f"simplifying {model.path} changed its outputs by {difference:.1e} of their size, which is no rounding; "
+            "please report the model, and export it with batch norms folded until then"
+        )
+    return difference

@@ -1,0 +1,98 @@
+"""Float model + Calibration -> integer model: plan, lower, certify, audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from qconv import __version__
+from qconv.calibrate import Calibration
+from qconv.calibrate.methods import Choice
+from qconv.config import QuantConfig
+from qconv.errors import ArtifactError, FloatNodesError
+from qconv.integer.audit import Audit, audit
+from qconv.integer.table import dumps_table
+from qconv.lower import Lowering, lower
+from qconv.model.save import save, write_text
+from qconv.pipeline.prepared import PreparedModel, prepared
+from qconv.plan.file import QuantPlan
+from qconv.plan.make import make_plan
+from qconv.plan.outcomes import outcomes
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An integer model and everything that was decided about it.
+
+    `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given.
+    """
+
+    model: ir.Model
+    plan: QuantPlan
+    lowering: Lowering
+    audit: Audit
+    choices: Mapping[str, Choice]
+
+    def save(self, path: str | Path) -> None:
+        """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
+
+        Raises OutputError or ModelError; nothing half-written stays behind.
+        """
+        target = Path(path)
+        save(self.model, target)
+        write_text(target.with_suffix(".json"), dumps_table(self.model))
+
+
+def quantize(
+    model: str | Path | PreparedModel,
+    calibration: Calibration,
+    *,
+    config: QuantConfig = QuantConfig(),
+    plan: QuantPlan | None = None,
+) -> Quantized:
+    """Turns a float model into an integer one. `plan` overrides what the calibration would decide.
+
+    Raises ArtifactError when the calibration or the plan belongs to another model, FloatNodesError when `config.integer_only`
+    is set and nodes stay in float. A PreparedModel given is used up.
+    """
+    loaded = prepared(model)
+    calibration.check_model(loaded.digest)
+    choices: Mapping[str, Choice] = {}
+    if plan is None:
+        choices = _choices(loaded, calibration, config)
+        ranges = {name: choice.range for name, choice in choices.items()}
+        plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
+    elif plan.model_sha256 not in ("", loaded.digest):
+        raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
+    if config.integer_only:
+        _refuse_float(plan)
+    lowering = lower(loaded.ir, plan, config.io)
+    _describe(loaded, calibration, config)
+    return Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices)
+
+
+def _choices(loaded: PreparedModel, calibration: Calibration, config: QuantConfig) -> dict[str, Choice]:
+    """What the method chooses for every tensor that was calibrated."""
+    choose = calibration.choice_of(config.activation, config.method, config.percent, outcomes(loaded.ir.graph))
+    return {name: choice for name in calibration.tensors if (choice := choose(name)) is not None}
+
+
+def _refuse_float(plan: QuantPlan) -> None:
+    if plan.float_nodes:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in plan.float_nodes.items())
+        raise FloatNodesError(
+            f"{len(plan.float_nodes)} nodes have no integer form, so the model cannot be integer-only: {listed}"
+        )
+
+
+def _describe(loaded: PreparedModel, calibration: Calibration, config: QuantConfig) -> None:
+    """Writes into the model what made it."""
+    properties = loaded.ir.metadata_props
+    properties["qconv.version"] = __version__
+    properties["qconv.model_sha256"] = loaded.digest
+    properties["qconv.calibration"] = json.dumps({**calibration.origin(), "method": config.method or calibration.method})
+    loaded.ir.producer_name, loaded.ir.producer_version = "qconv", __version__

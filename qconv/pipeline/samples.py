@@ -1,0 +1,51 @@
+"""Which samples a stage works with: those that are named, those of an earlier calibration, or synthetic ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from qconv.calibrate import Calibration, ImageOptions, InputInfo, SampleSource, inputs_of, open_source
+from qconv.calibrate.data.limited import Limited
+from qconv.calibrate.synthetic import SyntheticSource
+from qconv.model.load import LoadedModel, load
+
+SYNTHETIC_ELEMENTS = 1 << 26
+CALIBRATION_SUFFIX = ".calib.json"
+
+
+def samples_for(
+    model: LoadedModel,
+    data: str | None,
+    *,
+    images: ImageOptions = ImageOptions(),
+    labels: str | Path | None = None,
+    samples: int | None = None,
+) -> SampleSource:
+    """Opens the samples that `data` names, or synthetic ones; `samples` takes only the first. Raises DataError."""
+    label_file = None if labels is None else Path(labels)
+    inputs = inputs_of(model.ir)
+    original = load(model.path).ir if data is None else None
+    source = open_source(data, inputs, images, labels=label_file, original=original, count=_synthetic_count(inputs))
+    return source if samples is None else Limited(source, samples)
+
+
+def samples_of(model: LoadedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource:
+    """The samples that a calibration was made with, or synthetic ones where they are not a file or are gone."""
+    spec = calibration.data
+    if spec is None or not Path(spec.path).exists():
+        return samples_for(model, None)
+    return samples_for(model, spec.path, images=spec.images, labels=labels, samples=spec.samples)
+
+
+def synthetic(source: SampleSource) -> SyntheticSource | None:
+    """The source itself, or what it limits, if its samples are made up."""
+    whole = source.source if isinstance(source, Limited) else source
+    return whole if isinstance(whole, SyntheticSource) else None
+
+
+def _synthetic_count(inputs: Sequence[InputInfo]) -> int:
+    """How many synthetic samples to make: 64, but fewer of inputs so large that making them would take the time."""
+    elements = sum(math.prod(size or 1 for size in info.shape) for info in inputs)
+    return min(64, max(4, SYNTHETIC_ELEMENTS // max(elements, 1)))

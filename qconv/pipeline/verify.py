@@ -1,0 +1,64 @@
+"""The integer model against its float model: in full, or a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qconv.calibrate import Calibration, ImageOptions, SampleSource
+from qconv.calibrate.data.limited import Limited
+from qconv.calibrate.observe import Progress
+from qconv.model.load import load
+from qconv.pipeline.prepared import load_prepared
+from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
+from qconv.verify import Effort, Models, Report, Thresholds
+from qconv.verify import verify as compare_models
+from qconv.verify.compare import compare
+from qconv.verify.sides import Side
+
+QUICK_SAMPLES = 32
+
+
+def verify(
+    model: str | Path, quantized: str | Path, data: str | SampleSource | None = None, *, labels: str | Path | None = None,
+    samples: int | None = None, images: ImageOptions = ImageOptions(), thresholds: Thresholds = Thresholds(),
+    effort: Effort = Effort(), threads: int = 0, progress: Progress | None = None,
+) -> Report:  # fmt: skip
+    """Compares an integer model with its float model over samples; `report.verdict` says whether `thresholds` are met.
+
+    Raises ModelError, DataError or UsageError.
+    """
+    prepared, integer = load_prepared(model), load(quantized)
+    beside = prepared.path.with_suffix(CALIBRATION_SUFFIX)
+    if data is None and beside.exists():
+        source = samples_of(prepared, Calibration.load(beside), labels=labels)
+        source = source if samples is None else Limited(source, samples)
+    elif data is None or isinstance(data, str):
+        source = samples_for(prepared, data, images=images, labels=labels, samples=samples)
+    else:
+        source = data
+    models = Models(prepared.path, prepared.ir, integer.path, integer.ir)
+    return compare_models(models, source, thresholds=thresholds, effort=effort, threads=threads, progress=progress)
+
+
+@dataclass(frozen=True)
+class QuickCheck:
+    """SQNR of every output over the first samples, in dB; infinite where nothing differs."""
+
+    samples: int
+    sqnr_db: Mapping[str, float]
+
+
+def quick_check(
+    model: str | Path,
+    quantized: str | Path,
+    source: SampleSource,
+    *,
+    samples: int = QUICK_SAMPLES,
+    progress: Progress | None = None,
+) -> QuickCheck:
+    """The outputs of both models over the first `samples`: what `quantize` ends with."""
+    integer_side = Side(Path(quantized), load(quantized).ir)
+    found = compare(Side(Path(model)), integer_side, Limited(source, samples), progress)
+    return QuickCheck(found.samples, {output.name: output.similarity.sqnr_db for output in found.outputs})
