@@ -33,11 +33,12 @@ ALLOWED: dict[str, set[str]] = {
     "lower": BASE | {"plan"},
     "integer": {"errors", "quant.fixedpoint", "quant.types", "model"},  # it judges what `lower` makes by other arithmetic
     "verify": BASE | {"integer", "calibrate.data"},
+    "plot": BASE | {"calibrate"},
     "export": BASE | {"integer"},
     "qat": BASE | {"plan"},
     "pipeline": BASE | {"prepare", "calibrate", "plan", "recover", "search", "lower", "integer", "verify", "export", "qat", ""},
     "engines": BASE | {"pipeline", "calibrate", ""},
-    "cli": BASE | {"engines", "pipeline", "calibrate", "plan", "integer", "verify", "export", ""},
+    "cli": BASE | {"engines", "pipeline", "calibrate", "plan", "integer", "verify", "export", "plot", ""},
     "": {"pipeline", "config", "plan", "calibrate", "verify"},  # the package itself, which is lazy
     "__main__": {"cli"},
 }
@@ -90,12 +91,20 @@ def test_libraries_stay_out(path: Path) -> None:
     assert not {name.partition(".")[0] for name in imports(path)} & forbidden
 
 
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_pictures_know_matplotlib(path: Path) -> None:
+    found = {name for name in imports(path) if name.partition(".")[0] == "matplotlib"}
+    assert not found or name_of(path).startswith("plot.")
+    assert not any("pyplot" in name for name in found)  # it keeps figures in global state
+
+
 def test_the_arrows_are_checked_at_all() -> None:
     assert not may_import("integer.executor", "lower.conv")
     assert not may_import("integer.kernels.tables", "quant.tables")
     assert not may_import("quant.fixedpoint", "model.graph")
     assert not may_import("verify.layers", "calibrate.observe")
     assert not may_import("prepare.simplify", "cli.main")
+    assert not may_import("calibrate.file", "plot.album")
     assert may_import("verify.layers", "calibrate.data.source")
     assert may_import("lower.conv", "plan.file")
 
@@ -135,7 +144,14 @@ def test_unknown_attribute_is_an_attribute_error() -> None:
 
 
 def test_importing_qconv_loads_no_heavy_library() -> None:
-    code = "import sys, qconv; print(*sorted({'onnx', 'onnx_ir', 'onnxruntime', 'onnxscript', 'numpy'} & set(sys.modules)))"
+    heavy = "{'matplotlib', 'onnx', 'onnx_ir', 'onnxruntime', 'onnxscript', 'numpy'}"
+    code = f"import sys, qconv; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_pipeline_loads_no_matplotlib() -> None:
+    code = "import sys, qconv.pipeline, qconv.cli.main; print(*{'matplotlib', 'qconv.plot'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

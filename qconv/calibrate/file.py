@@ -158,6 +158,8 @@ class Calibration:
             raise ArtifactError(f"the calibration {where} is not valid JSON ({error}); {_AGAIN}") from None
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             found = data.get("format") if isinstance(data, dict) else None
+            if not str(found).startswith("qconv-calibration-"):
+                raise ArtifactError(f"{where} is not a calibration (its format is {found!r}); give what `qconv calibrate` writes")
             raise ArtifactError(f"{where} is not a calibration of this version ({found!r}, expected {FORMAT!r}); {_AGAIN}")
         try:
             return _from_json(data)

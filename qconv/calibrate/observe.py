@@ -12,7 +12,7 @@ from qconv.calibrate.culprit import Culprit, run
 from qconv.calibrate.data.prefetch import prefetch
 from qconv.calibrate.data.source import Sample, SampleSource, known_length
 from qconv.calibrate.reductions import values_by_name, with_reductions
-from qconv.calibrate.sampling import lengths, seed_of
+from qconv.calibrate.sampling import seed_of
 from qconv.calibrate.summary import Summary
 from qconv.calibrate.tally import Tally
 from qconv.calibrate.watch import LIMIT, doubtful
@@ -74,22 +74,19 @@ class _Observer:
         self._reduced = with_reductions(model, tuple(dict.fromkeys((*tensors, *doubts))), doubts, tensors, exact)
         self._session = open_session(self._reduced.model, threads=threads)
         self._culprit = Culprit(model, tensors, threads)
-        self._sizes = self._reduced.sampling.fixed_sizes()
-        self._steps = None if self._sizes is None else self._reduced.sampling.steps(self._sizes)
 
     def observe(self, sample: Sample, number: int) -> None:
         """One sample. Raises DataError."""
-        sampling, seed = self._reduced.sampling, seed_of(sample.feeds)
-        given = {} if sampling.seed_input is None else {sampling.seed_input: np.array([seed])}
+        seed, seed_input = seed_of(sample.feeds), self._reduced.seed_input
+        given = {} if seed_input is None else {seed_input: np.array([seed])}
         vector, *free = run(self._session, replace(sample, feeds={**sample.feeds, **given}))
         if not np.abs(self._reduced.reductions(vector)).max() <= LIMIT:  # true for NaN; see qconv/calibrate/watch.py
             self._observe_whole(sample, number, seed)
             return
-        sizes = self._sizes if self._sizes is not None else free[0]
-        steps = self._steps if self._steps is not None else sampling.steps(sizes)
+        taken = self._reduced.sampling.lengths(seed, free[0] if free else np.zeros(0, np.int64))
         observed = len(self.tally.tensors)
         lo, hi = self._reduced.lo(vector)[:observed], self._reduced.hi(vector)[:observed]
-        self.tally.add(lo, hi, self._reduced.elements(vector), lengths(sizes, steps, seed))
+        self.tally.add(lo, hi, self._reduced.elements(vector), taken)
 
     def _observe_whole(self, sample: Sample, number: int, seed: int) -> None:
         arrays = self._culprit.tensors(sample, number)

@@ -8,6 +8,9 @@ One vector instead of single scalars saves a tenth of the time of a small networ
 and MaxPool or Concat of such) has the minimum 0 by its clamp; nobody needs a minimum above zero, because every range includes
 zero. Its maximum is then taken by GlobalMaxPool where it is a picture: onnxruntime runs that in its blocked layout, so that the
 tensor need not be converted to be looked at.
+
+onnxruntime runs what a node needs in the order of the file from last to first. So the reductions of the last tensor come first in
+the file: each tensor is then looked at as soon as it is there, while it is in the cache, and need not be kept until the end.
 """
 
 from __future__ import annotations
@@ -19,19 +22,24 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.calibrate.appender import Appender
-from qconv.calibrate.sampling import Sampling, sample
+from qconv.calibrate.sampler import Sampler
+from qconv.calibrate.sampling import Sampling
 from qconv.model.graph import const_array
 from qconv.quant.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class ReducedModel:
-    """A model whose first output is the vector of reductions, and how to read it."""
+    """A model whose first output is the vector of reductions, and how to read it.
+
+    `seed_input` names the input that decides what is sampled; None where every element is taken.
+    """
 
     model: ir.Model
     clamped: tuple[bool, ...]
     summed: int
     sampling: Sampling
+    seed_input: str | None
 
     def lo(self, vector: FloatArray) -> FloatArray:
         """The minima, [tensors]; 0 for the clamped."""
@@ -63,20 +71,47 @@ def with_reductions(
 ) -> ReducedModel:
     """A copy that yields the extremes of `tensors`, the sums of those in `summed`, and elements of `sampled`.
 
-    With `exact`, those are all elements. Weights are shared.
+    With `exact`, those are all elements. Weights are shared. A second output tells how many elements there are of each tensor
+    of free shape, where there are any.
     """
     copy = model.clone()
     values = values_by_name(copy.graph)
     chosen = [values[name] for name in tensors]
     clamped = tuple(value.name not in summed and clamped_at_zero(value) for value in chosen)
     appender = Appender(copy.graph)
-    minima = [appender.reduce("ReduceMin", value) for value, zero in zip(chosen, clamped, strict=True) if not zero]
-    maxima = [appender.maximum(value, zero) for value, zero in zip(chosen, clamped, strict=True)]
-    sums = [appender.reduce("ReduceSum", value) for value in chosen if value.name in summed]
-    elements, sizes, sampling = sample([values[name] for name in sampled], appender, exact)
-    vector = appender.append("Concat", [*minima, *maxima, *sums, *elements], "qconv_vector", {"axis": 0})
-    copy.graph.outputs[:] = [vector, *sizes]
-    return ReducedModel(copy, clamped, len(sums), sampling)
+    sampler = Sampler([values[name] for name in sampled], appender, exact)
+    wanted = set(sampled)
+    parts = {
+        value: _reduce(value, zero, str(value.name) in summed, sampler if value.name in wanted else None, appender)
+        for value, zero in reversed(list(zip(chosen, clamped, strict=True)))
+    }
+    rows = [parts[value] for value in chosen]
+    elements = [parts[values[name]].elements for name in sampled]
+    minima, maxima, sums = [row.minimum for row in rows], [row.maximum for row in rows], [row.total for row in rows]
+    found = [part for part in (*minima, *maxima, *sums, *elements) if part is not None]
+    lengths = [length for name in sampled if (length := parts[values[name]].length) is not None]
+    counted = [appender.append("Concat", lengths, "qconv_lengths", {"axis": 0}, ir.DataType.INT64)] if lengths else []
+    vector = appender.append("Concat", found, "qconv_vector", {"axis": 0})
+    copy.graph.outputs[:] = [vector, *counted]
+    return ReducedModel(copy, clamped, sum(row.total is not None for row in rows), sampler.sampling, sampler.seed_input)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is appended for one tensor."""
+
+    minimum: ir.Value | None
+    maximum: ir.Value
+    total: ir.Value | None
+    elements: ir.Value | None
+    length: ir.Value | None
+
+
+def _reduce(value: ir.Value, clamped: bool, summed: bool, sampler: Sampler | None, appender: Appender) -> _Parts:
+    elements, length = (None, None) if sampler is None else sampler.take(value)
+    minimum = None if clamped else appender.reduce("ReduceMin", value)
+    total = appender.reduce("ReduceSum", value) if summed else None
+    return _Parts(minimum, appender.maximum(value, clamped), total, elements, length)
 
 
 def values_by_name(graph: ir.Graph) -> dict[str, ir.Value]:

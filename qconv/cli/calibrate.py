@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.plotting import plot_option
 from qconv.cli.run_options import check_run_options, run_options
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 @exclude_option
 @threads_option
 @run_options
+@plot_option
 @click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
 def calibrate(
     model: Path, data: str | None, samples: int | None, method: str, exact: bool, check_data: bool,
     exclude: tuple[str, ...], threads: int, shard: str | None, resume: bool, engine: str,
-    workers: int | None, address: str | None, output: Path | None, **images: Any,
+    workers: int | None, address: str | None, plot: Path | None, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
     """Run MODEL over samples in one streaming pass and write a summary of every tensor that quantization needs.
 
@@ -53,10 +55,13 @@ def calibrate(
     from qconv.calibrate import Shard
     from qconv.calibrate.resume import progress_beside, remove_progress
     from qconv.cli.console import out, progress, warn
+    from qconv.cli.network import network_of
+    from qconv.cli.plotting import check_plot, draw
     from qconv.config import QuantConfig
     from qconv.engines.spread import Engine, calibrate_by
 
     check_run_options(shard, resume, engine, workers, address)
+    check_plot(plot, check_data)
     part = Shard.parse(shard) if shard else Shard()
     target = output or _default(model, part)
     partial = progress_beside(target)
@@ -84,6 +89,8 @@ def calibrate(
         f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}"
     )
     out.print(f"simplifying the model changed its outputs by at most {difference:.1e} of their size")
+    if plot is not None:
+        out.print(draw(calibration, plot, job.config.activation, network_of(loaded.ir.graph)), markup=False)
 
 
 def _print_check(calibration: Calibration, findings: Sequence[str]) -> None:

@@ -1,60 +1,48 @@
-"""`qconv inspect`: the (S, Z, M0, n) table and the integer audit of a model."""
+"""`qconv inspect`: what a model computes with, or what a calibration saw."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from qconv.cli.options import PATH
+from qconv.cli.options import BITS, METHODS, PATH
+from qconv.cli.plotting import plot_option
 
 
-@click.command(short_help="Print the (S, Z, M0, n) table and the integer audit.")
-@click.argument("model", type=PATH)
+@click.command(short_help="Print the (S, Z, M0, n) table of a model, or the ranges of a calibration.")
+@click.argument("file", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole table as JSON.")
-def inspect(model: Path, as_json: bool) -> None:
-    """Print what every quantized node of MODEL computes with, and which nodes are float.
+@click.option("--method", type=click.Choice(METHODS), help="What chooses the ranges.  [default: what the calibration names]")
+@click.option("--bits", type=BITS, help="Bits that the ranges are chosen for.  [default: 8]")
+@plot_option
+def inspect(file: Path, as_json: bool, method: str | None, bits: int | None, plot: Path | None) -> None:
+    """Print what every quantized node of a model computes with, and which nodes are float.
 
     M = m0 * 2^-(31 + n). Of a node with a multiplier per channel, the first is shown; --json has all.
+
+    Of a calibration, print the extremes of every tensor, the share of zeros, and the range that is chosen. --method, --bits and
+    --plot are for these. Tensors stand in graph order, and method auto knows the network's outputs, whose extremes it keeps,
+    where MODEL.onnx lies beside MODEL.calib.json.
     """
-    from qconv.cli.console import out
-    from qconv.integer.audit import audit
-    from qconv.integer.table import dumps_table, rows_of
-    from qconv.model.load import load
+    if _is_json(file):
+        from qconv.cli.inspect_calibration import inspect_calibration
 
-    loaded = load(model)
-    if as_json:
-        click.echo(dumps_table(loaded.ir), nl=False)
+        inspect_calibration(file, as_json, method, bits or 8, plot)
         return
-    out.print(_table(rows_of(loaded.ir)))
-    found = audit(loaded.ir)
-    counts = ", ".join(f"{count} {op}" for op, count in sorted(found.integer.items(), key=lambda item: -item[1]))
-    out.print(
-        f"{found.integer_nodes} integer nodes ({counts}), {found.quantize} QuantizeLinear, {found.dequantize} DequantizeLinear"
-    )
-    out.print(f"{len(found.float_nodes)} float nodes")
-    for node in found.float_nodes:
-        out.print(f"  {node.name} ({node.op_type}): {node.reason}")
+    given = [name for name, value in (("--method", method), ("--bits", bits), ("--plot", plot)) if value is not None]
+    if given and file.is_file():
+        names = " and ".join(given)
+        raise click.UsageError(f"{names}: for a calibration, and {file} is none; inspect what `qconv calibrate` writes")
+    from qconv.cli.inspect_model import inspect_model
+
+    inspect_model(file, as_json)
 
 
-def _table(rows: list[dict[str, Any]]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("node", "op"):
-        table.add_column(title, overflow="fold")
-    for title in ("S", "Z", "m0", "n", "channels"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        m0, n = _first(row.get("m0")), _first(row.get("n"))
-        channels = len(row["m0"]) if isinstance(row.get("m0"), list) else ""
-        table.add_row(row["node"], row["op"], f"{_first(row['scale']):.6g}", str(_first(row["zero_point"])), m0, n, str(channels))
-    return table
-
-
-def _first(entry: Any) -> Any:
-    while isinstance(entry, list):
-        entry = entry[0]
-    return "" if entry is None else entry if isinstance(entry, float) else str(entry)
+def _is_json(file: Path) -> bool:
+    """Whether the file begins like a JSON object, as no ONNX model does; what cannot be read is told where models are read."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(64).lstrip()[:1] == b"{"
+    except OSError:
+        return False

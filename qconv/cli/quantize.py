@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.options import BITS, METHODS, PATH, data_options, exclude_option, image_options, threads_option
 
 if TYPE_CHECKING:
     from qconv.calibrate import Calibration, SampleSource
     from qconv.pipeline import Job, PreparedModel, Quantized
-
-BITS = click.IntRange(4, 8)
 
 
 @click.command(short_help="Write the integer model and its table of multipliers.")

@@ -34,10 +34,15 @@ def save(model: ir.Model, path: Path, *, largest_single_file: int = LARGEST_SING
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all. Raises OutputError."""
+    """Write a UTF-8 text file whole or not at all, its lines as they are. Raises OutputError."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises OutputError."""
     path = path.resolve()
     with _staging(path) as folder:
-        (folder / path.name).write_text(text, encoding="utf-8")
+        (folder / path.name).write_bytes(data)
         _put_in_place(folder, path)
 
 

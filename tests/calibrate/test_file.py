@@ -59,7 +59,7 @@ def test_another_model_is_refused() -> None:
     [
         ("", "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
-        ("[]", "not a calibration of this version"),
+        ("[]", r"is not a calibration \(its format is None\)"),
         (MINMAX.dumps().replace("calibration-3", "calibration-9"), "not a calibration of this version"),
         (MINMAX.dumps()[:-20], "not valid JSON"),
         (MINMAX.dumps().replace('"minmax"', '"median"'), "damaged"),

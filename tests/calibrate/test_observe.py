@@ -67,7 +67,7 @@ def test_large_tensors_are_sampled_by_the_rule(shape: list[int | str | None]) ->
     found = calibrate(relu_of(shape), ["x", "y"], Listed(arrays), threads=1)
     grid = 1 if shape[1] == "C" else grid_of_shape([1, 3, 120, 160])
     thinned = [array[:, :, ::grid, ::grid] for array in arrays]
-    step = step_of_shape(thinned[0].shape) if shape[0] == 1 else step_of_size(thinned[0].size)
+    step = step_of_size(thinned[0].size) if shape[1] == "C" else step_of_shape(thinned[0].shape)
     assert step > 1
     parts = [array.reshape(-1)[seed_of({"x": whole}) % step :: step] for array, whole in zip(thinned, arrays, strict=True)]
     for name, taken in (("x", parts), ("y", [-np.maximum(part, 0) for part in parts])):

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import json
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import onnx_ir as ir
+import onnxruntime as ort
+import pytest
 from onnx import helper
 
 from qconv.calibrate.reductions import clamped_at_zero, values_by_name, with_reductions
@@ -60,3 +66,22 @@ def test_new_names_avoid_those_in_use() -> None:
     reduced = with_reductions(model, ["c", "c_flat"])
     names = [value.name for node in reduced.model.graph for value in node.outputs]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("shape", [[1, 3, 32, 32], ["N", 3, 32, 32], ["N", "C", "H", "W"]])
+def test_a_tensor_is_looked_at_before_the_next_one_is_made(shape: list[int | str | None], tmp_path: Path) -> None:
+    """Otherwise all of them would be in memory at once."""
+    names = [f"t{index}" for index in range(6)]
+    nodes = [helper.make_node("Sin", [source], [name]) for source, name in pairwise(["x", *names])]
+    reduced = with_reductions(network(nodes, {"x": shape}, [names[-1]]), names, names[:2], names)
+    options = ort.SessionOptions()
+    options.enable_profiling, options.profile_file_prefix, options.intra_op_num_threads = True, str(tmp_path / "run"), 1
+    session = ort.InferenceSession(ir.serde.serialize_model(reduced.model).SerializeToString(), options)
+    session.run(None, {"x": np.zeros((1, 3, 32, 32), np.float32), str(reduced.seed_input): np.array([3])})
+    events = json.loads(Path(session.end_profiling()).read_text())
+    ops = [event["args"]["op_name"] for event in events if event["cat"] == "Node" and event["name"].endswith("_kernel_time")]
+    made = [place for place, op in enumerate(ops) if op == "Sin"]
+    for op in ("ReduceMin", "ReduceMax", "Slice"):
+        seen = [place for place, name in enumerate(ops) if name == op]
+        assert all(before < place for before, place in zip(made, seen, strict=True))
+        assert all(place < after for place, after in zip(seen, made[1:]))

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qconv.calibrate.sampling import MOST, Sampling, grid_of_shape, lengths, seed_of, step_of_shape, step_of_size
+from qconv.calibrate.sampling import MOST, Sampling, grid_of_shape, seed_of, step_of_shape, step_of_size
 
 SIZES = st.integers(0, 1 << 24)
+SHAPES = st.tuples(st.just(1), st.integers(1, 64), st.integers(1, 60), st.integers(1, 60))
 
 
 @given(shape=st.lists(st.integers(1, 64), min_size=1, max_size=4))
@@ -27,22 +28,26 @@ def test_the_step_of_a_free_shape_keeps_about_as_many(size: int) -> None:
     assert step == 1 or size / step > MOST / 2
 
 
-@given(size=SIZES, seed=st.integers(0, (1 << 31) - 1))
-def test_lengths_are_those_of_slices(size: int, seed: int) -> None:
-    step = step_of_size(size)
-    assert lengths(np.array([size]), np.array([step]), seed)[0] == len(range(size)[seed % step :: step])
+@given(shape=SHAPES, seed=st.integers(0, (1 << 31) - 1))
+def test_lengths_are_those_of_slices(shape: tuple[int, ...], seed: int) -> None:
+    sampling = Sampling.of([shape, (None, *shape[1:])], exact=False)
+    array = np.zeros(shape, np.float32)
+    for measured in (1, 7):
+        found = sampling.lengths(seed, np.array([measured]))
+        assert found.tolist() == [sampling.pick([array, array], seed)[0].size, measured]
 
 
-@pytest.mark.parametrize(("shape", "grid"), [((1, 3, 30, 40), 1), ((1, 16, 56, 56), 4), ((1, 16, 14, 14), 2), ((5, 1000), 1)])
-def test_over_all_phases_each_element_on_the_grid_is_taken_once(shape: tuple[int, ...], grid: int) -> None:
+@pytest.mark.parametrize(("shape", "grid"), [((1, 3, 30, 40), 1), ((1, 16, 56, 56), 3), ((1, 64, 14, 14), 3), ((5, 1000), 1)])
+@pytest.mark.parametrize("free", [(), (0,), (0, 1)])
+def test_over_all_phases_each_element_on_the_grid_is_taken_once(shape: tuple[int, ...], grid: int, free: tuple[int, ...]) -> None:
     """So the estimate of a share of what is on the grid is unbiased; what is off the grid is never looked at."""
     array = np.arange(prod(shape), dtype=np.float32).reshape(shape)
-    on_grid = array[:, :, ::grid, ::grid] if grid > 1 else array
-    for known in (on_grid.shape, None):
-        sampling = Sampling((known,), (grid,), False, "seed")
-        (step,) = sampling.steps(np.array([on_grid.size]))
-        taken = np.concatenate([sampling.pick([array], seed)[0] for seed in range(int(step))])
-        assert sorted(taken.tolist()) == sorted(on_grid.ravel().tolist())
+    sampling = Sampling.of([tuple(None if axis in free else size for axis, size in enumerate(shape))], exact=False)
+    assert sampling.grids == ((grid if 1 not in free else 1),)
+    on_grid = array[:, :, :: sampling.grids[0], :: sampling.grids[0]] if grid > 1 else array
+    step = step_of_size(on_grid.size) if 1 in free else step_of_shape((1, *on_grid.shape[1:]) if free else on_grid.shape)
+    taken = np.concatenate([sampling.pick([array], seed)[0] for seed in range(step)])
+    assert sorted(taken.tolist()) == sorted(on_grid.ravel().tolist())
 
 
 @given(shape=st.tuples(st.just(1), st.integers(1, 64), st.integers(1, 120), st.integers(1, 120)))
@@ -53,7 +58,7 @@ def test_a_grid_leaves_enough(shape: tuple[int, ...]) -> None:
 
 def test_all_elements_on_request() -> None:
     array = np.arange(5000, dtype=np.float32)
-    (taken,) = Sampling((None,), (1,), True, None).pick([array], 12345)
+    (taken,) = Sampling.of([None], exact=True).pick([array], 12345)
     assert taken.tolist() == array.tolist()
 
 

@@ -1,0 +1,52 @@
+"""The (S, Z, M0, n) table and the integer audit of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def inspect_model(model: Path, as_json: bool) -> None:
+    """Prints what every quantized node computes with, and which nodes are float. Raises ModelError."""
+    from qconv.cli.console import out
+    from qconv.integer.audit import audit
+    from qconv.integer.table import dumps_table, rows_of
+    from qconv.model.load import load
+
+    loaded = load(model)
+    if as_json:
+        click.echo(dumps_table(loaded.ir), nl=False)
+        return
+    out.print(_table(rows_of(loaded.ir)))
+    found = audit(loaded.ir)
+    counts = ", ".join(f"{count} {op}" for op, count in sorted(found.integer.items(), key=lambda item: -item[1]))
+    out.print(
+        f"{found.integer_nodes} integer nodes ({counts}), {found.quantize} QuantizeLinear, {found.dequantize} DequantizeLinear"
+    )
+    out.print(f"{len(found.float_nodes)} float nodes")
+    for node in found.float_nodes:
+        out.print(f"  {node.name} ({node.op_type}): {node.reason}")
+
+
+def _table(rows: list[dict[str, Any]]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("node", "op"):
+        table.add_column(title, overflow="fold")
+    for title in ("S", "Z", "m0", "n", "channels"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        m0, n = _first(row.get("m0")), _first(row.get("n"))
+        channels = len(row["m0"]) if isinstance(row.get("m0"), list) else ""
+        table.add_row(row["node"], row["op"], f"{_first(row['scale']):.6g}", str(_first(row["zero_point"])), m0, n, str(channels))
+    return table
+
+
+def _first(entry: Any) -> Any:
+    while isinstance(entry, list):
+        entry = entry[0]
+    return "" if entry is None else entry if isinstance(entry, float) else str(entry)
