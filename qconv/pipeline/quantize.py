@@ -10,18 +10,19 @@ from pathlib import Path
 import onnx_ir as ir
 
 from qconv import __version__
-from qconv.calibrate import Calibration
+from qconv.calibrate import Calibration, SampleSource
 from qconv.calibrate.methods import Choice
+from qconv.calibrate.observe import Progress
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError, FloatNodesError
 from qconv.integer.audit import Audit, audit
 from qconv.integer.table import dumps_table
 from qconv.lower import Lowering, lower
 from qconv.model.save import save, write_text
+from qconv.pipeline.choices import choose
 from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.plan.file import QuantPlan
 from qconv.plan.make import make_plan
-from qconv.plan.outcomes import outcomes
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,13 @@ def quantize(
     *,
     config: QuantConfig = QuantConfig(),
     plan: QuantPlan | None = None,
+    samples: SampleSource | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
 ) -> Quantized:
     """Turns a float model into an integer one. `plan` overrides what the calibration would decide.
+
+    Method auto measures what ranges cost on some `samples`; without real ones it guesses from the histograms.
 
     Raises ArtifactError when the calibration or the plan belongs to another model, FloatNodesError when `config.integer_only`
     is set and nodes stay in float. A PreparedModel given is used up.
@@ -63,7 +69,7 @@ def quantize(
     calibration.check_model(loaded.digest)
     choices: Mapping[str, Choice] = {}
     if plan is None:
-        choices = _choices(loaded, calibration, config)
+        choices = choose(loaded, calibration, config, samples, progress, threads)
         ranges = {name: choice.range for name, choice in choices.items()}
         plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
     elif plan.model_sha256 not in ("", loaded.digest):
@@ -73,12 +79,6 @@ def quantize(
     lowering = lower(loaded.ir, plan, config.io)
     _describe(loaded, calibration, config)
     return Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices)
-
-
-def _choices(loaded: PreparedModel, calibration: Calibration, config: QuantConfig) -> dict[str, Choice]:
-    """What the method chooses for every tensor that was calibrated."""
-    choose = calibration.choice_of(config.activation, config.method, config.percent, outcomes(loaded.ir.graph))
-    return {name: choice for name in calibration.tensors if (choice := choose(name)) is not None}
 
 
 def _refuse_float(plan: QuantPlan) -> None:

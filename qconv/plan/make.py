@@ -55,12 +55,23 @@ class ActivationPlan:
         ties = self._ties()
         fixed = (node.outputs[0] for node in ties.integer_nodes() if rule_of(node) is ScaleRule.FIXED)
         self.rounded = [str(value.name) for value in (*ties.observed(), *fixed)]
+        self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
 
     def params(self, range_of: RangeOf) -> dict[str, QuantParams]:
-        """By tensor. `rounded` names those where values become codes; the others have the codes of one of them."""
+        """By tensor. Values become codes at those that `rounded` names; `integer` names the nodes that work with codes."""
         ties = self._ties()
         observed = {value: _range(value, range_of) for value in ties.observed()}
         return _Activations(ties, observed, self._config).by_name()
+
+    def weights(self) -> dict[str, QuantParams]:
+        """Of the weights of integer nodes, by tensor, without regard to accumulators."""
+        nodes = [node for node in self._ties().integer_nodes() if len(node.inputs) > 1 and role_of(node, 1) is Role.WEIGHT]
+        pairs = [(node, node.inputs[1], const_array(node.inputs[1])) for node in nodes]
+        return {
+            str(value.name): params_of_weight(array, self._config.weight(channel_axis(node)))
+            for node, value, array in pairs
+            if value is not None and array is not None
+        }
 
     def _ties(self) -> Ties:
         return Ties(self._graph, self._in_float, self._config.activation.int_type)

@@ -1,9 +1,11 @@
-"""What quantized activations cost at the outputs: noise over signal, measured on samples.
+"""What quantized activations cost at the outputs, measured on samples.
 
-    noise = mean over the outputs of   sum |y~ - y|^2 / sum |y|^2
+    noise = mean over outputs and samples of   |y~ - y|^2 / (|y~|^2 + |y|^2)
 
-with the sums over all elements of all samples, y the outputs of the float network and y~ those of the simulation. It is the
-inverse of the SQNR. Over networks, methods and numbers of bits it goes with the loss of the task's score (docs/calibration.md).
+with y an output of the float network for a sample, y~ that of the simulation; 0 where they are equal, 1 where they have nothing
+in common. The denominator keeps a range from being chosen because it makes outputs small: with |y|^2 alone, an output of zeros
+beats one that is right but for a factor. Outputs of a single element are taken over all samples together, as one alone has no
+direction. Over networks, methods and numbers of bits the noise goes with the loss of the task's score.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
 from qconv.model.session import open_session
@@ -20,6 +23,7 @@ from qconv.quant.types import QuantParams
 from qconv.search.simulation import Feeds, Simulation
 
 Range = tuple[float, float]
+Outputs = Sequence[NDArray[np.generic]]
 
 
 class Noise:
@@ -27,26 +31,38 @@ class Noise:
 
     def __init__(self, model: ir.Model, samples: Sequence[Feeds], config: QuantConfig, *, threads: int = 0) -> None:
         self._plan = ActivationPlan(model.graph, config)
-        self._simulation = Simulation(model, self._plan.rounded, config.activation.int_type, threads=threads)
+        self._simulation = Simulation(model, self._plan, config.activation.int_type, threads=threads)
         self._samples = samples
         session = open_session(model, threads=threads)
-        self._exact = [[np.asarray(y, np.float64) for y in session.run(None, dict(feeds))] for feeds in samples]
-        self._signal = [sum(float((y[k] ** 2).sum()) for y in self._exact) for k in range(len(model.graph.outputs))]
+        self._exact = [session.run(None, dict(feeds)) for feeds in samples]
         self._known: dict[tuple[QuantParams, ...], float] = {}
 
     def __call__(self, ranges: Mapping[str, Range]) -> float:
-        """Infinite where an output is not finite."""
+        """In [0, 1]; 1 where an output is not finite."""
         params = self._plan.params(ranges.get)
         key = tuple(params[name] for name in self._plan.rounded)
         if key not in self._known:
-            self._known[key] = self._measure(params)
+            self._known[key] = noise_of([self._simulation.run(feeds, params) for feeds in self._samples], self._exact)
         return self._known[key]
 
-    def _measure(self, params: Mapping[str, QuantParams]) -> float:
-        error = np.zeros(len(self._signal))
-        for feeds, exact in zip(self._samples, self._exact, strict=True):
-            found = self._simulation.run(feeds, params)
-            error += [float(((a - b) ** 2).sum()) for a, b in zip(found, exact, strict=True)]
-        ratios = [e / s for e, s in zip(error, self._signal, strict=True) if s > 0]
-        noise = float(np.mean(ratios)) if ratios else 0.0
-        return noise if np.isfinite(noise) else float("inf")
+
+def noise_of(found: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
+    """Of the outputs for each sample."""
+    by_output = zip(zip(*found, strict=True), zip(*exact, strict=True), strict=True)
+    return float(
+        np.mean([_noise_of_output([(np.ravel(a), np.ravel(b)) for a, b in zip(*pair, strict=True)]) for pair in by_output])
+    )
+
+
+def _noise_of_output(pairs: Sequence[tuple[NDArray[np.generic], NDArray[np.generic]]]) -> float:
+    """Over all samples of one output."""
+    if all(exact.size == 1 for _, exact in pairs):
+        pairs = [(np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))]
+    return float(np.mean([_ratio(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs]))
+
+
+def _ratio(found: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
+    if not np.isfinite(found).all():
+        return 1.0
+    both = float((found**2).sum() + (exact**2).sum())
+    return float(((found - exact) ** 2).sum()) / both if both > 0 else 0.0
