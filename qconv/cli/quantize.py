@@ -110,6 +110,8 @@ def _summarize(model: Path, target: Path, result: Quantized, source: SampleSourc
         out.print(line, markup=False)
     for line in _chosen(result):
         out.print(f"  range: {line}", markup=False)
+    if result.measured:
+        out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
     proofs = result.lowering.certificates
     open_ = [name for name, proof in proofs.items() if proof.unproved]
     total = sum(proof.scales for proof in proofs.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -23,6 +24,14 @@ FEWEST, MOST = 4, 64
 ELEMENTS = 1 << 21  # of all inputs of the samples that auto measures with
 
 
+@dataclass(frozen=True)
+class Choices:
+    """A choice for every tensor; `measured` is the number of samples that they were measured with, 0 where there was no need."""
+
+    by_tensor: Mapping[str, Choice]
+    measured: int = 0
+
+
 def spread(samples: SampleSource, loaded: LoadedModel) -> list[Mapping[str, NDArray[Any]]]:
     """Feeds of a few samples, evenly from all, and fewer of large inputs; the first ones of a source of unknown length."""
     elements = sum(math.prod(size or 1 for size in info.shape) for info in inputs_of(loaded.ir))
@@ -38,7 +47,7 @@ def choose(
     samples: SampleSource | None = None,
     progress: Progress | None = None,
     threads: int = 0,
-) -> dict[str, Choice]:
+) -> Choices:
     """What the method chooses for every tensor that was calibrated; auto measures with real `samples`, where there are any.
 
     Raises UsageError for an unknown method, ArtifactError where the calibration lacks what it needs, DataError for bad samples.
@@ -48,11 +57,12 @@ def choose(
     choices = {name: choice for name in calibration.tensors if (choice := guess(name)) is not None}
     measured = (config.method or calibration.method) == "auto" and not calibration.derived and calibration.tensors
     if not measured or samples is None or synthetic(samples) is not None:
-        return choices
+        return Choices(choices)
     candidates: dict[str, Mapping[str, tuple[float, float]]] = {}
     for name, summary in calibration.tensors.items():
-        methods = {"minmax": CANDIDATES["minmax"]} if name in keep else CANDIDATES
-        candidates[name] = {method: choose_range(summary, config.activation) for method, choose_range in methods.items()}
-    noise = Noise(loaded.ir, spread(samples, loaded), config, threads=threads)
-    bits = config.activation.int_type.bits
-    return search_ranges(candidates, {name: choice.method for name, choice in choices.items()}, noise, bits, progress)
+        allowed = {"minmax": CANDIDATES["minmax"]} if name in keep else CANDIDATES
+        candidates[name] = {method: choose_range(summary, config.activation) for method, choose_range in allowed.items()}
+    feeds = spread(samples, loaded)
+    noise = Noise(loaded.ir, feeds, config, threads=threads)
+    methods = {name: choice.method for name, choice in choices.items()}
+    return Choices(search_ranges(candidates, methods, noise, config.activation.int_type.bits, progress), len(feeds))

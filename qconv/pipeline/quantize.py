@@ -19,7 +19,7 @@ from qconv.integer.audit import Audit, audit
 from qconv.integer.table import dumps_table
 from qconv.lower import Lowering, lower
 from qconv.model.save import save, write_text
-from qconv.pipeline.choices import choose
+from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.plan.file import QuantPlan
 from qconv.plan.make import make_plan
@@ -29,7 +29,8 @@ from qconv.plan.make import make_plan
 class Quantized:
     """An integer model and everything that was decided about it.
 
-    `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given.
+    `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given. `measured`
+    tells with how many samples method auto measured.
     """
 
     model: ir.Model
@@ -37,6 +38,7 @@ class Quantized:
     lowering: Lowering
     audit: Audit
     choices: Mapping[str, Choice]
+    measured: int = 0
 
     def save(self, path: str | Path) -> None:
         """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
@@ -67,10 +69,10 @@ def quantize(
     """
     loaded = prepared(model)
     calibration.check_model(loaded.digest)
-    choices: Mapping[str, Choice] = {}
+    choices = Choices({})
     if plan is None:
         choices = choose(loaded, calibration, config, samples, progress, threads)
-        ranges = {name: choice.range for name, choice in choices.items()}
+        ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
         plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
@@ -78,7 +80,7 @@ def quantize(
         _refuse_float(plan)
     lowering = lower(loaded.ir, plan, config.io)
     _describe(loaded, calibration, config)
-    return Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices)
+    return Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured)
 
 
 def _refuse_float(plan: QuantPlan) -> None:

@@ -39,6 +39,7 @@ def test_auto_measures_whether_what_is_far_out_matters(weight: float, clips: boo
     calibration = pipeline.calibrate(path, samples, method="auto", threads=1)
     result = pipeline.quantize(path, calibration, config=QuantConfig(activation_bits=4), samples=samples, threads=1)
     assert (result.choices["x"].range[1] < 30) == clips
+    assert result.measured == 20
     assert result.choices["y"].method == "minmax"  # what a user reads
 
 
@@ -62,7 +63,7 @@ def test_other_methods_do_not_ask_for_samples(tmp_path: Path) -> None:
 
     source: SampleSource = Untouched()  # type: ignore[assignment]
     loaded = pipeline.load_prepared(path)
-    assert {c.method for c in choose(loaded, calibration, QuantConfig(method="mse"), source).values()} == {"mse"}
+    assert {c.method for c in choose(loaded, calibration, QuantConfig(method="mse"), source).by_tensor.values()} == {"mse"}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -22,8 +23,8 @@ PICTURES = [RNG.standard_normal((1, 3, 8, 8)).astype(np.float32) for _ in range(
 
 
 def roots() -> ir.Model:
-    """Magnitudes of a convolution, as spectrograms have them, then another; x also goes through a CumSum, which stays in float."""
-    constants = {
+    """Magnitudes of a convolution, as spectrograms have them, then another; beside them a CumSum, which stays in float."""
+    constants: dict[str, NDArray[Any]] = {
         "w": RNG.standard_normal((4, 3, 3, 3)).astype(np.float32), "v": RNG.standard_normal((2, 4, 1, 1)).astype(np.float32),
         "two": np.array(2, np.float32), "b": RNG.standard_normal(2).astype(np.float32), "c": np.array(0.1, np.float32),
         "axis": np.array(3, np.int64),
