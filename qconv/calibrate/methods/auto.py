@@ -1,7 +1,7 @@
 """Auto, as far as a histogram goes: a guess, for tensors without samples at hand. With samples, qconv/search measures.
 
-1. Min-max stands unless its range is more than 4^(bits - 6) times as wide as that of percentile: 16 times at 8 bits, where
-   rounding is seldom what hurts, and every time at 6 bits and below.
+1. Above 6 bits, min-max stands unless its range is more than 4^(bits - 6) times as wide as that of percentile: 16 times at 8
+   bits, where rounding is seldom what hurts.
 2. Light tails, that is a mean absolute deviation of at least `HEAVY` standard deviations (uniform 0.87, Gauss 0.80, Laplace
    0.71): the candidate of least mean squared error.
 3. Heavy tails: entropy. A squared error spends all codes on the few elements far out, which carry everything in one network and
@@ -47,8 +47,7 @@ def auto(summary: Summary, scheme: Scheme) -> Range:
 
 def choose(summary: Summary, scheme: Scheme) -> Choice:
     """The guess; the first of equals, min-max before all."""
-    widest, usual = (hi - lo for lo, hi in (minmax(summary, scheme), CANDIDATES["percentile"](summary, scheme)))
-    if usual <= 0 or widest <= usual * WIDER_PER_BIT ** max(scheme.int_type.bits - 6, 0):
+    if _stands(summary, scheme):
         return Choice("minmax", minmax(summary, scheme))
     if tail(summary) < HEAVY:
         return Choice("entropy", entropy(summary, scheme))
@@ -56,6 +55,13 @@ def choose(summary: Summary, scheme: Scheme) -> Choice:
     lo, hi = (np.array([found[end] for found in ranges.values()]) for end in (0, 1))
     best = list(ranges)[int(np.argmin(mean_squared_errors(summary, lo, hi, scheme)))]
     return Choice(best, ranges[best])
+
+
+def _stands(summary: Summary, scheme: Scheme) -> bool:
+    """Whether nothing is clipped."""
+    widest, usual = (hi - lo for lo, hi in (minmax(summary, scheme), CANDIDATES["percentile"](summary, scheme)))
+    more_bits = scheme.int_type.bits - 6
+    return usual <= 0 or (more_bits > 0 and widest <= usual * WIDER_PER_BIT**more_bits)
 
 
 def tail(summary: Summary) -> float:
