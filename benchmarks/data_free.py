@@ -68,7 +68,8 @@ def measure(zoo: Any, bench: Bench, name: str) -> Row:
     real = FeedSource(list(zoo.feeds(name, "calib", SAMPLES)))
     moved, gaps = fit(zoo, name)
     by_real, by_moved = (
-        100 * bench.score(name, pipeline.calibrate(_path(name), source, threads=1), "minmax", 8) for source in (real, moved)
+        100 * bench.score(name, pipeline.calibrate(_path(name), source, threads=1), source, "minmax", 8)
+        for source in (real, moved)
     )
     return Row(name, (100 * bench.float_score(name), by_real, by_moved), gaps)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.cases import FeedSource, zoo_folder, zoo_module
 from qconv import pipeline
-from qconv.calibrate import METHODS, Calibration
+from qconv.calibrate import METHODS, Calibration, SampleSource
 from qconv.config import QuantConfig
 
 BITS = (8, 6, 4)
@@ -39,10 +39,10 @@ class Bench:
         """Of the float model."""
         return self._remember(name, lambda: float(self.zoo.score(name)))
 
-    def score(self, name: str, calibration: Calibration, method: str, bits: int) -> float:
-        """Of the network quantized by a method."""
+    def score(self, name: str, calibration: Calibration, samples: SampleSource, method: str, bits: int) -> float:
+        """Of the network quantized by a method; auto measures on `samples`."""
         config = QuantConfig(activation_bits=bits, method=method)
-        result = pipeline.quantize(_model(name), calibration, config=config)
+        result = pipeline.quantize(_model(name), calibration, config=config, samples=samples, threads=1)
         ranges = [result.choices[tensor].range for tensor in sorted(result.choices)]
         return self._remember(json.dumps([name, bits, ranges]), lambda: self._score(name, result))
 
@@ -64,10 +64,10 @@ def _model(name: str) -> Path:
     return zoo_folder() / "models" / f"{name}.onnx"
 
 
-def calibrated(zoo: Any, name: str) -> Calibration:
-    """With everything that any method needs."""
-    feeds = list(zoo.feeds(name, "calib", SAMPLES))
-    return pipeline.calibrate(_model(name), FeedSource(feeds), method="ema", threads=1)
+def calibrated(zoo: Any, name: str) -> tuple[Calibration, SampleSource]:
+    """With everything that any method needs, and the samples."""
+    samples = FeedSource(list(zoo.feeds(name, "calib", SAMPLES)))
+    return pipeline.calibrate(_model(name), samples, method="ema", threads=1), samples
 
 
 def remember_inputs(zoo: Any) -> None:
@@ -99,10 +99,11 @@ def main() -> None:
     bench = Bench(zoo, memory, options.memory)
     table: dict[tuple[str, int, str], float] = {}
     for name in options.only or list(zoo.SCORES):
-        base, calibration = bench.float_score(name), calibrated(zoo, name)
+        base = bench.float_score(name)
+        calibration, samples = calibrated(zoo, name)
         for bits in options.bits:
             for method in options.methods:
-                table[name, bits, method] = 100 * (bench.score(name, calibration, method, bits) - base)
+                table[name, bits, method] = 100 * (bench.score(name, calibration, samples, method, bits) - base)
                 print(f"{name} {bits} {method} {table[name, bits, method]:+.2f}", flush=True)
     print(render(table, options.methods, options.bits))
     if options.output:

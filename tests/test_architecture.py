@@ -29,13 +29,14 @@ ALLOWED: dict[str, set[str]] = {
     "calibrate": BASE,
     "plan": BASE,
     "recover": BASE | {"plan"},
+    "search": BASE | {"calibrate", "plan"},
     "lower": BASE | {"plan"},
     "integer": {"errors", "quant.fixedpoint", "quant.types", "model"},  # it judges what `lower` makes by other arithmetic
     "verify": BASE | {"integer", "calibrate.data"},
     "plot": BASE | {"calibrate"},
     "export": BASE | {"integer"},
     "qat": BASE | {"plan"},
-    "pipeline": BASE | {"prepare", "calibrate", "plan", "recover", "lower", "integer", "verify", "export", "qat", ""},
+    "pipeline": BASE | {"prepare", "calibrate", "plan", "recover", "search", "lower", "integer", "verify", "export", "qat", ""},
     "engines": BASE | {"pipeline", "calibrate", ""},
     "cli": BASE | {"engines", "pipeline", "calibrate", "plan", "integer", "verify", "export", "plot", ""},
     "": {"pipeline", "config", "plan", "calibrate", "verify"},  # the package itself, which is lazy

@@ -15,7 +15,7 @@ from typing import Any
 from qconv.calibrate.shard import Shard
 from qconv.calibrate.summary import Summary
 from qconv.errors import ArtifactError
-from qconv.model.save import write_text
+from qconv.model.save import replace_text
 
 FORMAT = "qconv-progress-1"
 SECONDS = 2.0  # between two writes
@@ -62,7 +62,7 @@ class Keeper:
             return
         tensors = {name: summary.to_json() for name, summary in self.with_earlier(summaries()).items()}
         entry = {"format": FORMAT, "run": self._run, "done": self.seen, "tensors": tensors}
-        write_text(self._path, json.dumps(entry, ensure_ascii=False) + "\n")
+        replace_text(self._path, json.dumps(entry, ensure_ascii=False) + "\n")
         now = time.monotonic()
         self._due = now + max(SECONDS, _SHARE * (now - begun))
 

@@ -52,6 +52,8 @@ def open_source(
 
 
 def _open_file(path: Path, inputs: Sequence[InputInfo], labels: Path | None) -> SampleSource:
+    if not path.exists():
+        raise DataError(f"there is no file {path}; check the path")
     if path.suffix.lower() not in ARRAY_SUFFIXES:
         raise DataError(f"{path} is not an .npz or .npy file; give one of those, a folder, or module:function")
     return ArrayFile(path, inputs, Labels.read(labels) if labels else None)
@@ -60,7 +62,7 @@ def _open_file(path: Path, inputs: Sequence[InputInfo], labels: Path | None) -> 
 def _open_folder(folder: Path, inputs: Sequence[InputInfo], options: ImageOptions, labels: Path | None) -> SampleSource:
     from qconv.calibrate.data.images import IMAGE_SUFFIXES, ImageFolder  # Pillow is loaded only where there are images
 
-    found = sorted(path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
+    found = sorted(path for path in folder.rglob("*") if not path.name.startswith(".") and _is_file(path))
     arrays = [path for path in found if path.suffix.lower() in ARRAY_SUFFIXES]
     images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
     if arrays and images:
@@ -72,3 +74,8 @@ def _open_folder(folder: Path, inputs: Sequence[InputInfo], options: ImageOption
     if images:
         return ImageFolder(folder, images, inputs, options, classes)
     raise DataError(f"{folder} holds no .npz, .npy or image file; give a folder of samples")
+
+
+def _is_file(path: Path) -> bool:
+    """Also a link to nowhere, which must not be left out in silence."""
+    return path.is_file() or (path.is_symlink() and not path.exists())

@@ -45,7 +45,7 @@ def quantize(
     the model, with the ending .json.
     """
     from qconv import pipeline
-    from qconv.cli.console import warn
+    from qconv.cli.console import progress, warn
     from qconv.config import QuantConfig
     from qconv.model.save import write_text
     from qconv.plan.file import QuantPlan
@@ -58,7 +58,11 @@ def quantize(
     found, source = _calibration(loaded, calibration, job)
     for warning in found.warnings:
         warn(warning)
-    result = pipeline.quantize(loaded, found, config=config, plan=QuantPlan.load(plan) if plan else None)
+    given = QuantPlan.load(plan) if plan else None
+    with progress("choosing ranges") as update:
+        result = pipeline.quantize(
+            loaded, found, config=config, plan=given, samples=source, threads=threads, progress=update
+        )  # fmt: skip
     target = output or model.with_suffix(f".int{config.weight_bits}.onnx")
     result.save(target)
     if save_plan:
@@ -108,6 +112,8 @@ def _summarize(model: Path, target: Path, result: Quantized, source: SampleSourc
         out.print(line, markup=False)
     for line in _chosen(result):
         out.print(f"  range: {line}", markup=False)
+    if result.measured:
+        out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
     proofs = result.lowering.certificates
     open_ = [name for name, proof in proofs.items() if proof.unproved]
     total = sum(proof.scales for proof in proofs.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,22 @@ def write_bytes(path: Path, data: bytes) -> None:
     with _staging(path) as folder:
         (folder / path.name).write_bytes(data)
         _put_in_place(folder, path)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file that is written again and again; after a crash it is the one before or the new one, whole.
+
+    The draft beside it, with the ending .new, may stay behind then; the next call takes it over. Raises OutputError.
+    """
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        with draft.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -10,25 +10,27 @@ from pathlib import Path
 import onnx_ir as ir
 
 from qconv import __version__
-from qconv.calibrate import Calibration
+from qconv.calibrate import Calibration, SampleSource
 from qconv.calibrate.methods import Choice
+from qconv.calibrate.observe import Progress
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError, FloatNodesError
 from qconv.integer.audit import Audit, audit
 from qconv.integer.table import dumps_table
 from qconv.lower import Lowering, lower
 from qconv.model.save import save, write_text
+from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.plan.file import QuantPlan
 from qconv.plan.make import make_plan
-from qconv.plan.outcomes import outcomes
 
 
 @dataclass(frozen=True)
 class Quantized:
     """An integer model and everything that was decided about it.
 
-    `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given.
+    `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given. `measured`
+    tells with how many samples method auto measured.
     """
 
     model: ir.Model
@@ -36,6 +38,7 @@ class Quantized:
     lowering: Lowering
     audit: Audit
     choices: Mapping[str, Choice]
+    measured: int = 0
 
     def save(self, path: str | Path) -> None:
         """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
@@ -53,18 +56,23 @@ def quantize(
     *,
     config: QuantConfig = QuantConfig(),
     plan: QuantPlan | None = None,
+    samples: SampleSource | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
 ) -> Quantized:
     """Turns a float model into an integer one. `plan` overrides what the calibration would decide.
+
+    Method auto measures what ranges cost on some `samples`; without real ones it guesses from the histograms.
 
     Raises ArtifactError when the calibration or the plan belongs to another model, FloatNodesError when `config.integer_only`
     is set and nodes stay in float. A PreparedModel given is used up.
     """
     loaded = prepared(model)
     calibration.check_model(loaded.digest)
-    choices: Mapping[str, Choice] = {}
+    choices = Choices({})
     if plan is None:
-        choices = _choices(loaded, calibration, config)
-        ranges = {name: choice.range for name, choice in choices.items()}
+        choices = choose(loaded, calibration, config, samples, progress, threads)
+        ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
         plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
@@ -72,13 +80,7 @@ def quantize(
         _refuse_float(plan)
     lowering = lower(loaded.ir, plan, config.io)
     _describe(loaded, calibration, config)
-    return Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices)
-
-
-def _choices(loaded: PreparedModel, calibration: Calibration, config: QuantConfig) -> dict[str, Choice]:
-    """What the method chooses for every tensor that was calibrated."""
-    choose = calibration.choice_of(config.activation, config.method, config.percent, outcomes(loaded.ir.graph))
-    return {name: choice for name in calibration.tensors if (choice := choose(name)) is not None}
+    return Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured)
 
 
 def _refuse_float(plan: QuantPlan) -> None:

@@ -11,7 +11,7 @@ from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array, is_float
 from qconv.ops.forms import bias_of, channel_axis, summed_axes
-from qconv.ops.table import Role, role_of
+from qconv.ops.table import Role, ScaleRule, role_of, rule_of
 from qconv.plan.eligible import float_nodes
 from qconv.plan.file import QuantPlan
 from qconv.plan.ties import Group, Ties
@@ -37,16 +37,44 @@ def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha
     in_float = float_nodes(graph, config.exclude)
     ties = Ties(graph, in_float, config.activation.int_type)
     observed = {value: _range(value, range_of) for value in ties.observed()}
-    activations = _Activations(ties, observed, config)
-    tensors: dict[str, QuantParams] = {}
+    tensors = _Activations(ties, observed, config).by_name()
     notes: list[str] = []
-    for group in ties.groups():
-        for member in group.members:
-            tensors[str(member.name)] = activations.params(group)
     for node in ties.integer_nodes():
         notes += _plan_weight(node, tensors, config)
         notes += _concat_notes(node, observed, tensors)
     return QuantPlan(tensors, in_float, tuple(notes), model_sha256)
+
+
+class ActivationPlan:
+    """Only the activations of a plan, for many sets of ranges."""
+
+    def __init__(self, graph: ir.Graph, config: QuantConfig) -> None:
+        """Raises UsageError when an exclusion matches nothing."""
+        self._graph, self._config = graph, config
+        self._in_float = float_nodes(graph, config.exclude)
+        ties = self._ties()
+        fixed = (node.outputs[0] for node in ties.integer_nodes() if rule_of(node) is ScaleRule.FIXED)
+        self.rounded = [str(value.name) for value in (*ties.observed(), *fixed)]
+        self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
+
+    def params(self, range_of: RangeOf) -> dict[str, QuantParams]:
+        """By tensor. Values become codes at those that `rounded` names; `integer` names the nodes that work with codes."""
+        ties = self._ties()
+        observed = {value: _range(value, range_of) for value in ties.observed()}
+        return _Activations(ties, observed, self._config).by_name()
+
+    def weights(self) -> dict[str, QuantParams]:
+        """Of the weights of integer nodes, by tensor, without regard to accumulators."""
+        nodes = [node for node in self._ties().integer_nodes() if len(node.inputs) > 1 and role_of(node, 1) is Role.WEIGHT]
+        pairs = [(node, node.inputs[1], const_array(node.inputs[1])) for node in nodes]
+        return {
+            str(value.name): params_of_weight(array, self._config.weight(channel_axis(node)))
+            for node, value, array in pairs
+            if value is not None and array is not None
+        }
+
+    def _ties(self) -> Ties:
+        return Ties(self._graph, self._in_float, self._config.activation.int_type)
 
 
 class _Activations:
@@ -56,6 +84,10 @@ class _Activations:
         self._ties, self._observed, self._scheme = ties, observed, config.activation
         self._done: dict[Group, QuantParams] = {}
         ties.join_alike(self._span, _ALIKE)
+
+    def by_name(self) -> dict[str, QuantParams]:
+        """Of all members of all groups."""
+        return {str(member.name): self.params(group) for group in self._ties.groups() for member in group.members}
 
     def params(self, group: Group) -> QuantParams:
         if group not in self._done:

@@ -97,6 +97,7 @@ def test_moving_averages_do_not_resume(tmp_path: Path, sample_models: Path, sour
 def test_only_progress_is_removed(tmp_path: Path) -> None:
     file = progress_beside(tmp_path / "m.json")
     ours = [file, progress_of(file, Shard(1, 2)), progress_of(file, Shard(12, 16))]
+    ours += [path.with_name(f"{path.name}.new") for path in ours]  # drafts of a killed run
     others = [tmp_path / name for name in ("m.json", "m.json.partials", "am.json.partial")]
     for path in (*ours, *others):
         path.touch()

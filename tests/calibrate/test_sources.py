@@ -45,6 +45,17 @@ def test_image_folder_takes_given_labels_before_its_own(tmp_path: Path) -> None:
     assert (sample.label, sample.feeds["x"].shape) == (2, (1, 3, 8, 8))
 
 
+@pytest.mark.parametrize("name", ["2.png", "2.npy"])
+def test_a_link_to_nowhere_is_not_left_out(tmp_path: Path, name: str) -> None:
+    if name == "2.png":
+        save_image(tmp_path / "1.png")
+    else:
+        np.save(tmp_path / "1.npy", ARRAY)
+    (tmp_path / name).symlink_to(tmp_path / "gone")
+    with pytest.raises(DataError, match=rf"{name} cannot be"):
+        list(open_source(str(tmp_path), [INPUT]))
+
+
 def test_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "feeding.py").write_text("import numpy as np\ndef some():\n    yield np.zeros((1, 3, 8, 8), np.float32)\n")
     monkeypatch.chdir(tmp_path)
@@ -67,7 +78,7 @@ def test_refusals(tmp_path: Path) -> None:
         "mixed": "both arrays and images",
         "notes.txt": "not an .npz or .npy file",
         "absent": "there are no samples at",
-        "absent.npz": "cannot be read",
+        "absent.npz": "there is no file .*absent.npz; check the path",
     }.items():
         with pytest.raises(DataError, match=reason) as caught:
             open_source(str(tmp_path / spec), [INPUT])

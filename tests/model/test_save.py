@@ -15,7 +15,7 @@ from onnx import numpy_helper, parser
 from qconv.errors import ModelError, OutputError
 from qconv.model import save as module
 from qconv.model.load import load
-from qconv.model.save import save, write_text
+from qconv.model.save import replace_text, save, write_text
 from qconv.model.session import check_file
 
 from .files import linear, run, write
@@ -132,7 +132,7 @@ from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from qconv.errors import OutputError
 from qconv.model.load import load
-from qconv.model.save import save, write_text
+from qconv.model.save import replace_text, save, write_text
 model = load(sys.argv[1]).ir
 target = Path(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
@@ -187,3 +187,26 @@ def test_text_is_written_whole(tmp_path: Path) -> None:
     write_text(tmp_path / "a.json", "größer")
     assert (tmp_path / "a.json").read_bytes() == "größer".encode()
     assert names(tmp_path) == ["a.json"]
+
+
+def test_text_is_replaced_whole_and_drafts_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_text(tmp_path / "p", "first")
+
+    def die(_: int) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", die)
+            with pytest.raises(KeyboardInterrupt):
+                replace_text(tmp_path / "p", "second")
+    assert (tmp_path / "p").read_text() == "first"
+    assert names(tmp_path) == ["p", "p.new"]
+    replace_text(tmp_path / "p", "größer")
+    assert (tmp_path / "p").read_bytes() == "größer".encode()
+    assert names(tmp_path) == ["p"]
+
+
+def test_text_that_cannot_be_replaced(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        replace_text(tmp_path / "nowhere" / "p", "x")

@@ -52,4 +52,6 @@ class Identical:
 def _fingerprint(array: NDArray[Any]) -> bytes:
     flat = np.ascontiguousarray(array).reshape(-1)
     chosen = flat[:: flat.size // _LOOKED_AT + 1]
-    return str(array.shape).encode() + chosen.tobytes() + np.asarray(flat.sum()).tobytes()
+    with np.errstate(over="ignore"):  # of damaged data; what the model makes of them is told elsewhere
+        total = np.asarray(flat.sum())
+    return str(array.shape).encode() + chosen.tobytes() + total.tobytes()

@@ -23,29 +23,31 @@ from qconv.calibrate.picture_scale import black_and_white
 from qconv.calibrate.synthetic import channel_axis
 from qconv.quant.types import FloatArray
 
-_LOOKED_AT, _ENOUGH = 16, 8  # samples; fewer do not tell the variance between pictures
+_LOOKED_AT, _ENOUGH = 16, 8  # rows of batches; fewer do not tell the variance between pictures
 _WRONG = 0.3  # distance that is a mistake whatever else would fit
 _BETTER, _DOUBTFUL = 3.0, 0.07  # a distance above the second is one, too, where a preset is this many times closer
 _SLACK = 0.02  # of the span: how far pictures may reach beyond black and white by rounding
 
 
 class Scale:
-    """Keeps the first 16 arrays of the only input of a model that has batch norms behind an affine path."""
+    """Keeps the arrays of the first 16 rows of the only input of a model that has batch norms behind an affine path."""
 
     def __init__(self, original: ir.Model, inputs: Sequence[InputInfo]) -> None:
         norms = affine_batchnorms(original.graph) if len(inputs) == 1 else {}
         self._info = inputs[0]
         self._norms, self._model = norms.get(self._info.name, []) if self._info.dtype == np.float32 else [], original
         self._arrays: list[FloatArray] = []
+        self._rows = 0
 
     def see(self, sample: Sample) -> None:
         """Keeps the first ones."""
-        if self._norms and len(self._arrays) < _LOOKED_AT:
+        if self._norms and self._rows < _LOOKED_AT:
             self._arrays.append(sample.feeds[self._info.name])
+            self._rows += len(self._arrays[-1])
 
     def findings(self) -> list[str]:
         """One sentence where the samples do not fit and, at best, a scale that would."""
-        if not self._norms or len(self._arrays) < _ENOUGH:
+        if not self._norms or self._rows < _ENOUGH:
             return []
         probe = Probe.of(self._model, self._info.name, self._norms)
         mean, variance = _moments(probe, self._arrays)

@@ -36,9 +36,9 @@ def cut(info: InputInfo, shape: tuple[int, ...], where: str) -> Cut:
     """How an array of this shape is cut into feeds. Raises DataError when it does not fit the input."""
     rank, batch = len(info.shape), info.batch
     if len(shape) == rank + 1 and _fits(shape[1:], info.shape):
-        return _some(Cut(1, shape[1:], shape[0]), info, where)
+        return _some(Cut(1, shape[1:], shape[0]), shape[0], info, where)
     if len(shape) == rank and rank and _fits(shape[1:], info.shape[1:]):
-        return _some(Cut(batch, (batch, *shape[1:]), shape[0] // batch if batch else 0), info, where)
+        return _some(Cut(batch, (batch, *shape[1:]), shape[0] // batch if batch else 0), shape[0], info, where)
     if len(shape) == rank - 1 and batch == 1 and _fits(shape, info.shape[1:]):
         return Cut(None, (1, *shape), 1)
     if shape == () and rank == 0:
@@ -99,9 +99,10 @@ def _layout_hint(expected: tuple[int | None, ...], shape: tuple[int, ...]) -> st
     return None
 
 
-def _some(result: Cut, info: InputInfo, where: str) -> Cut:
+def _some(result: Cut, rows: int, info: InputInfo, where: str) -> Cut:
     if result.count == 0:
-        raise DataError(f"{where} has no full batch for input {info}, which takes {info.batch} rows at a time; give more rows")
+        takes = f"takes {info.batch} rows at a time" if info.batch > 1 else "takes at least one"
+        raise DataError(f"{where} has {rows} rows, but input {info} {takes}; give more rows")
     return result
 
 

@@ -80,7 +80,7 @@ def read_pixels(path: Path, recipe: ImageRecipe) -> NDArray[np.uint8]:
     """Decoded, resized (bilinear) and cropped: [height, width, channels] in the recipe's channel order, 0 to 255."""
     try:
         with Image.open(path) as opened:
-            picture = opened.convert("L" if recipe.channels == "gray" else "RGB")
+            picture = _eight_bits(opened, path).convert("L" if recipe.channels == "gray" else "RGB")
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"the image {path} cannot be decoded ({reason(error)}); remove or mend it") from None
     width, height = recipe.crop
@@ -90,6 +90,15 @@ def read_pixels(path: Path, recipe: ImageRecipe) -> NDArray[np.uint8]:
     if recipe.channels == "bgr":
         return pixels[..., ::-1]
     return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
+    """Pillow would cut 16 bits off at 255 instead of scaling them. Raises DataError for pixels without a known white."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise DataError(f"the image {path} has pixels of 32 bits, whose white is not known; save it with 8 bits")
+    return picture
 
 
 def normalise(pixels: NDArray[np.uint8], recipe: ImageRecipe) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qconv.calibrate.methods.aciq import aciq
-from qconv.calibrate.methods.auto import auto, choose
+from qconv.calibrate.methods.auto import CANDIDATES, auto, choose
 from qconv.calibrate.methods.ema import ema
 from qconv.calibrate.methods.entropy import entropy
 from qconv.calibrate.methods.method import Choice, Method, Range
@@ -30,4 +30,4 @@ def method_named(name: str, percent: float = PERCENT) -> Method:
     return Percentile(percent) if name == "percentile" else METHODS[name]
 
 
-__all__ = ["METHODS", "PERCENT", "Choice", "Method", "Range", "choose", "method_named"]
+__all__ = ["CANDIDATES", "METHODS", "PERCENT", "Choice", "Method", "Range", "choose", "method_named"]

@@ -9,21 +9,26 @@ the threshold of least
 
 Zeros are a bin of their own, with a code of their own. Thresholds are edges of bins. Bins are at most twice as wide as the codes
 of 8 bits, wherever the threshold (qconv/calibrate/histogram.py). Half of the elements that are not zero stay inside.
+
+With the counts c_j and widths w_j of the bins inside, and m_k and v_k their sums over the bins of code k that are not empty,
+
+    sum_j c_j log(c_j / Q_j) = sum_j c_j log(c_j / w_j) - sum_k m_k log(m_k / v_k)
+
+so that, from running sums, a threshold costs as much as there are codes, whatever the number of bins; the outermost bins
+are then corrected for what is clipped.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from qconv.calibrate.histogram import Counts, Doubles, Histogram
+from qconv.calibrate.histogram import Counts, Doubles
 from qconv.calibrate.methods.method import Range, within
-from qconv.calibrate.quantization_error import codes_of
+from qconv.calibrate.quantization_error import codes_of, steps_of
 from qconv.calibrate.summary import Summary
 from qconv.quant.types import Scheme
 
-_CHUNK = 1 << 17  # numbers that are worked on at a time
-_COARSE = 8  # every so many thresholds are tried first,
-_PROMISING = 8  # then all that are near the best of those
+_CHUNK = 1 << 14  # numbers that are worked on at a time, so that they stay in the cache
 
 
 def entropy(summary: Summary, scheme: Scheme) -> Range:
@@ -31,12 +36,8 @@ def entropy(summary: Summary, scheme: Scheme) -> Range:
     thresholds = candidates(summary, scheme)
     if not len(thresholds):
         return summary.lo, summary.hi
-    coarse = np.arange(0, len(thresholds), _COARSE)
-    found = divergences(summary, thresholds[coarse], scheme)
-    promising = coarse[np.argsort(found, kind="stable")[:_PROMISING]]
-    near = np.unique(np.clip(promising[:, None] + np.arange(-_COARSE, _COARSE + 1), 0, len(thresholds) - 1))
-    best = thresholds[near[int(np.argmin(divergences(summary, thresholds[near], scheme)))]]
-    return within(summary, -float(best), float(best))
+    best = float(thresholds[int(np.argmin(divergences(summary, thresholds, scheme)))])
+    return within(summary, -best, best)
 
 
 def candidates(summary: Summary, scheme: Scheme) -> Doubles:
@@ -56,40 +57,64 @@ def candidates(summary: Summary, scheme: Scheme) -> Doubles:
 
 
 def divergences(summary: Summary, thresholds: Doubles, scheme: Scheme) -> Doubles:
-    """KL(P || Q) for each threshold."""
-    histogram = summary.histogram
-    centres = histogram.centres
+    """KL(P || Q) for each threshold; at least one bin lies within."""
+    sums = _Sums(summary)
+    reach = np.where(thresholds < max(-summary.lo, summary.hi), thresholds, np.inf)
     lo, hi = np.maximum(summary.lo, -thresholds), np.minimum(summary.hi, thresholds)
-    scale, k_min, k_max = codes_of(lo, hi, scheme)
+    scale, k_min, _ = codes_of(lo, hi, scheme)
     found = np.empty(len(thresholds))
-    step = max(1, _CHUNK // len(centres))
-    for start in range(0, len(thresholds), step):
-        rows = slice(start, start + step)
-        inside = (centres > lo[rows, None]) & (centres < hi[rows, None])
-        codes = np.clip(np.rint(centres / scale[rows, None]), k_min[rows, None], k_max[rows, None]).astype(np.int64)
-        found[rows] = _divergence(histogram, summary.zeros, inside, codes)
+    rows_at_once = max(1, _CHUNK // (1 << scheme.int_type.bits))
+    for start in range(0, len(thresholds), rows_at_once):
+        rows = slice(start, start + rows_at_once)
+        found[rows] = sums.divergence(reach[rows], steps_of(scale[rows], k_min[rows], scheme))
     return found
 
 
-def _divergence(histogram: Histogram, zeros: int, inside: np.ndarray, codes: Counts) -> Doubles:
-    """For each row of bins that are inside and of their codes."""
-    counts, widths = histogram.counts, histogram.widths
-    total = counts.sum() + zeros
-    kept = np.where(inside, counts, 0)
-    p = kept.astype(np.float64)
-    rows = np.arange(len(p))
-    first, last = inside.argmax(axis=1), inside.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
-    below = np.where(np.arange(inside.shape[1]) < first[:, None], counts, 0).sum(axis=1)
-    np.add.at(p, (rows, first), below)
-    np.add.at(p, (rows, last), total - zeros - kept.sum(axis=1) - below)
-    width = int(codes.max() - codes.min()) + 1
-    group = (codes - codes.min()) + width * rows[:, None]
-    mass = np.bincount(group.ravel(), weights=kept.ravel(), minlength=width * len(rows))
-    filled = np.bincount(group.ravel(), weights=np.where(kept > 0, widths, 0.0).ravel(), minlength=width * len(rows))
-    inside_all = np.maximum(kept.sum(axis=1) + zeros, 0.5)
-    q = np.where(kept > 0, mass[group] * widths / np.where(kept > 0, filled[group], 1.0), 0.0)
-    # What is empty but for what was clipped into it has no share in Q: half an element keeps the logarithm finite.
-    q = np.maximum(q, np.where(p > 0, 0.5, 0.0))
-    terms = np.where(p > 0, p * np.log(np.where(p > 0, p, 1) / np.where(p > 0, q, 1)), 0.0)
-    found: Doubles = terms.sum(axis=1) / total + np.log(inside_all / total)
-    return found
+class _Sums:
+    """Over the bins before each, and over all: elements, widths of those that are not empty, and c log(c / w)."""
+
+    def __init__(self, summary: Summary) -> None:
+        histogram = summary.histogram
+        self._total = summary.elements
+        self._centres, self._counts, self._widths = histogram.centres, histogram.counts, histogram.widths
+        filled = np.where(self._counts > 0, self._widths, 0.0)
+        self._mass = np.concatenate([[0], np.cumsum(self._counts)])
+        self._filled = _from_zero(filled, int(np.searchsorted(self._centres, 0.0)))
+        self._plain = np.concatenate([[0.0], np.cumsum(_times_log(self._counts, self._widths))])
+
+    def divergence(self, reach: Doubles, steps: Doubles) -> Doubles:
+        """For each threshold, and its steps between codes [thresholds, codes - 1]."""
+        first = np.searchsorted(self._centres, -reach, side="right")[:, None]
+        end = np.searchsorted(self._centres, reach, side="left")[:, None]
+        cuts = np.concatenate([first, np.clip(np.searchsorted(self._centres, steps), first, end), end], axis=1)
+        mass, filled = np.diff(self._mass[cuts], axis=1), np.diff(self._filled[cuts], axis=1)
+        spread = _times_log(mass, filled).sum(axis=1)
+        below, above = self._mass[first], self._mass[-1] - self._mass[end]
+        sums: Doubles = (self._plain[end] - self._plain[first])[:, 0] - spread
+        for bins, clipped in ((first, below + (first == end - 1) * above), (end - 1, (first < end - 1) * above)):
+            code = (cuts[:, 1:-1] <= bins).sum(axis=1)
+            own, width = (np.take_along_axis(part, code[:, None], 1) for part in (mass, filled))
+            sums += self._corrections(bins, clipped, own / np.where(own > 0, width, 1.0))[:, 0]
+        inside = self._total - (below + above)[:, 0]
+        found: Doubles = sums / self._total + np.log(inside / self._total)
+        return found
+
+    def _corrections(self, bins: Counts, clipped: Counts, density: Doubles) -> Doubles:
+        """p log(p / q) - c log(c / q) with p = c + clipped, given Q per width in the code of each bin."""
+        counts: Counts = self._counts[bins]
+        # What is empty but for what was clipped into it has no share in Q: half an element keeps the logarithm finite.
+        q = np.where(counts > 0, density * self._widths[bins], 0.5)
+        return _times_log(counts + clipped, q) - np.where(counts > 0, _times_log(counts, q), 0.0)
+
+
+def _times_log(counts: Counts, share: Doubles) -> Doubles:
+    """c log(c / share), 0 where c is."""
+    some = counts > 0
+    logarithms: Doubles = np.log(np.where(some, counts, 1) / np.where(some, share, 1.0))
+    return counts * logarithms
+
+
+def _from_zero(values: Doubles, zero: int) -> Doubles:
+    """Running sums whose differences are exact near zero, however large the values far from it."""
+    below, above = np.cumsum(values[:zero][::-1])[::-1], np.cumsum(values[zero:])
+    return np.concatenate([-below, [0.0], above])

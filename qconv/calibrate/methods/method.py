@@ -1,7 +1,8 @@
 """What a calibration method is.
 
 The laws, which tests hold all of them to: the range of a tensor lies within [min, max] of what was seen and is ordered; equal
-summaries give equal ranges; a tensor of a constant, of zeros, or without elements has the range [min, max].
+summaries give equal ranges; a tensor of a constant, of zeros, or without elements has the range [min, max]. What asks for more
+clipping never widens a range, as far as tests/calibrate/methods/test_more_clipping.py says.
 """
 
 from __future__ import annotations

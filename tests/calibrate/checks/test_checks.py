@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,31 @@ def test_blank_samples_among_others() -> None:
     assert found == "input x is blank (all elements equal) in 1 of 4 samples"
 
 
+def said_of(*feeds: Mapping[str, NDArray[Any]]) -> list[str]:
+    check = Constant()
+    for index, arrays in enumerate(feeds):
+        check.see(Sample(arrays, None, str(index)))
+    return check.findings()
+
+
+def test_masks_and_first_states_may_be_constant_beside_other_inputs() -> None:
+    words, mask = np.arange(8), np.ones(8, np.int64)
+    state, later = np.zeros(4, np.float32), np.arange(4, dtype=np.float32)
+    assert said_of({"words": words, "mask": mask, "state": state}, {"words": words + 1, "mask": mask, "state": later}) == []
+
+
+def test_a_state_that_is_never_carried_on() -> None:
+    words, state = np.arange(8), np.zeros(4, np.float32)
+    (found,) = said_of({"words": words, "state": state}, {"words": words + 1, "state": state})
+    assert found.startswith("input state is 0 in every element of all 2 samples")
+
+
+def test_several_blank_inputs() -> None:
+    zeros, ones = {"a": np.zeros(4, np.int64), "b": np.zeros(4, np.int64)}, {"a": np.ones(4, np.int64), "b": np.arange(4)}
+    assert said_of(zeros, ones) == ["all inputs are blank (all elements equal) in 1 of 2 samples"]
+    assert len(said_of(zeros, zeros)) == 2
+
+
 def test_scalar_inputs_may_be_constant() -> None:
     assert findings(Constant(), [np.ones((1,), np.float32)] * 3) == []
 
@@ -48,6 +74,10 @@ def test_repeated_samples_are_named() -> None:
     first, second, third = pictures(3)
     (found,) = findings(Identical(), [first, second, third, second.copy(), first])
     assert found == "2 of 5 samples repeat earlier ones, the first listed[3], which equals listed[1]"
+
+
+def test_damaged_data_are_hashed_without_a_word() -> None:
+    assert findings(Identical(), [np.full(9, 3e38, np.float32), np.full(9, 2e38, np.float32)]) == []
 
 
 def test_arrays_that_are_not_contiguous_or_empty_are_hashed_too() -> None:

@@ -33,8 +33,8 @@ def in_scale(arrays: Arrays, preset: str) -> Arrays:
     return [(lo + array[:, flip] * (hi - lo)).astype(np.float32) for array in arrays]
 
 
-def trained_on(preset: str) -> ir.Model:
-    """Conv and batch norm that remember pictures of a preset."""
+def trained_on(preset: str, batch: int = 1) -> ir.Model:
+    """Conv and batch norm that remember pictures of a preset; it takes `batch` of them at a time."""
     weight = np.random.default_rng(1).standard_normal((16, 3, 3, 3)).astype(np.float32)
     conv = helper.make_node("Conv", ["x", "w"], ["c"])
     session = open_session(network([conv], {"x": [1, 3, 32, 32]}, ["c"], {"w": weight}), threads=1)
@@ -42,7 +42,7 @@ def trained_on(preset: str) -> ir.Model:
     mean, variance = seen.mean(axis=(0, 2, 3)), seen.var(axis=(0, 2, 3))
     constants = {"w": weight, "m": mean, "v": variance, "s": np.ones_like(mean), "b": np.zeros_like(mean)}
     norm = helper.make_node("BatchNormalization", ["c", "s", "b", "m", "v"], ["y"])
-    return network([conv, norm], {"x": [1, 3, 32, 32]}, ["y"], constants)
+    return network([conv, norm], {"x": [batch, 3, 32, 32]}, ["y"], constants)
 
 
 def findings(model: ir.Model, arrays: Arrays) -> list[str]:
@@ -66,6 +66,13 @@ def test_samples_in_another_scale_are_told_with_the_right_one(right: str, given:
     (found,) = findings(trained_on(right), in_scale(shades(16), given))
     assert found.startswith("input x does not fit the model's first batch norm: with values of 0 to ")
     assert f"--preset {right}," in found
+
+
+def test_one_large_batch_tells_and_no_more_is_kept() -> None:
+    model = trained_on("tf", batch=16)
+    right, wrong = (np.concatenate(in_scale(shades(16), preset)) for preset in ("tf", "raw"))
+    assert len(findings(model, [wrong])) == 1
+    assert findings(model, [right, wrong, wrong]) == []
 
 
 def test_what_is_in_no_usual_scale_is_told_without_a_preset() -> None:

@@ -72,9 +72,9 @@ def test_sizes_that_differ_are_no_layout() -> None:
 
 
 def test_too_few_rows_for_a_batch() -> None:
-    with pytest.raises(DataError, match=r"no full batch for input x .* takes 4 rows"):
+    with pytest.raises(DataError, match=r"has 3 rows, but input x .* takes 4 rows"):
         cut(info(4, 3), (3, 3), "array a")
-    with pytest.raises(DataError, match="no full batch"):
+    with pytest.raises(DataError, match=r"has 0 rows, but input x .* takes at least one"):
         cut(info(None, 3), (0, 3), "array a")
 
 

@@ -96,6 +96,25 @@ def test_a_corrupt_picture_is_named(content: bytes | None, tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    gray = noise()[..., 0]
+    pixels = feed(tmp_path, GRAY, PLAIN, gray.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(pixels[0, 0], gray)
+
+
+def test_pixels_without_a_known_white_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((8, 8), np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(DataError, match=r"f.tif has pixels of 32 bits"):
+        list(ImageFolder(tmp_path, [tmp_path / "f.tif"], [GRAY], PLAIN))
+
+
+def test_every_skips_pictures_without_opening_them(tmp_path: Path) -> None:
+    paths = folder(tmp_path, *[np.full((8, 8, 3), shade, np.uint8) for shade in range(10)])
+    paths[4].write_bytes(b"")
+    source = ImageFolder(tmp_path, paths, [NCHW], PLAIN)
+    assert [int(sample.feeds["x"].max()) for sample in source.every(1, 2)] == [1, 3, 5, 7, 9]
+
+
 def test_one_input_only(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one input, but this one has x, x"):
         ImageFolder(tmp_path, folder(tmp_path, noise()), [NCHW, NCHW], PLAIN)

@@ -27,13 +27,6 @@ def test_within_one_bin_of_the_exact_percentile(elements: Elements, percent: flo
     assert exact_hi <= hi <= exact_hi + bin_width(found, exact_hi)
 
 
-@given(elements=ELEMENTS, a=PERCENTS, b=PERCENTS)
-def test_more_clipping_never_widens(elements: Elements, a: float, b: float) -> None:
-    found = Summary.of(elements)
-    narrow, wide = Percentile(min(a, b))(found, SCHEME), Percentile(max(a, b))(found, SCHEME)
-    assert wide[0] <= narrow[0] <= narrow[1] <= wide[1]
-
-
 def test_zeros_count() -> None:
     elements = np.concatenate([np.zeros(9990), np.linspace(0.1, 1, 10)]).astype(np.float32)
     lo, hi = Percentile(99.8)(Summary.of(elements), SCHEME)

@@ -1,0 +1,68 @@
+"""Calibration + method -> a range for every tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from numpy.typing import NDArray
+
+from qconv.calibrate import Calibration, SampleSource, inputs_of, known_length
+from qconv.calibrate.data.strided import Strided
+from qconv.calibrate.methods import CANDIDATES, Choice
+from qconv.calibrate.observe import Progress
+from qconv.config import QuantConfig
+from qconv.model.load import LoadedModel
+from qconv.pipeline.samples import synthetic
+from qconv.plan.outcomes import outcomes
+from qconv.search import Noise, search_ranges
+
+FEWEST, MOST = 4, 64
+ELEMENTS = 1 << 21  # of all inputs of the samples that auto measures with
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A choice for every tensor; `measured` is the number of samples that they were measured with, 0 where there was no need."""
+
+    by_tensor: Mapping[str, Choice]
+    measured: int = 0
+
+
+def spread(samples: SampleSource, loaded: LoadedModel) -> list[Mapping[str, NDArray[Any]]]:
+    """Feeds of a few samples, evenly from all, and fewer of large inputs; the first ones of a source of unknown length."""
+    elements = sum(math.prod(size or 1 for size in info.shape) for info in inputs_of(loaded.ir))
+    count = min(MOST, max(FEWEST, ELEMENTS // max(elements, 1)))
+    step = max(1, (known_length(samples) or 0) // count)
+    return [sample.feeds for sample in islice(iter(Strided(samples, 0, step)), count)]
+
+
+def choose(
+    loaded: LoadedModel,
+    calibration: Calibration,
+    config: QuantConfig,
+    samples: SampleSource | None = None,
+    progress: Progress | None = None,
+    threads: int = 0,
+) -> Choices:
+    """What the method chooses for every tensor that was calibrated; auto measures with real `samples`, where there are any.
+
+    Raises UsageError for an unknown method, ArtifactError where the calibration lacks what it needs, DataError for bad samples.
+    """
+    keep = outcomes(loaded.ir.graph)
+    guess = calibration.choice_of(config.activation, config.method, config.percent, keep)
+    choices = {name: choice for name in calibration.tensors if (choice := guess(name)) is not None}
+    measured = (config.method or calibration.method) == "auto" and not calibration.derived and calibration.tensors
+    if not measured or samples is None or synthetic(samples) is not None:
+        return Choices(choices)
+    candidates: dict[str, Mapping[str, tuple[float, float]]] = {}
+    for name, summary in calibration.tensors.items():
+        allowed = {"minmax": CANDIDATES["minmax"]} if name in keep else CANDIDATES
+        candidates[name] = {method: choose_range(summary, config.activation) for method, choose_range in allowed.items()}
+    feeds = spread(samples, loaded)
+    noise = Noise(loaded.ir, feeds, config, threads=threads)
+    methods = {name: choice.method for name, choice in choices.items()}
+    return Choices(search_ranges(candidates, methods, noise, config.activation.int_type.bits, progress), len(feeds))
