@@ -76,12 +76,14 @@ def test_neither_cut_nor_order_shows(method: Method, elements: Elements, cuts: l
     assert method(summary(*parts), scheme) == method(Summary.of(elements), scheme)
 
 
+@settings(deadline=None)
 @given(a=SAMPLES, b=SAMPLES)
 def test_ema_refuses_to_merge(a: list[Elements], b: list[Elements]) -> None:
     with pytest.raises(UsageError, match="depend on the order"):
         seen(*a).merge(seen(*b))
 
 
+@settings(deadline=None)
 @given(a=SAMPLES, b=SAMPLES)
 def test_ema_follows_on_in_order(a: list[Elements], b: list[Elements]) -> None:
     whole = seen(*a, *b)
@@ -103,6 +105,7 @@ def test_json_brings_back_the_same_range(method: Method, samples: list[Elements]
 
 
 @EVERY_METHOD
+@settings(deadline=None)
 @given(value=st.floats(width=32, allow_nan=False, allow_infinity=False), size=st.integers(1, 300), scheme=SCHEME)
 def test_a_constant_has_its_own_range(method: Method, value: float, size: int, scheme: Scheme) -> None:
     assert method(seen(np.full(size, value, np.float32)), scheme) == (value, value)

@@ -59,6 +59,7 @@ def covered(found: Range, symmetric: bool) -> float:
     return max(-lo, hi) if symmetric else hi - lo
 
 
+@settings(deadline=None)
 @given(elements=ELEMENTS, a=PERCENTS, b=PERCENTS)
 def test_percentile(elements: Elements, a: float, b: float) -> None:
     found, scheme = Summary.of(elements), schemes(False, 8)[0]
@@ -77,6 +78,7 @@ def test_aciq(elements: Elements, symmetric: bool) -> None:
 
 @pytest.mark.parametrize("name", ["minmax", "ema", "percentile"])
 @SYMMETRIC
+@settings(deadline=None)
 @given(elements=ELEMENTS)
 def test_what_does_not_weigh_rounding_does_not_know_of_bits(name: str, elements: Elements, symmetric: bool) -> None:
     found = seen(elements, elements[::2])
