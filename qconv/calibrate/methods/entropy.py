@@ -7,6 +7,9 @@ the threshold of least
 
     KL(P || Q) = sum_j P_j log(P_j / Q_j)
 
+less what chance adds: with N elements in all, counts that vary about an even spread over b bins of a code make it larger by
+(b - 1) / 2N on average (Miller 1955), and would have the narrowest codes chosen where samples are few.
+
 Zeros are a bin of their own, with a code of their own. Thresholds are edges of bins. Bins are at most twice as wide as the codes
 of 8 bits, wherever the threshold (qconv/calibrate/histogram.py). Half of the elements that are not zero stay inside.
 
@@ -78,6 +81,7 @@ class _Sums:
         self._total = summary.elements
         self._centres, self._counts, self._widths = histogram.centres, histogram.counts, histogram.widths
         filled = np.where(self._counts > 0, self._widths, 0.0)
+        self._bins = np.concatenate([[0], np.cumsum(self._counts > 0)])
         self._mass = np.concatenate([[0], np.cumsum(self._counts)])
         self._filled = _from_zero(filled, int(np.searchsorted(self._centres, 0.0)))
         self._plain = np.concatenate([[0.0], np.cumsum(_times_log(self._counts, self._widths))])
@@ -96,7 +100,8 @@ class _Sums:
             own, width = (np.take_along_axis(part, code[:, None], 1) for part in (mass, filled))
             sums += self._corrections(bins, clipped, own / np.where(own > 0, width, 1.0))[:, 0]
         inside = self._total - (below + above)[:, 0]
-        found: Doubles = sums / self._total + np.log(inside / self._total)
+        chance = (self._bins[end] - self._bins[first])[:, 0] - (mass > 0).sum(axis=1)
+        found: Doubles = (sums - chance / 2) / self._total + np.log(inside / self._total)
         return found
 
     def _corrections(self, bins: Counts, clipped: Counts, density: Doubles) -> Doubles:

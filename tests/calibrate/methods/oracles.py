@@ -60,7 +60,10 @@ def squared_error(elements: Doubles, lo: float, hi: float, bits: int, symmetric:
 
 
 def divergence(bins: Bins, elements: NDArray[np.float32], threshold: float, bits: int, symmetric: bool) -> float:
-    """KL(P || Q) of a threshold, as the sum that defines it; a clipped bin that is empty has half an element in Q."""
+    """KL(P || Q) of a threshold less what chance adds, as the sum that defines it.
+
+    A clipped bin that is empty has half an element in Q.
+    """
     lo, hi = float(elements.min()), float(elements.max())
     scale, lowest, highest = grid(max(lo, -threshold), min(hi, threshold), bits, symmetric)
     inner = np.flatnonzero((np.abs(bins.centres) < threshold) | (threshold >= max(-lo, hi)))
@@ -74,6 +77,7 @@ def divergence(bins: Bins, elements: NDArray[np.float32], threshold: float, bits
     mass = np.bincount(codes[filled], counts[filled])
     reach = np.bincount(codes[filled], widths[filled])
     q[filled] = mass[codes[filled]] * widths[filled] / reach[codes[filled]]
+    chance = (np.count_nonzero(filled) - np.count_nonzero(mass)) / (2 * elements.size)
     zeros = np.count_nonzero(elements == 0)
     p, q = (np.append(part[p > 0], [zeros] if zeros else []) for part in (p, q))
-    return float((p / elements.size * np.log((p / elements.size) / (q / (counts.sum() + zeros)))).sum())
+    return float((p / elements.size * np.log((p / elements.size) / (q / (counts.sum() + zeros)))).sum() - chance)

@@ -32,12 +32,21 @@ def test_running_sums_give_the_sum_that_defines_it(name: str, bits: int) -> None
     expected = [divergence(bins, elements, float(threshold), bits, False) for threshold in thresholds]
     # Where the middle of a bin is exactly half-way between two codes, it may count to either; that is seldom.
     assert np.isclose(found, expected, rtol=1e-9, atol=1e-12).mean() >= 0.8
-    assert found == pytest.approx(expected, rel=0.02)
+    assert found == pytest.approx(expected, rel=0.02, abs=0.002)
 
 
 def test_an_outlier_is_clipped() -> None:
     elements = TENSORS["outlier"].astype(np.float32)
     assert entropy(Summary.of(elements), Scheme(IntType(8, signed=False)))[1] < 12
+
+
+@pytest.mark.parametrize("size", [500, 4000, 50_000])
+def test_few_samples_are_no_reason_to_clip(size: int) -> None:
+    """An even spread needs no clipping at all, and 8 bits lose next to nothing of a half of a bell."""
+    rng = np.random.default_rng(size)
+    for elements, kept in ((rng.random(size), 0.99), (np.abs(rng.standard_normal(size)), 0.6)):
+        values = elements.astype(np.float32)
+        assert entropy(Summary.of(values), Scheme(IntType(8, signed=False)))[1] >= kept * values.max()
 
 
 @pytest.mark.parametrize("far", [1e2, 1e4, 1e9])

@@ -99,7 +99,7 @@ def test_entropy(name: str, bits: int, symmetric: bool) -> None:
     divergences = np.array([divergence(bins, elements, float(t), bits, symmetric) for t in thresholds])
     found = METHODS["entropy"](Summary.of(elements), scheme(bits, symmetric))
     close = divergences[near(thresholds, max(-found[0], found[1]), bins)]
-    assert close.min() <= FLAT * divergences.min()
+    assert close.min() <= divergences.min() + 5e-4  # a bin half-way between two codes may count to either: test_entropy.py
 
 
 @pytest.mark.parametrize("percent", [100.0, 99.99, 99.9, 99.0, 90.0, 50.0])
