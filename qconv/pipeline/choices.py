@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ from qconv.calibrate.methods import CANDIDATES, Choice
 from qconv.calibrate.observe import Progress
 from qconv.config import QuantConfig
 from qconv.model.load import LoadedModel
-from qconv.pipeline.samples import synthetic
+from qconv.pipeline.samples import samples_of, synthetic
+from qconv.plan.make import tensors_to_observe
 from qconv.plan.outcomes import outcomes
 from qconv.search import Noise, search_ranges
 
@@ -50,19 +52,24 @@ def choose(
 ) -> Choices:
     """What the method chooses for every tensor that was calibrated; auto measures with real `samples`, where there are any.
 
+    Without `samples`, those of the calibration are opened again where they are a file.
+
     Raises UsageError for an unknown method, ArtifactError where the calibration lacks what it needs, DataError for bad samples.
     """
     keep = outcomes(loaded.ir.graph)
     guess = calibration.choice_of(config.activation, config.method, config.percent, keep)
     choices = {name: choice for name in calibration.tensors if (choice := guess(name)) is not None}
-    measured = (config.method or calibration.method) == "auto" and not calibration.derived and calibration.tensors
-    if not measured or samples is None or synthetic(samples) is not None:
-        return Choices(choices)
-    candidates: dict[str, Mapping[str, tuple[float, float]]] = {}
-    for name, summary in calibration.tensors.items():
-        allowed = {"minmax": CANDIDATES["minmax"]} if name in keep else CANDIDATES
-        candidates[name] = {method: choose_range(summary, config.activation) for method, choose_range in allowed.items()}
+    observed = tensors_to_observe(loaded.ir.graph, config)
+    measured = (config.method or calibration.method) == "auto" and not calibration.derived and observed
+    if measured and samples is None and calibration.data is not None and Path(calibration.data.path).exists():
+        samples = samples_of(loaded, calibration)
+    if not measured or samples is None or synthetic(samples) is not None or not choices.keys() >= set(observed):
+        return Choices(choices)  # a range that is missing is for the plan to name
+    candidates = {  # in graph order, whatever that of the file
+        name: {method: choose_range(calibration.tensors[name], config.activation) for method, choose_range in CANDIDATES.items()}
+        for name in observed
+    }
     feeds = spread(samples, loaded)
     noise = Noise(loaded.ir, feeds, config, threads=threads)
-    methods = {name: choice.method for name, choice in choices.items()}
-    return Choices(search_ranges(candidates, methods, noise, config.activation.int_type.bits, progress), len(feeds))
+    methods = {name: choices[name].method for name in observed}
+    return Choices(search_ranges(candidates, methods, noise, config.activation.int_type.bits, keep, progress), len(feeds))

@@ -62,7 +62,8 @@ def quantize(
 ) -> Quantized:
     """Turns a float model into an integer one. `plan` overrides what the calibration would decide.
 
-    Method auto measures what ranges cost on some `samples`; without real ones it guesses from the histograms.
+    Method auto measures what ranges cost on some `samples`, by default those of the calibration; without real ones at hand it
+    guesses from the histograms.
 
     Raises ArtifactError when the calibration or the plan belongs to another model, FloatNodesError when `config.integer_only`
     is set and nodes stay in float. A PreparedModel given is used up.

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from qconv.model.graph import is_float
 from qconv.ops.table import HEAVY
 
-_MIXING = ("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum")
+_MIXING = ("AveragePool", "GlobalAveragePool", "GRU", "LSTM", "ReduceMean", "ReduceSum", "RNN")
 
 
 def outcomes(graph: ir.Graph) -> set[str]:

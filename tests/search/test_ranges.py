@@ -64,7 +64,7 @@ def test_the_number_of_measurements_is_bounded() -> None:
         return 1 / (1 + count)
 
     told: list[tuple[int, int | None]] = []
-    found = search_ranges(many, dict.fromkeys(many, "mse"), noise, 4, lambda done, total: told.append((done, total)))
+    found = search_ranges(many, dict.fromkeys(many, "mse"), noise, 4, (), lambda done, total: told.append((done, total)))
     assert set(found) == set(many)
     assert count <= MEASUREMENTS
     assert told == [(done, MEASUREMENTS) for done in range(1, count + 1)]
@@ -73,3 +73,24 @@ def test_the_number_of_measurements_is_bounded() -> None:
 def test_tensors_of_one_candidate() -> None:
     only = {"a": {"minmax": (0.0, 0.0)}}
     assert search_ranges(only, {"a": "minmax"}, lambda r: 0.5, 4)["a"].range == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("share", "changes"), [(0.8, False), (0.5, True)])
+def test_what_a_user_reads_is_clipped_only_where_it_helps_much(share: float, changes: bool) -> None:
+    def noise(ranges: Mapping[str, Range]) -> float:
+        return 0.2 * (share if ranges["a"][1] == 2.0 else 1.0)
+
+    found = search_ranges(CANDIDATES, guess("minmax"), noise, 4, {"a"})
+    assert (found["a"].method == "aciq") == changes
+
+
+def test_parts_of_the_network_change_together() -> None:
+    """No tensor of the first half is better by itself; all of them are."""
+    names = [f"t{index}" for index in range(8)]
+
+    def noise(ranges: Mapping[str, Range]) -> float:
+        first = [ranges[name][1] for name in names[:4]]
+        return 0.1 if first == [2.0] * 4 and ranges["t7"][1] == 9.0 else 0.3 + 0.01 * first.count(2.0)
+
+    found = search_ranges(dict.fromkeys(names, CANDIDATES["a"]), dict.fromkeys(names, "minmax"), noise, 4)
+    assert [found[name].method for name in names] == ["aciq"] * 4 + ["minmax"] * 4
