@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import numpy as np
 import onnx_ir as ir
 
 from qconv.config import QuantConfig
-from qconv.errors import ArtifactError
 from qconv.model.graph import const_array, is_float
 from qconv.ops.forms import bias_of, channel_axis, summed_axes
-from qconv.ops.table import Role, ScaleRule, role_of, rule_of
+from qconv.ops.table import Role, role_of
+from qconv.plan.activations import Activations, RangeOf, range_of_tensor
 from qconv.plan.eligible import float_nodes
 from qconv.plan.file import QuantPlan
-from qconv.plan.ties import Group, Ties
-from qconv.quant.params import params_of_range, params_of_weight, widen_for_accumulator
+from qconv.plan.ties import Ties
+from qconv.quant.params import params_of_weight, widen_for_accumulator
 from qconv.quant.types import QuantParams
 
-RangeOf = Callable[[str], tuple[float, float] | None]
-_ALIKE = 1.25  # Concat inputs whose scales differ less than this share one: a third of a bit against a rescaling
 _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than the output's keeps 256 / 16 codes
 
 
@@ -36,105 +33,13 @@ def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha
     """
     in_float = float_nodes(graph, config.exclude)
     ties = Ties(graph, in_float, config.activation.int_type)
-    observed = {value: _range(value, range_of) for value in ties.observed()}
-    tensors = _Activations(ties, observed, config).by_name()
+    observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
+    tensors = Activations(ties, observed, config).by_name()
     notes: list[str] = []
     for node in ties.integer_nodes():
         notes += _plan_weight(node, tensors, config)
         notes += _concat_notes(node, observed, tensors)
     return QuantPlan(tensors, in_float, tuple(notes), model_sha256)
-
-
-class ActivationPlan:
-    """Only the activations of a plan, for many sets of ranges."""
-
-    def __init__(self, graph: ir.Graph, config: QuantConfig) -> None:
-        """Raises UsageError when an exclusion matches nothing."""
-        self._graph, self._config = graph, config
-        self._in_float = float_nodes(graph, config.exclude)
-        ties = self._ties()
-        fixed = (node.outputs[0] for node in ties.integer_nodes() if rule_of(node) is ScaleRule.FIXED)
-        self.rounded = [str(value.name) for value in (*ties.observed(), *fixed)]
-        self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
-
-    def params(self, range_of: RangeOf) -> dict[str, QuantParams]:
-        """By tensor. Values become codes at those that `rounded` names; `integer` names the nodes that work with codes."""
-        ties = self._ties()
-        observed = {value: _range(value, range_of) for value in ties.observed()}
-        return _Activations(ties, observed, self._config).by_name()
-
-    def weights(self) -> dict[str, QuantParams]:
-        """Of the weights of integer nodes, by tensor, without regard to accumulators."""
-        nodes = [node for node in self._ties().integer_nodes() if len(node.inputs) > 1 and role_of(node, 1) is Role.WEIGHT]
-        pairs = [(node, node.inputs[1], const_array(node.inputs[1])) for node in nodes]
-        return {
-            str(value.name): params_of_weight(array, self._config.weight(channel_axis(node)))
-            for node, value, array in pairs
-            if value is not None and array is not None
-        }
-
-    def _ties(self) -> Ties:
-        return Ties(self._graph, self._in_float, self._config.activation.int_type)
-
-
-class _Activations:
-    """Parameters per group, each decided once."""
-
-    def __init__(self, ties: Ties, observed: Mapping[ir.Value, tuple[float, float]], config: QuantConfig) -> None:
-        self._ties, self._observed, self._scheme = ties, observed, config.activation
-        self._done: dict[Group, QuantParams] = {}
-        ties.join_alike(self._span, _ALIKE)
-
-    def by_name(self) -> dict[str, QuantParams]:
-        """Of all members of all groups."""
-        return {str(member.name): self.params(group) for group in self._ties.groups() for member in group.members}
-
-    def params(self, group: Group) -> QuantParams:
-        if group not in self._done:
-            self._done[group] = self._decide(group)
-        return self._done[group]
-
-    def _decide(self, group: Group) -> QuantParams:
-        if group.fixed is not None:
-            return group.fixed
-        if group.scaled_from is not None:
-            source, factor = group.scaled_from
-            origin = self._ties.group(source)
-            assert origin is not None
-            base = self.params(origin)
-            return QuantParams(base.scale * np.float32(factor), base.zero_point, base.int_type)
-        return params_of_range(*self._span(group), self._scheme)
-
-    def _span(self, group: Group) -> tuple[float, float]:
-        """The union of the ranges of a group's members, with zero in it."""
-        ranges = [self._observed[v] for v in group.members if v in self._observed]
-        constants = [array for v in group.members if (array := const_array(v)) is not None and array.size]
-        ranges += [(float(array.min()), float(array.max())) for array in constants]
-        return min((r[0] for r in ranges), default=0.0), max((r[1] for r in ranges), default=0.0)
-
-
-def _range(value: ir.Value, range_of: RangeOf) -> tuple[float, float]:
-    found = range_of(str(value.name))
-    if found is None:
-        raise ArtifactError(
-            f"the calibration has no range for tensor {value.name}; calibrate again with the same --exclude as here"
-        )
-    lo, hi = found
-    bounds = _clamp_bounds(value.producer())
-    return max(lo, bounds[0]), min(hi, bounds[1])
-
-
-def _clamp_bounds(node: ir.Node | None) -> tuple[float, float]:
-    """The interval that a clamp keeps its output in; unbounded for any other op."""
-    bounds = [float("-inf"), float("inf")]
-    if node is not None and node.op_type == "Relu":
-        bounds[0] = 0.0
-    if node is not None and node.op_type == "Clip":
-        for index in (1, 2):
-            array = const_array(node.inputs[index]) if index < len(node.inputs) else None
-            if array is not None:
-                bounds[index - 1] = float(array.reshape(()))
-    return bounds[0], bounds[1]
 
 
 def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantConfig) -> list[str]:

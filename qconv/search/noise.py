@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
 from qconv.model.session import open_session
-from qconv.plan.make import ActivationPlan
+from qconv.plan.activations import ActivationPlan
 from qconv.quant.types import QuantParams
 from qconv.search.simulation import Feeds, Simulation
 

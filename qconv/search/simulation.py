@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qconv.model.graph import const_array
 from qconv.model.names import Names
 from qconv.model.session import open_session
-from qconv.plan.make import ActivationPlan
+from qconv.plan.activations import ActivationPlan
 from qconv.quant.types import FloatArray, IntType, QuantParams
 
 Feeds = Mapping[str, NDArray[np.generic]]

@@ -14,7 +14,7 @@ from onnx import helper
 from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.model.session import open_session
-from qconv.plan.make import ActivationPlan
+from qconv.plan.activations import ActivationPlan
 from qconv.search.simulation import Simulation
 from tests.calibrate.networks import Listed, network
 
