@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from qconv.calibrate import Calibration, SampleSource
     from qconv.pipeline import Job, PreparedModel, Quantized
 
+NAMED = 6  # tensors of a method in the summary; the metadata of the model has all
+
 
 @click.command(short_help="Write the integer model and its table of multipliers.")
 @click.argument("model", type=PATH)
@@ -133,8 +135,9 @@ def _summarize(model: Path, target: Path, result: Quantized, source: SampleSourc
 
 
 def _chosen(result: Quantized) -> list[str]:
-    """A line for each method that chose ranges, with the tensors, where there is more than one."""
-    tensors: dict[str, list[str]] = {}
-    for name, choice in result.choices.items():
-        tensors.setdefault(choice.method, []).append(name)
-    return [f"{method}: {', '.join(names)}" for method, names in sorted(tensors.items())] if len(tensors) > 1 else []
+    """A line for each method that chose ranges, with the first tensors, where there is more than one."""
+    lines = []
+    for method, names in result.methods.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        lines.append(f"{method}: {', '.join(names[:NAMED])}{more}")
+    return lines if len(lines) > 1 else []

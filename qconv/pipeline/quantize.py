@@ -40,6 +40,14 @@ class Quantized:
     choices: Mapping[str, Choice]
     measured: int = 0
 
+    @property
+    def methods(self) -> dict[str, list[str]]:
+        """The tensors by the method that chose their ranges."""
+        found: dict[str, list[str]] = {}
+        for name, choice in self.choices.items():
+            found.setdefault(choice.method, []).append(name)
+        return dict(sorted(found.items()))
+
     def save(self, path: str | Path) -> None:
         """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
 
@@ -80,8 +88,9 @@ def quantize(
     if config.integer_only:
         _refuse_float(plan)
     lowering = lower(loaded.ir, plan, config.io)
-    _describe(loaded, calibration, config)
-    return Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured)
+    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured)
+    _describe(loaded, calibration, config, result.methods)
+    return result
 
 
 def _refuse_float(plan: QuantPlan) -> None:
@@ -92,10 +101,13 @@ def _refuse_float(plan: QuantPlan) -> None:
         )
 
 
-def _describe(loaded: PreparedModel, calibration: Calibration, config: QuantConfig) -> None:
-    """Writes into the model what made it."""
+def _describe(loaded: PreparedModel, calibration: Calibration, config: QuantConfig, methods: Mapping[str, list[str]]) -> None:
+    """Writes into the model what made it; the tensors by method where there are several."""
+    chosen = {"chosen": methods} if len(methods) > 1 else {}
     properties = loaded.ir.metadata_props
     properties["qconv.version"] = __version__
     properties["qconv.model_sha256"] = loaded.digest
-    properties["qconv.calibration"] = json.dumps({**calibration.origin(), "method": config.method or calibration.method})
+    properties["qconv.calibration"] = json.dumps(
+        {**calibration.origin(), "method": config.method or calibration.method, **chosen}
+    )
     loaded.ir.producer_name, loaded.ir.producer_version = "qconv", __version__

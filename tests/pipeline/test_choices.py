@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,9 @@ def test_auto_measures_whether_what_is_far_out_matters(weight: float, clips: boo
     assert (result.choices["x"].range[1] < 30) == clips
     assert result.measured == 20
     assert result.choices["y"].method == "minmax"  # what a user reads
+    if clips:
+        origin = json.loads(result.model.metadata_props["qconv.calibration"])
+        assert origin["chosen"] == result.methods == {result.choices["x"].method: ["x"], "minmax": ["y"]}
 
 
 def test_without_samples_auto_guesses(tmp_path: Path) -> None:
