@@ -2,8 +2,9 @@
 
 1. Every method for all tensors alike, and a guess: the one of least noise is where the search begins.
 2. Halves of the network, then quarters and eighths, in graph order, then tensor by tensor, those first on which methods disagree
-   most: another method's ranges are taken where that lowers the noise. Tensors whose elements a user reads keep their extremes
-   there, and change by themselves only, where that lowers the noise by a third: clipping makes the largest of them equal.
+   most: another method's ranges are taken where that lowers the noise. Tensors whose elements a user reads keep their extremes,
+   because clipping makes the largest of them equal; they change where that lowers the noise by a third, all at once in the
+   beginning, or each by itself.
 3. Min-max for all tensors stands where its noise is small, and elsewhere unless the noise falls below a share of its own: 1/2 at
    8 bits, where rounding is seldom what hurts, and what clipping does to rarer samples is not seen on a few; all of it at 6 bits
    and below.
@@ -13,7 +14,7 @@ The number of measurements is bounded, whatever the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from qconv.calibrate.methods import Choice
 
@@ -48,14 +49,22 @@ def search_ranges(
     if measured(safest) <= _SMALL:
         return measured.chosen(safest)
     free = [tensor for tensor in candidates if tensor not in kept]
-    starts = [safest | {tensor: method for tensor in free if method in candidates[tensor]} for method in methods]
+    starts = [safest | _alike(free, candidates, method) for method in methods]
     best = min([*starts, {tensor: guess[tensor] for tensor in candidates}], key=measured)
+    clipped = min((safest | _alike(candidates, candidates, method) for method in methods), key=measured)
+    if measured(clipped) < _MUCH * measured(best):
+        best = clipped
     for block, gain in _blocks(candidates, free):
         for method in methods:
-            other = best | {tensor: method for tensor in block if method in candidates[tensor]}
+            other = best | _alike(block, candidates, method)
             if measured.count < MEASUREMENTS and not measured.alike(best, other) and measured(other) < gain * measured(best):
                 best = other
     return measured.chosen(safest if measured(best) > _share(bits) * measured(safest) else best)
+
+
+def _alike(tensors: Iterable[str], candidates: Candidates, method: str) -> dict[str, str]:
+    """The method wherever it is a candidate."""
+    return {tensor: method for tensor in tensors if method in candidates[tensor]}
 
 
 class _Measured:

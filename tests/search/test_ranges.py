@@ -94,3 +94,12 @@ def test_parts_of_the_network_change_together() -> None:
 
     found = search_ranges(dict.fromkeys(names, CANDIDATES["a"]), dict.fromkeys(names, "minmax"), noise, 4)
     assert [found[name].method for name in names] == ["aciq"] * 4 + ["minmax"] * 4
+
+
+@pytest.mark.parametrize(("share", "changes"), [(0.8, False), (0.5, True)])
+def test_all_that_a_user_reads_may_change_at_once(share: float, changes: bool) -> None:
+    def noise(ranges: Mapping[str, Range]) -> float:
+        return 0.2 * (share if all(r[1] == 2.0 for r in ranges.values()) else 1.0)
+
+    found = search_ranges(CANDIDATES, guess("minmax"), noise, 4, {"a", "b"})
+    assert {choice.method for choice in found.values()} == ({"aciq"} if changes else {"minmax"})
