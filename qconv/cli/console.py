@@ -33,6 +33,11 @@ def warn(message: str) -> None:
     err.print("[yellow]warning:[/]", escape(message))
 
 
+def hint(message: str) -> None:
+    """Something to try, on standard error."""
+    err.print("[cyan]hint:[/]", escape(message))
+
+
 def size(count: int) -> str:
     """A number of bytes for people: 12.3 kB."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

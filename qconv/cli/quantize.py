@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qconv.calibrate import Calibration, SampleSource
     from qconv.pipeline import Job, PreparedModel, Quantized
 
+FEW_BITS = 6  # of activations, where clipping begins to matter for most networks
 NAMED = 6  # tensors of a method in the summary; the metadata of the model has all
 
 
@@ -47,7 +48,7 @@ def quantize(
     the model, with the ending .json.
     """
     from qconv import pipeline
-    from qconv.cli.console import progress, warn
+    from qconv.cli.console import hint, progress, warn
     from qconv.config import QuantConfig
     from qconv.model.save import write_text
     from qconv.plan.file import QuantPlan
@@ -70,6 +71,8 @@ def quantize(
     if save_plan:
         write_text(save_plan, result.plan.dumps())
     _summarize(model, target, result, source)
+    if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
+        hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
 
 
 def _calibration(loaded: PreparedModel, path: Path | None, job: Job) -> tuple[Calibration, SampleSource]:

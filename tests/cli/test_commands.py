@@ -135,3 +135,12 @@ def test_quantize_warns_of_its_samples_as_calibrate_does(folder: Path, capsys: p
     assert told.count("warning: ") == 3
     assert run(["quantize", "m.onnx", "--data", "bad.npz"]) == 0
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(("bits", "method", "told"), [("4", "minmax", True), ("4", "mse", False), ("8", "minmax", False)])
+def test_few_bits_and_min_max_come_with_a_hint(
+    folder: Path, capsys: pytest.CaptureFixture[str], bits: str, method: str, told: bool
+) -> None:
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "8"]) == 0
+    assert run(["quantize", "m.onnx", "--activation-bits", bits, "--method", method]) == 0
+    assert ("try --method auto" in capsys.readouterr().err) == told
