@@ -52,7 +52,9 @@ class Columns:
         """The column of each element; all of one tensor, then of the next, as many as `lengths` tells."""
         inside = np.minimum(self.innermost, np.iinfo(np.int32).max).astype(np.int32) - np.int32(1)
         found = np.maximum(magnitudes - np.repeat(inside, lengths), 0)
-        np.negative(found, where=np.signbit(elements), out=found)
+        negative = elements.view(np.int32) >> 31  # all bits, or none
+        found ^= negative
+        found -= negative
         found += np.repeat(self.zero.astype(np.int32), lengths)
         return found
 
