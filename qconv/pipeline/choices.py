@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
-from qconv.calibrate import Calibration, SampleSource, inputs_of, known_length
+from qconv.calibrate import Calibration, Sample, SampleSource, known_length
 from qconv.calibrate.data.strided import Strided
 from qconv.calibrate.methods import CANDIDATES, Choice
 from qconv.calibrate.observe import Progress
@@ -23,7 +19,7 @@ from qconv.plan.outcomes import outcomes
 from qconv.search import Noise, search_ranges
 
 FEWEST, MOST = 4, 64
-ELEMENTS = 1 << 21  # of all inputs of the samples that auto measures with
+ELEMENTS = 1 << 21  # in the inputs of all samples that auto measures with
 
 
 @dataclass(frozen=True)
@@ -34,12 +30,12 @@ class Choices:
     measured: int = 0
 
 
-def spread(samples: SampleSource, loaded: LoadedModel) -> list[Mapping[str, NDArray[Any]]]:
-    """Feeds of a few samples, evenly from all, and fewer of large inputs; the first ones of a source of unknown length."""
-    elements = sum(math.prod(size or 1 for size in info.shape) for info in inputs_of(loaded.ir))
+def spread(samples: SampleSource) -> list[Sample]:
+    """A few samples, evenly from all, and fewer where they are large; the first ones of a source of unknown length."""
+    elements = sum(array.size for sample in islice(iter(samples), 1) for array in sample.feeds.values())
     count = min(MOST, max(FEWEST, ELEMENTS // max(elements, 1)))
     step = max(1, (known_length(samples) or 0) // count)
-    return [sample.feeds for sample in islice(iter(Strided(samples, 0, step)), count)]
+    return list(islice(iter(Strided(samples, 0, step)), count))
 
 
 def choose(
@@ -69,7 +65,9 @@ def choose(
         name: {method: choose_range(calibration.tensors[name], config.activation) for method, choose_range in CANDIDATES.items()}
         for name in observed
     }
-    feeds = spread(samples, loaded)
-    noise = Noise(loaded.ir, feeds, config, threads=threads)
+    taken = spread(samples)
+    if not taken:
+        return Choices(choices)
+    noise = Noise(loaded.ir, taken, config, threads=threads)
     methods = {name: choices[name].method for name in observed}
-    return Choices(search_ranges(candidates, methods, noise, config.activation.int_type.bits, keep, progress), len(feeds))
+    return Choices(search_ranges(candidates, methods, noise, config.activation.int_type.bits, keep, progress), len(taken))

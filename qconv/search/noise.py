@@ -16,11 +16,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from qconv.calibrate.culprit import run
+from qconv.calibrate.data.source import Sample
 from qconv.config import QuantConfig
 from qconv.model.session import open_session
 from qconv.plan.activations import ActivationPlan
 from qconv.quant.types import QuantParams
-from qconv.search.simulation import Feeds, Simulation
+from qconv.search.simulation import Simulation
 
 Range = tuple[float, float]
 Outputs = Sequence[NDArray[np.generic]]
@@ -29,12 +31,13 @@ Outputs = Sequence[NDArray[np.generic]]
 class Noise:
     """Called with the range of each observed tensor; the same parameters are measured once. `samples` stay in memory."""
 
-    def __init__(self, model: ir.Model, samples: Sequence[Feeds], config: QuantConfig, *, threads: int = 0) -> None:
+    def __init__(self, model: ir.Model, samples: Sequence[Sample], config: QuantConfig, *, threads: int = 0) -> None:
+        """Raises DataError for a sample that the model cannot take."""
         self._plan = ActivationPlan(model.graph, config)
         self._simulation = Simulation(model, self._plan, config.activation.int_type, threads=threads)
         self._samples = samples
         session = open_session(model, threads=threads)
-        self._exact = [session.run(None, dict(feeds)) for feeds in samples]
+        self._exact = [run(session, sample) for sample in samples]
         self._known: dict[tuple[QuantParams, ...], float] = {}
 
     def __call__(self, ranges: Mapping[str, Range]) -> float:
@@ -42,7 +45,7 @@ class Noise:
         params = self._plan.params(ranges.get)
         key = tuple(params[name] for name in self._plan.rounded)
         if key not in self._known:
-            self._known[key] = noise_of([self._simulation.run(feeds, params) for feeds in self._samples], self._exact)
+            self._known[key] = noise_of([self._simulation.run(sample.feeds, params) for sample in self._samples], self._exact)
         return self._known[key]
 
 

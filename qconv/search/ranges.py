@@ -14,7 +14,7 @@ The number of measurements is bounded, whatever the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from qconv.calibrate.methods import Choice
 
@@ -38,33 +38,28 @@ def search_ranges(
     kept: Collection[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, Choice]:
-    """A choice for every tensor, among the ranges that methods have for it; all have one of minmax, the first.
+    """A choice for every tensor, among the ranges that methods have for it: the same methods for all, minmax the first.
 
     `guess` is a method for each tensor, worth to begin with. `noise` tells what ranges by tensor cost, from 0 to 1; it is asked
     at most `MEASUREMENTS` times. `kept` are the tensors that a user reads.
     """
     measured = _Measured(candidates, noise, progress)
-    methods = list(dict.fromkeys(method for ranges in candidates.values() for method in ranges))
+    methods = tuple(next(iter(candidates.values())))
     safest = dict.fromkeys(candidates, _SAFEST)
     if measured(safest) <= _SMALL:
         return measured.chosen(safest)
     free = [tensor for tensor in candidates if tensor not in kept]
-    starts = [safest | _alike(free, candidates, method) for method in methods]
+    starts = [safest | dict.fromkeys(free, method) for method in methods]
     best = min([*starts, {tensor: guess[tensor] for tensor in candidates}], key=measured)
-    clipped = min((safest | _alike(candidates, candidates, method) for method in methods), key=measured)
+    clipped = min((dict.fromkeys(candidates, method) for method in methods), key=measured)
     if measured(clipped) < _MUCH * measured(best):
         best = clipped
     for block, gain in _blocks(candidates, free):
         for method in methods:
-            other = best | _alike(block, candidates, method)
+            other = best | dict.fromkeys(block, method)
             if measured.count < MEASUREMENTS and not measured.alike(best, other) and measured(other) < gain * measured(best):
                 best = other
     return measured.chosen(safest if measured(best) > _share(bits) * measured(safest) else best)
-
-
-def _alike(tensors: Iterable[str], candidates: Candidates, method: str) -> dict[str, str]:
-    """The method wherever it is a candidate."""
-    return {tensor: method for tensor in tensors if method in candidates[tensor]}
 
 
 class _Measured:

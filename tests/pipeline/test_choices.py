@@ -11,6 +11,7 @@ from onnx import helper
 from qconv import pipeline
 from qconv.calibrate import SampleSource
 from qconv.config import QuantConfig
+from qconv.errors import DataError
 from qconv.pipeline.choices import choose, spread
 from tests.calibrate.networks import Listed, network
 
@@ -71,10 +72,16 @@ def test_other_methods_do_not_ask_for_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "size", "expected"), [(10, 4, range(10)), (640, 4, range(0, 640, 10)), (12, 1 << 20, [0, 3, 6, 9])]
+    ("count", "size", "expected"), [(10, 4, range(10)), (640, 4, range(0, 640, 10)), (12, 1 << 20, [0, 3, 6, 9]), (0, 4, [])]
 )
-def test_samples_are_spread_and_fewer_where_they_are_large(count: int, size: int, expected: list[int], tmp_path: Path) -> None:
-    ir.save(network([helper.make_node("Relu", ["x"], ["y"])], {"x": [1, size]}, ["y"]), tmp_path / "m.onnx")
-    arrays = [np.full((1, size), index, np.float32) for index in range(count)]
-    taken = spread(Listed(arrays), pipeline.load_prepared(tmp_path / "m.onnx"))
-    assert [int(feeds["x"][0, 0]) for feeds in taken] == list(expected)
+def test_samples_are_spread_and_fewer_where_they_are_large(count: int, size: int, expected: list[int]) -> None:
+    """By the arrays themselves: the shape that the model declares may be free."""
+    taken = spread(Listed([np.full((1, size), index, np.float32) for index in range(count)]))
+    assert [int(sample.feeds["x"][0, 0]) for sample in taken] == list(expected)
+
+
+def test_a_sample_that_the_model_cannot_take_is_named(tmp_path: Path) -> None:
+    path = saved(tmp_path, 1.0)
+    calibration = pipeline.calibrate(path, Listed(rows(4, 60.0)), threads=1)
+    with pytest.raises(DataError, match="cannot run on sample"):
+        choose(pipeline.load_prepared(path), calibration, QuantConfig(method="auto"), Listed([np.zeros((1, 7), np.float32)]))
