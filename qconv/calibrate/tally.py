@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qconv.calibrate.averages import Averages
-from qconv.calibrate.columns import UNSEEN, Columns, innermost_of, magnitudes_of
+from qconv.calibrate.columns import UNSEEN, Columns, Numbers, innermost_of, magnitudes_of
 from qconv.calibrate.histogram import bin_of, edge_of, exponents
 from qconv.calibrate.summary import Summary
 from qconv.quant.types import FloatArray
 
 _SAMPLES = 64  # held before they are counted
 _ELEMENTS = 1 << 20  # or as soon as there are so many
-
-Numbers = NDArray[np.int64]
 
 
 class Tally:

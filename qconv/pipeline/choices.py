@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from qconv.calibrate import Calibration, Sample, SampleSource, known_length
 from qconv.calibrate.data.strided import Strided
@@ -13,7 +12,7 @@ from qconv.calibrate.methods import CANDIDATES, Choice
 from qconv.calibrate.observe import Progress
 from qconv.config import QuantConfig
 from qconv.model.load import LoadedModel
-from qconv.pipeline.samples import samples_of, synthetic
+from qconv.pipeline.samples import recorded_samples, synthetic
 from qconv.plan.make import tensors_to_observe
 from qconv.plan.outcomes import outcomes
 from qconv.search import Noise, search_ranges
@@ -57,8 +56,8 @@ def choose(
     choices = {name: choice for name in calibration.tensors if (choice := guess(name)) is not None}
     observed = tensors_to_observe(loaded.ir.graph, config)
     measured = (config.method or calibration.method) == "auto" and not calibration.derived and observed
-    if measured and samples is None and calibration.data is not None and Path(calibration.data.path).exists():
-        samples = samples_of(loaded, calibration)
+    if measured and samples is None:
+        samples = recorded_samples(loaded, calibration)
     if not measured or samples is None or synthetic(samples) is not None or not choices.keys() >= set(observed):
         return Choices(choices)  # a range that is missing is for the plan to name
     candidates = {  # in graph order, whatever that of the file

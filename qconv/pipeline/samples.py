@@ -35,9 +35,15 @@ def samples_for(
 
 def samples_of(model: LoadedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource:
     """The samples that a calibration was made with, or synthetic ones where they are not a file or are gone."""
+    recorded = recorded_samples(model, calibration, labels=labels)
+    return samples_for(model, None) if recorded is None else recorded
+
+
+def recorded_samples(model: LoadedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource | None:
+    """The samples that a calibration was made with; None where they are not a file or are gone."""
     spec = calibration.data
     if spec is None or not Path(spec.path).exists():
-        return samples_for(model, None)
+        return None
     return samples_for(model, spec.path, images=spec.images, labels=labels, samples=spec.samples)
 
 

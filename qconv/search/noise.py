@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from qconv.calibrate.culprit import run
 from qconv.calibrate.data.source import Sample
+from qconv.calibrate.methods import Range
 from qconv.config import QuantConfig
 from qconv.model.session import open_session
 from qconv.plan.activations import ActivationPlan
 from qconv.quant.types import QuantParams
 from qconv.search.simulation import Simulation
 
-Range = tuple[float, float]
 Outputs = Sequence[NDArray[np.generic]]
 
 

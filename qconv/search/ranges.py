@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from qconv.calibrate.methods import Choice
+from qconv.calibrate.methods import Choice, Range
+from qconv.calibrate.observe import Progress
 
-Range = tuple[float, float]
 Candidates = Mapping[str, Mapping[str, Range]]
-Progress = Callable[[int, int | None], None]
 
 MEASUREMENTS = 160
 _GAIN = 0.99  # less is chance

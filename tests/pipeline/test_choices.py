@@ -85,3 +85,12 @@ def test_a_sample_that_the_model_cannot_take_is_named(tmp_path: Path) -> None:
     calibration = pipeline.calibrate(path, Listed(rows(4, 60.0)), threads=1)
     with pytest.raises(DataError, match="cannot run on sample"):
         choose(pipeline.load_prepared(path), calibration, QuantConfig(method="auto"), Listed([np.zeros((1, 7), np.float32)]))
+
+
+def test_the_samples_of_the_calibration_are_opened_again_while_they_are_there(tmp_path: Path) -> None:
+    path, data = saved(tmp_path, 0.0), tmp_path / "d.npz"
+    np.savez(data, x=np.concatenate(rows(6, 60.0)))
+    calibration = pipeline.calibrate(path, str(data), method="auto", threads=1)
+    assert pipeline.quantize(path, calibration, config=QuantConfig(activation_bits=4)).measured == 6
+    data.unlink()
+    assert pipeline.quantize(path, calibration, config=QuantConfig(activation_bits=4)).measured == 0

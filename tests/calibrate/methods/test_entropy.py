@@ -7,18 +7,10 @@ from qconv.calibrate.methods.entropy import candidates, divergences, entropy
 from qconv.calibrate.summary import Summary
 from qconv.quant.types import IntType, Scheme
 from tests.calibrate.methods.oracles import Bins, divergence
+from tests.calibrate.methods.tensors import BITS, ONE_SIDED, TWO_SIDED
 from tests.calibrate.strategies import bin_width
 
-RNG = np.random.default_rng(0)
-TENSORS = {
-    "rectified": np.maximum(RNG.standard_normal(20_000), 0),
-    "exponential": RNG.exponential(1.0, 20_000),
-    "outlier": np.append(RNG.exponential(1.0, 20_000), 40.0),
-    "negative": -RNG.exponential(1.0, 20_000),
-    "normal": RNG.standard_normal(20_000),
-    "skewed": RNG.gumbel(0, 1, 20_000),
-}
-BITS = pytest.mark.parametrize("bits", [8, 6, 4])
+TENSORS = ONE_SIDED | TWO_SIDED
 
 
 @BITS

@@ -8,18 +8,8 @@ from qconv.calibrate.methods.mse import mse
 from qconv.calibrate.quantization_error import mean_squared_errors
 from qconv.calibrate.summary import Summary
 from qconv.quant.types import UINT8, IntType, Scheme
+from tests.calibrate.methods.tensors import BITS, ONE_SIDED, TWO_SIDED
 from tests.calibrate.strategies import bin_width
-
-RNG = np.random.default_rng(0)
-ONE_SIDED = {
-    "rectified": np.maximum(RNG.standard_normal(20_000), 0),
-    "exponential": RNG.exponential(1.0, 20_000),
-    "outlier": np.append(RNG.exponential(1.0, 20_000), 40.0),
-    "negative": -RNG.exponential(1.0, 20_000),
-    "clamped": np.clip(RNG.normal(2, 3, 20_000), 0, 6),
-}
-TWO_SIDED = {"normal": RNG.standard_normal(20_000), "laplace": RNG.laplace(0, 1, 20_000), "skewed": RNG.gumbel(0, 1, 20_000)}
-BITS = pytest.mark.parametrize("bits", [8, 6, 4])
 
 
 def exhaustive(summary: Summary, scheme: Scheme) -> tuple[float, float]:
