@@ -19,7 +19,7 @@ from benchmarks.calibrators import OURS
 from benchmarks.cases import FeedSource
 from benchmarks.limited import run as run_limited
 from benchmarks.pacing import ZERO, Clocks, Pacer, run
-from qconv.calibrate import Sample
+from qconv.data.source import Sample
 from qconv.model.session import open_session
 
 _WARM_UP = 2  # samples

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.feeds import ROOT, Array, Feeds
-from qconv.calibrate import Sample
+from qconv.data.source import Sample
 from qconv.model.session import open_session
 
 SAMPLE_MODELS = ROOT / "sample_models"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.feeds import Array, Feeds
-from qconv.integer import Judge
+from qconv.integer.execution.compare import Judge
 from qconv.model.load import load
 from qconv.model.session import open_session
 from qconv.verify.metrics import SimilarityMeter

@@ -2,8 +2,9 @@
 
     python -m benchmarks.data_free -o docs/data-free.md
 
-8 bits, min-max for the real samples. Gaps are those of qconv/calibrate/remembered.py: the mean over batch norms in nats, for
-drawn samples, for the moved ones that calibrate, and for the real ones. The page's other parts stay, as in benchmarks/methods.py.
+8 bits, min-max for the real samples. Gaps are those of qconv/data_free/running_statistics.py: the mean over batch norms in
+nats, for drawn samples, for the moved ones that calibrate, and for the real ones. The page's
+other parts stay, as in benchmarks/methods.py.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ import numpy as np
 from benchmarks.cases import FeedSource, zoo_folder, zoo_module
 from benchmarks.methods import SAMPLES, Bench, remember_inputs, replace_table
 from qconv import pipeline
-from qconv.calibrate import SampleSource, inputs_of
-from qconv.calibrate.moment_network import MomentNetwork
-from qconv.calibrate.moved_source import MovedSource, moved_if_synthetic
-from qconv.calibrate.remembered import Gaps, remembered_layers
+from qconv.data.source import SampleSource, inputs_of
+from qconv.data_free.distilled import MovedSource, moved_if_synthetic
+from qconv.data_free.running_statistics import Gaps, remembered_layers
+from qconv.data_free.statistics_network import MomentNetwork
 from qconv.pipeline.prepared import with_batchnorms
 
 # Networks whose scores were looked at while constants were chosen, and those that were not.

@@ -11,7 +11,7 @@ from benchmarks import latency, ours, theirs
 from benchmarks.cases import Case
 from benchmarks.closeness import Closeness, Exactness, closeness, exactness, run_all
 from benchmarks.latency import Latency
-from qconv.integer import Audit
+from qconv.integer.language.audit import Audit
 from qconv.verify.cost import file_bytes
 
 FLOAT, OURS = "float", "ours"

@@ -19,8 +19,10 @@ from typing import Any
 
 from benchmarks.cases import FeedSource, zoo_folder, zoo_module
 from qconv import pipeline
-from qconv.calibrate import METHODS, Calibration, SampleSource
 from qconv.config import QuantConfig
+from qconv.data.source import SampleSource
+from qconv.ranges.methods import METHODS
+from qconv.statistics.calibration import Calibration
 
 BITS = (8, 6, 4)
 SAMPLES = 100

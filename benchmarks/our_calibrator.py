@@ -7,10 +7,13 @@ from pathlib import Path
 
 from benchmarks.pacing import Clocks
 from qconv import pipeline
-from qconv.calibrate import METHODS, Calibration, SampleSource
 from qconv.config import QuantConfig
+from qconv.data.source import SampleSource
 from qconv.model.load import LoadedModel
 from qconv.plan.outcomes import outcomes
+from qconv.ranges.choices import choice_of
+from qconv.ranges.methods import METHODS
+from qconv.statistics.calibration import Calibration
 
 FULLEST = "ema"  # every method reads what its pass keeps; the others' leave out the moving averages
 
@@ -30,7 +33,7 @@ def choose(loaded: LoadedModel, calibration: Calibration) -> dict[str, Clocks]:
 
 def _choose(loaded: LoadedModel, calibration: Calibration, method: str) -> Clocks:
     start = Clocks.now()
-    choice = calibration.choice_of(QuantConfig().activation, method, keep=outcomes(loaded.ir.graph))
+    choice = choice_of(calibration, QuantConfig().activation, method, keep=outcomes(loaded.ir.graph))
     for tensor in calibration.tensors:
         choice(tensor)
     return Clocks.now() - start

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.cases import Case, FeedSource
 from qconv import pipeline
-from qconv.integer import Audit
+from qconv.integer.language.audit import Audit
 from qconv.verify import audit_optimized
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from qconv.cli.main import cli
-from qconv.ops.table import TABLE, OpSpec, Role, ScaleRule
+from qconv.ops.op_table import TABLE, OpSpec, Role, ScaleRule
 
 DOCS = Path(__file__).parent
 WIDTH = 110
@@ -21,12 +21,12 @@ ROLES = {
     Role.DATA: "quantized like any activation; may also be a constant",
     Role.WEIGHT: "a constant: signed, symmetric, one scale for each output channel",
     Role.BIAS: "a constant: int32, scale S_x S_w",
-    Role.HOST: "shapes, indices and bounds: read as they are",
+    Role.STATIC: "shapes, indices and bounds: read as they are",
 }
 RULES = {
     ScaleRule.FREE: "from the calibrated range of the output",
     ScaleRule.SAME: "the parameters of the input: the op selects, moves or clamps values",
-    ScaleRule.BLEND: "the parameters of the input, though the op averages: an AveragePool whose windows differ in size",
+    ScaleRule.AVERAGES: "the parameters of the input, though the op averages: an AveragePool whose windows differ in size",
     ScaleRule.SHARED: "inputs and output share parameters where their ranges are alike; else the inputs are rescaled",
     ScaleRule.FIXED: "from the mathematics of the op",
     ScaleRule.SCALED: "the codes stay, and the scale is multiplied: Mul by a positive constant scalar",
@@ -60,7 +60,7 @@ def ops_page() -> str:
         [
             "# Operators",
             "",
-            "Made from `qconv/ops/table.py` by `make docs`; do not edit.",
+            "Made from `qconv/ops/op_table.py` by `make docs`; do not edit.",
             "",
             f"These {len(TABLE)} float operators become integer ones. Whatever is not among them stays in float between a",
             "DequantizeLinear and a QuantizeLinear, and the report says why. [How to add one](adding-an-op.md).",

@@ -20,18 +20,18 @@ __version__ = "0.1.0"
 __all__ = ["Calibration", "QuantConfig", "QuantPlan", "Report", "calibrate", "quantize", "verify"]
 
 if TYPE_CHECKING:
-    from qconv.calibrate.file import Calibration
     from qconv.config import QuantConfig
     from qconv.pipeline.calibrate import calibrate
     from qconv.pipeline.quantize import quantize
     from qconv.pipeline.verify import verify
-    from qconv.plan.file import QuantPlan
+    from qconv.plan.quant_plan import QuantPlan
+    from qconv.statistics.calibration import Calibration
     from qconv.verify.report import Report
 else:
     _HOME = {
-        "Calibration": "qconv.calibrate.file",
+        "Calibration": "qconv.statistics.calibration",
         "QuantConfig": "qconv.config",
-        "QuantPlan": "qconv.plan.file",
+        "QuantPlan": "qconv.plan.quant_plan",
         "Report": "qconv.verify.report",
         "calibrate": "qconv.pipeline.calibrate",
         "quantize": "qconv.pipeline.quantize",

@@ -12,9 +12,9 @@ import click
 import pytest
 
 from docs.generate import DOCS, PAGES, WIDTH, commands_page, ops_page
-from qconv.calibrate.methods import METHODS
 from qconv.cli.main import cli
-from qconv.ops.table import TABLE
+from qconv.ops.op_table import TABLE
+from qconv.ranges.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,7 +13,8 @@ from qconv.cli.plotting import plot_option
 from qconv.cli.run_options import check_run_options, run_options
 
 if TYPE_CHECKING:
-    from qconv.calibrate import Calibration, Shard
+    from qconv.statistics.calibration import Calibration
+    from qconv.statistics.shard import Shard
 
 
 @click.command(short_help="Collect the ranges of all tensors over samples.")
@@ -52,13 +53,13 @@ def calibrate(
     the data and qconv must be known under the same paths. A worker that dies is replaced, and nothing is counted twice.
     """
     from qconv import pipeline
-    from qconv.calibrate import Shard
-    from qconv.calibrate.resume import progress_beside, remove_progress
     from qconv.cli.console import out, progress, warn
     from qconv.cli.network import network_of
     from qconv.cli.plotting import check_plot, draw
     from qconv.config import QuantConfig
     from qconv.engines.spread import Engine, calibrate_by
+    from qconv.statistics.checkpoint import progress_beside, remove_progress
+    from qconv.statistics.shard import Shard
 
     check_run_options(data, shard, resume, engine, workers, address)
     check_plot(plot, check_data)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from qconv.calibrate import Calibration
     from qconv.cli.network import Network
     from qconv.quant.types import Scheme
+    from qconv.statistics.calibration import Calibration
 
 FORMAT = "qconv-ranges-1"
 
 
 def inspect_calibration(file: Path, as_json: bool, method: str | None, bits: int, plot: Path | None) -> None:
     """Prints a table or JSON, and draws pictures where a folder is given. Raises ArtifactError, OutputError."""
-    from qconv.calibrate import Calibration
     from qconv.cli.console import err, out, warn
     from qconv.cli.network import Network, network_beside
     from qconv.cli.plotting import draw
     from qconv.config import QuantConfig
+    from qconv.statistics.calibration import Calibration
 
     calibration = _with_method(Calibration.load(file), method)
     network = network_beside(file, calibration) or Network()
@@ -51,9 +51,10 @@ def _with_method(calibration: Calibration, method: str | None) -> Calibration:
 
 def _rows(calibration: Calibration, scheme: Scheme, network: Network) -> list[dict[str, Any]]:
     """What the JSON holds of each tensor; `zeros` is how many of the `elements` that were looked at."""
-    from qconv.calibrate.order import in_order
+    from qconv.ranges.choices import choice_of
+    from qconv.statistics.order import in_order
 
-    choose = calibration.choice_of(scheme, keep=network.outcomes)
+    choose = choice_of(calibration, scheme, keep=network.outcomes)
     rows: list[dict[str, Any]] = []
     for name in in_order(calibration.tensors, network.order):
         summary, choice = calibration.tensors[name], choose(name)

@@ -11,8 +11,8 @@ import click
 def inspect_model(model: Path, as_json: bool) -> None:
     """Prints what every quantized node computes with, and which nodes are float. Raises ModelError."""
     from qconv.cli.console import out
-    from qconv.integer.audit import audit
-    from qconv.integer.table import dumps_table, rows_of
+    from qconv.integer.language.audit import audit
+    from qconv.integer.multiplier_table import dumps_table, rows_of
     from qconv.model.load import load
 
     loaded = load(model)

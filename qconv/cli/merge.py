@@ -18,10 +18,10 @@ def merge(files: tuple[Path, ...], output: Path) -> None:
     FILES are what `qconv calibrate --shard` wrote, or earlier merges of those, in any order and grouping. Where shards are
     still missing, the file says so, can be merged further, and serves `qconv quantize` with a warning.
     """
-    from qconv.calibrate import Calibration
-    from qconv.calibrate import merge as add_up
     from qconv.cli.console import out, warn
     from qconv.errors import UsageError
+    from qconv.statistics.calibration import Calibration
+    from qconv.statistics.merge import merge as add_up
 
     calibrations = {str(path): Calibration.load(path) for path in files}
     if len(calibrations) < len(files):

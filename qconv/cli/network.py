@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from qconv.calibrate import Calibration
+    from qconv.statistics.calibration import Calibration
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from qconv.calibrate import ImageOptions
+    from qconv.data.image_options import ImageOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,7 +62,7 @@ def image_options(
     layout: Any, channels: Any,
 ) -> ImageOptions:  # fmt: skip
     """What the options say about images. Raises click.UsageError for what is no size or no list of numbers."""
-    from qconv.calibrate import ImageOptions
+    from qconv.data.image_options import ImageOptions
 
     side = _size("--resize", resize)
     cut = _size("--crop", crop)

@@ -14,9 +14,9 @@ from qconv.cli.options import PATH
 from qconv.errors import OutputError
 
 if TYPE_CHECKING:
-    from qconv.calibrate import Calibration
     from qconv.cli.network import Network
     from qconv.quant.types import Scheme
+    from qconv.statistics.calibration import Calibration
 
 F = TypeVar("F", bound=Callable[..., Any])
 

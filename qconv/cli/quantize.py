@@ -11,8 +11,9 @@ import click
 from qconv.cli.options import BITS, METHODS, PATH, data_options, exclude_option, image_options, threads_option
 
 if TYPE_CHECKING:
-    from qconv.calibrate import Calibration, SampleSource
+    from qconv.data.source import SampleSource
     from qconv.pipeline import Job, PreparedModel, Quantized
+    from qconv.statistics.calibration import Calibration
 
 FEW_BITS = 6  # of activations, where clipping begins to matter for most networks
 NAMED = 6  # tensors of a method in the summary; the metadata of the model has all
@@ -54,7 +55,7 @@ def quantize(
     from qconv.cli.console import hint, progress, warn
     from qconv.config import QuantConfig
     from qconv.model.save import write_text
-    from qconv.plan.file import QuantPlan
+    from qconv.plan.quant_plan import QuantPlan
 
     config = QuantConfig(weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile)
     loaded = pipeline.load_prepared(model)
@@ -81,8 +82,8 @@ def quantize(
 def _calibration(loaded: PreparedModel, path: Path | None, job: Job) -> tuple[Calibration, SampleSource]:
     """The calibration file that is named or lies beside the model, else a new calibration; and samples to measure with."""
     from qconv import pipeline
-    from qconv.calibrate import Calibration
     from qconv.cli.console import progress, warn
+    from qconv.statistics.calibration import Calibration
 
     beside = loaded.path.with_suffix(pipeline.CALIBRATION_SUFFIX)
     if path is not None or (job.data is None and beside.exists()):

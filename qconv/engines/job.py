@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qconv import pipeline
-from qconv.calibrate import Calibration, merge
-from qconv.calibrate.observe import Progress
 from qconv.errors import ModelError
 from qconv.pipeline import Job
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.merge import merge
+from qconv.statistics.observe import Progress
 
 RETRIES = 3  # of a shard whose worker died
 

@@ -11,10 +11,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from qconv.calibrate.observe import Progress
 from qconv.engines.job import RETRIES, run_job
 from qconv.errors import QconvError
 from qconv.pipeline import Job
+from qconv.statistics.observe import Progress
 
 _REPORT = 0.2  # seconds between two reports of progress
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qconv.calibrate import Calibration
-from qconv.calibrate.observe import Progress
 from qconv.engines.job import RETRIES, run_job
 from qconv.errors import QconvError, UsageError
 from qconv.pipeline import Job
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.observe import Progress
 
 
 def run_ray(

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qconv import pipeline
-from qconv.calibrate import Calibration, SampleSource, Shard, known_length
-from qconv.calibrate.observe import Progress
-from qconv.calibrate.resume import progress_of
+from qconv.data.source import SampleSource, known_length
 from qconv.engines.job import add_up
 from qconv.engines.local import run_local
 from qconv.engines.ray_cluster import run_ray
 from qconv.pipeline import Job, PreparedModel, Warn
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.checkpoint import progress_of
+from qconv.statistics.observe import Progress
+from qconv.statistics.shard import Shard
 
 CHECKED = 256  # samples that are checked for several workers, before they begin
 

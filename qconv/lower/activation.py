@@ -10,10 +10,10 @@ import onnx_ir as ir
 
 from qconv.lower.arithmetic import emit_mul
 from qconv.lower.context import MS, Codes, Context
-from qconv.lower.table import lower_table
+from qconv.lower.lookup import lower_table
 from qconv.model.evaluate import run_node
 from qconv.model.graph import attr_float, attr_int, const_array
-from qconv.ops.table import hard_sigmoid_params
+from qconv.ops.op_table import hard_sigmoid_params
 from qconv.quant.certify import certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier
 from qconv.quant.tables import codes_of, leaky_relu_table, ort_leaky_relu_table, sigmoid_table

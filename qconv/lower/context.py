@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
 from qconv.model.names import Names
-from qconv.plan.file import QuantPlan
+from qconv.plan.quant_plan import QuantPlan
 from qconv.quant.certify import Certificate, certify_table
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.tables import affine_table, ort_affine_table

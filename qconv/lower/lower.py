@@ -23,14 +23,14 @@ from qconv.lower.concat import lower_concat
 from qconv.lower.context import MS, Context
 from qconv.lower.conv import lower_average_pool, lower_conv
 from qconv.lower.conv_transpose import lower_conv_transpose
+from qconv.lower.lookup import lower_table
 from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
-from qconv.lower.table import lower_table
-from qconv.lower.widen_channels import widen_channels
-from qconv.ops.table import TABLE, ScaleRule
-from qconv.plan.file import QuantPlan
-from qconv.plan.ties import integer_nodes
+from qconv.ops.op_table import TABLE, ScaleRule
+from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.shared_scales import integer_nodes
 from qconv.quant.certify import Certificate
+from qconv.tuning.widen_channels import widen_channels
 
 Rule = Callable[[ir.Node, Context], None]
 

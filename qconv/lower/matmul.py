@@ -9,7 +9,7 @@ from qconv.lower.context import MS, Codes, Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.model.graph import attr_int, const_array
 from qconv.ops.forms import bias_add, bias_of, summed_axes
-from qconv.ops.table import Role, role_of
+from qconv.ops.op_table import Role, role_of
 from qconv.quant.certify import certify_one, effective_scale
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.types import INT8, FloatArray, QuantParams

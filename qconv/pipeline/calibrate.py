@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from qconv.calibrate import Calibration, ImageOptions, SampleSource, Shard, Summary
-from qconv.calibrate import calibrate as collect
-from qconv.calibrate.checks import Watched
-from qconv.calibrate.data.strided import Strided
-from qconv.calibrate.data_free import data_free_ranges
-from qconv.calibrate.observe import Progress
-from qconv.calibrate.resume import Keeper
-from qconv.calibrate.shard import Coverage
 from qconv.config import QuantConfig
+from qconv.data.checks.watched import Watched
+from qconv.data.image_options import ImageOptions
+from qconv.data.source import SampleSource
+from qconv.data.strided import Strided
+from qconv.data_free.ranges import data_free_ranges
 from qconv.pipeline.checks import Warn, checks_for
 from qconv.pipeline.job import Job
 from qconv.pipeline.prepared import PreparedModel, prepared, with_batchnorms
 from qconv.pipeline.samples import synthetic
 from qconv.plan.make import tensors_to_observe
 from qconv.plan.outcomes import outcomes
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.checkpoint import Checkpoint
+from qconv.statistics.observe import Progress
+from qconv.statistics.observe import calibrate as collect
+from qconv.statistics.shard import Coverage, Shard
+from qconv.statistics.summary import Summary
 
 
 def calibrate(
@@ -31,7 +34,7 @@ def calibrate(
     """Summarizes all tensors that a plan will ask for, in one streaming pass; `method` is what ranges are chosen by later.
 
     `data` is an .npz, a folder of arrays or images, `module:function`, or an open source; without it, synthetic samples are
-    made. With `warn`, the samples are checked as they pass (qconv/calibrate/checks), and it is called with every finding.
+    made. With `warn`, the samples are checked as they pass (qconv/data/checks), and it is called with every finding.
     `shard` takes a part of the samples, to be merged later. Every few seconds progress is saved in `progress_file`, which the
     caller removes once the result is safe; `resume` goes on from there. `progress` counts samples, and before that the rounds
     in which synthetic ones are made.
@@ -48,7 +51,7 @@ def run(
 ) -> Calibration:
     """Does a job whose model and samples are open; what it takes and raises is as for `calibrate`."""
     tensors = tensors_to_observe(model.ir.graph, job.config)
-    keeper = Keeper(None if job.averages else job.progress_file, job.identity(source, tensors), resume=job.resume)
+    keeper = Checkpoint(None if job.averages else job.progress_file, job.identity(source, tensors), resume=job.resume)
     part = _remaining(source, job.shard, keeper.done)
     watched = Watched(part, () if warn is None else checks_for(model, source, part=part.first > 0 or part.step > 1))
     latest = collect(

@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from qconv.calibrate import Calibration, Sample, SampleSource, known_length
-from qconv.calibrate.data.strided import Strided
-from qconv.calibrate.methods import CANDIDATES, Choice
-from qconv.calibrate.observe import Progress
 from qconv.config import QuantConfig
+from qconv.data.source import Sample, SampleSource, known_length
+from qconv.data.strided import Strided
 from qconv.model.load import LoadedModel
 from qconv.pipeline.samples import recorded_samples, synthetic
 from qconv.plan.make import tensors_to_observe
 from qconv.plan.outcomes import outcomes
-from qconv.search import Noise, search_ranges
+from qconv.ranges.choices import choice_of
+from qconv.ranges.methods import CANDIDATES, Choice
+from qconv.ranges.search.output_error import Noise
+from qconv.ranges.search.search import search_ranges
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.observe import Progress
 
 FEWEST, MOST = 4, 64
 ELEMENTS = 1 << 21  # in the inputs of all samples that auto measures with
@@ -52,7 +55,7 @@ def choose(
     Raises UsageError for an unknown method, ArtifactError where the calibration lacks what it needs, DataError for bad samples.
     """
     keep = outcomes(loaded.ir.graph)
-    guess = calibration.choice_of(config.activation, config.method, config.percent, keep)
+    guess = choice_of(calibration, config.activation, config.method, config.percent, keep)
     choices = {name: choice for name in calibration.tensors if (choice := guess(name)) is not None}
     observed = tensors_to_observe(loaded.ir.graph, config)
     measured = (config.method or calibration.method) == "auto" and not calibration.derived and observed

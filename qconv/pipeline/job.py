@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qconv.calibrate import DataSpec, ImageOptions, SampleSource, Shard, inputs_of
-from qconv.calibrate.methods import method_named
-from qconv.calibrate.moved_source import moved_if_synthetic
-from qconv.calibrate.observe import Progress
 from qconv.config import QuantConfig
+from qconv.data.image_options import ImageOptions
+from qconv.data.source import SampleSource, inputs_of
+from qconv.data_free.distilled import moved_if_synthetic
 from qconv.errors import UsageError
 from qconv.pipeline.prepared import PreparedModel, with_batchnorms
 from qconv.pipeline.samples import samples_for, synthetic
+from qconv.ranges.methods import method_named
+from qconv.statistics.calibration import DataSpec
+from qconv.statistics.observe import Progress
+from qconv.statistics.shard import Shard
 
 
 @dataclass(frozen=True)

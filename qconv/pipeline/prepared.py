@@ -8,8 +8,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from qconv.calibrate import SampleSource
-from qconv.calibrate.batchnorm_match import affine_front
+from qconv.data.source import SampleSource
+from qconv.data_free.batchnorm_match import affine_front
 from qconv.errors import ModelError
 from qconv.model.load import LoadedModel, load
 from qconv.prepare import prepare

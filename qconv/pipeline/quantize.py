@@ -10,19 +10,20 @@ from pathlib import Path
 import onnx_ir as ir
 
 from qconv import __version__
-from qconv.calibrate import Calibration, SampleSource
-from qconv.calibrate.methods import Choice
-from qconv.calibrate.observe import Progress
 from qconv.config import QuantConfig
+from qconv.data.source import SampleSource
 from qconv.errors import ArtifactError, FloatNodesError
-from qconv.integer.audit import Audit, audit
-from qconv.integer.table import dumps_table
+from qconv.integer.language.audit import Audit, audit
+from qconv.integer.multiplier_table import dumps_table
 from qconv.lower import Lowering, lower
 from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.prepared import PreparedModel, prepared
-from qconv.plan.file import QuantPlan
 from qconv.plan.make import make_plan
+from qconv.plan.quant_plan import QuantPlan
+from qconv.ranges.methods import Choice
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.observe import Progress
 
 
 @dataclass(frozen=True)

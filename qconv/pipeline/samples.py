@@ -6,12 +6,15 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from qconv.calibrate import Calibration, ImageOptions, InputInfo, SampleSource, inputs_of, open_source
-from qconv.calibrate.data.limited import Limited
-from qconv.calibrate.moved_source import MovedSource
-from qconv.calibrate.synthetic import SyntheticSource
+from qconv.data.image_options import ImageOptions
+from qconv.data.limited import Limited
+from qconv.data.source import InputInfo, SampleSource, inputs_of
+from qconv.data_free.distilled import MovedSource
+from qconv.data_free.synthetic import SyntheticSource
 from qconv.model.load import LoadedModel
+from qconv.pipeline.open_source import open_source
 from qconv.pipeline.prepared import with_batchnorms
+from qconv.statistics.calibration import Calibration
 
 SYNTHETIC_ELEMENTS = 1 << 24
 CALIBRATION_SUFFIX = ".calib.json"

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qconv.calibrate import Calibration, ImageOptions, SampleSource
-from qconv.calibrate.data.limited import Limited
-from qconv.calibrate.observe import Progress
+from qconv.data.image_options import ImageOptions
+from qconv.data.limited import Limited
+from qconv.data.source import SampleSource
 from qconv.model.load import load
 from qconv.pipeline.prepared import load_prepared
 from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.observe import Progress
 from qconv.verify import Effort, Models, Report, Thresholds
 from qconv.verify import verify as compare_models
 from qconv.verify.compare import compare

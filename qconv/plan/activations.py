@@ -11,9 +11,9 @@ from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
 from qconv.ops.forms import channel_axis
-from qconv.ops.table import Role, ScaleRule, role_of, rule_of
+from qconv.ops.op_table import Role, ScaleRule, role_of, rule_of
 from qconv.plan.eligible import float_nodes
-from qconv.plan.ties import Group, Ties
+from qconv.plan.shared_scales import Group, SharedScales
 from qconv.quant.params import params_of_range, params_of_weight
 from qconv.quant.types import QuantParams
 
@@ -24,7 +24,7 @@ _ALIKE = 1.25  # Concat inputs whose scales differ less than this share one: a t
 class Activations:
     """Parameters per group, each decided once."""
 
-    def __init__(self, ties: Ties, observed: Mapping[ir.Value, tuple[float, float]], config: QuantConfig) -> None:
+    def __init__(self, ties: SharedScales, observed: Mapping[ir.Value, tuple[float, float]], config: QuantConfig) -> None:
         self._ties, self._observed, self._scheme = ties, observed, config.activation
         self._done: dict[Group, QuantParams] = {}
         ties.join_alike(self._span, _ALIKE)
@@ -86,8 +86,8 @@ class ActivationPlan:
             if value is not None and array is not None
         }
 
-    def _ties(self) -> Ties:
-        return Ties(self._graph, self._in_float, self._config.activation.int_type)
+    def _ties(self) -> SharedScales:
+        return SharedScales(self._graph, self._in_float, self._config.activation.int_type)
 
 
 def range_of_tensor(value: ir.Value, range_of: RangeOf) -> tuple[float, float]:

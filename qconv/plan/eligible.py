@@ -15,10 +15,10 @@ import onnx_ir as ir
 from qconv.errors import UsageError
 from qconv.model.graph import const_array, is_float
 from qconv.ops.forms import bias_add
-from qconv.ops.table import HEAVY, Role, ScaleRule, role_of, rule_of, spec_of
+from qconv.ops.op_table import COMPUTE, Role, ScaleRule, role_of, rule_of, spec_of
 
 EXCLUDED = "excluded"
-LOSSY = frozenset({ScaleRule.FREE, ScaleRule.FIXED, ScaleRule.BLEND, ScaleRule.SCALED})  # rules of ops that compute new values
+LOSSY = frozenset({ScaleRule.FREE, ScaleRule.FIXED, ScaleRule.AVERAGES, ScaleRule.SCALED})  # rules of ops that compute new values
 BESIDE = "it is arithmetic beside a node without integer form, where 8 bits would only add error; it follows that node"
 BETWEEN = "every neighbour of it is float, so integers would only add error; it follows them"
 
@@ -96,7 +96,7 @@ def _follow_islands(graph: ir.Graph, reasons: dict[str, str], islands: set[str])
     while changed:
         changed = False
         for node in graph:
-            if node.name in reasons or spec_of(node) is None or node.op_type in HEAVY or rule_of(node) not in LOSSY:
+            if node.name in reasons or spec_of(node) is None or node.op_type in COMPUTE or rule_of(node) not in LOSSY:
                 continue
             if any(str(other.name) in islands for other in _neighbours(node)):
                 reasons[str(node.name)] = BESIDE
@@ -117,7 +117,7 @@ def _follow_neighbours(graph: ir.Graph, reasons: dict[str, str]) -> None:
     while changed:
         changed = False
         for node in graph:
-            if node.name in reasons or spec_of(node) is None or node.op_type in HEAVY or not touches_float(node):
+            if node.name in reasons or spec_of(node) is None or node.op_type in COMPUTE or not touches_float(node):
                 continue
             if _only_float_neighbours(node, reasons):
                 reasons[str(node.name)] = BETWEEN

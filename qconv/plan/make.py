@@ -9,11 +9,11 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.model.graph import const_array, is_float
 from qconv.ops.forms import bias_of, channel_axis, summed_axes
-from qconv.ops.table import Role, role_of
+from qconv.ops.op_table import Role, role_of
 from qconv.plan.activations import Activations, RangeOf, range_of_tensor
 from qconv.plan.eligible import float_nodes
-from qconv.plan.file import QuantPlan
-from qconv.plan.ties import Ties
+from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.shared_scales import SharedScales
 from qconv.quant.params import params_of_weight, widen_for_accumulator
 from qconv.quant.types import QuantParams
 
@@ -22,7 +22,7 @@ _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than 
 
 def tensors_to_observe(graph: ir.Graph, config: QuantConfig) -> list[str]:
     """Names of the tensors whose ranges a plan for this graph will ask for, in graph order."""
-    ties = Ties(graph, float_nodes(graph, config.exclude), config.activation.int_type)
+    ties = SharedScales(graph, float_nodes(graph, config.exclude), config.activation.int_type)
     return [str(value.name) for value in ties.observed()]
 
 
@@ -32,7 +32,7 @@ def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha
     Raises ArtifactError when a range is missing, UsageError when an exclusion matches nothing.
     """
     in_float = float_nodes(graph, config.exclude)
-    ties = Ties(graph, in_float, config.activation.int_type)
+    ties = SharedScales(graph, in_float, config.activation.int_type)
     observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
     tensors = Activations(ties, observed, config).by_name()
     notes: list[str] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from qconv.model.graph import is_float
-from qconv.ops.table import HEAVY
+from qconv.ops.op_table import COMPUTE
 
 _MIXING = ("AveragePool", "GlobalAveragePool", "GRU", "LSTM", "ReduceMean", "ReduceSum", "RNN")
 
@@ -23,6 +23,6 @@ def outcomes(graph: ir.Graph) -> set[str]:
             continue
         found.add(value)
         node = value.producer()
-        if node is not None and node.op_type not in HEAVY and node.op_type not in _MIXING:
+        if node is not None and node.op_type not in COMPUTE and node.op_type not in _MIXING:
             pending += [source for source in node.inputs if source is not None and is_float(source)]
     return {str(value.name) for value in found}

@@ -9,8 +9,6 @@ from pathlib import Path
 from matplotlib import style
 from PIL import Image
 
-from qconv.calibrate import Calibration
-from qconv.calibrate.order import in_order
 from qconv.errors import OutputError
 from qconv.model.save import write_bytes
 from qconv.plot.candidates import COLOURS, candidates
@@ -18,6 +16,8 @@ from qconv.plot.contact_sheet import TILES, page, tile
 from qconv.plot.file_names import file_names
 from qconv.plot.histogram_picture import HistogramPicture
 from qconv.quant.types import Scheme
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.order import in_order
 
 Progress = Callable[[int, int | None], None]
 

@@ -17,9 +17,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qconv.calibrate.methods.method import Range
-from qconv.calibrate.summary import Summary
 from qconv.plot.text import number
+from qconv.statistics.summary import Range, Summary
 
 MIDDLE = 0.99  # of the elements other than zero
 SLIVER = 0.05  # of a linear axis

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from qconv.calibrate import METHODS, Calibration
-from qconv.calibrate.methods import Choice, Range, choose
-from qconv.calibrate.summary import Summary
 from qconv.quant.types import Scheme
+from qconv.ranges.methods import METHODS, Choice, choose
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.summary import Range, Summary
 
 # The palette of Okabe and Ito, which is told apart with any colour vision; wine for its yellow, which is faint on white. In
 # the order of drawing.

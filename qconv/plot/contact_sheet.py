@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from qconv.calibrate.summary import Summary
 from qconv.plot.candidates import COLOURS, Candidate, chosen
 from qconv.plot.histogram_picture import BARS, HISTOGRAM
 from qconv.plot.text import drawable, ends, font, interval, percent, shortened
+from qconv.statistics.summary import Summary
 
 TILES = 100  # on one page
 _COLUMNS = 6

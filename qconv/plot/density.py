@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qconv.calibrate.histogram import Counts
 from qconv.plot.axis import Axis, Doubles
+from qconv.statistics.histogram import Counts
 
 COLUMNS = 290  # of the axis: two pixels each
 

@@ -10,11 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from qconv.calibrate.summary import Summary
 from qconv.plot.axis import DIGITS, Axis, axis_of
 from qconv.plot.candidates import COLOURS, Candidate, chosen
 from qconv.plot.density import density_of
 from qconv.plot.text import drawable, ends, font, interval, number, percent, shortened
+from qconv.statistics.summary import Summary
 
 SIZE = (1000, 640)  # pixels
 _LEFT, _RIGHT = 120, 684  # pixels of the axis of values

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.font_manager import get_font
 from PIL import ImageFont
 
-from qconv.calibrate.methods import Range
+from qconv.statistics.summary import Range
 
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 REGULAR, BOLD = _FONTS / "DejaVuSans.ttf", _FONTS / "DejaVuSans-Bold.ttf"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qconv.calibrate.data.source import Sample, SampleSource, known_length
+from qconv.data.source import Sample, SampleSource, known_length
 from qconv.errors import DataError, ModelError
 from qconv.verify.classes import Accuracy, AccuracyMeter, AgreementMeter, ClassAgreement, class_axis
 from qconv.verify.metrics import Array, Similarity, SimilarityMeter

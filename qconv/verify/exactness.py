@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from qconv.calibrate.data.source import Sample
+from qconv.data.source import Sample
 from qconv.errors import ModelError
-from qconv.integer import Judge, Mismatch
+from qconv.integer.execution.compare import Judge, Mismatch
 from qconv.verify.sides import Side
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from qconv.calibrate.data.source import Sample
+from qconv.data.source import Sample
 from qconv.errors import ModelError
-from qconv.integer import Executor
+from qconv.integer.execution.executor import Executor
 from qconv.model.graph import const_array
 from qconv.model.session import open_session
 from qconv.verify.codes import Codes, final_codes

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from qconv.integer import Audit
+from qconv.integer.language.audit import Audit
 from qconv.verify.metrics import Similarity
 from qconv.verify.report import Report
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qconv.errors import ArtifactError
-from qconv.integer import Audit
+from qconv.integer.language.audit import Audit
 from qconv.verify.classes import Accuracy
 from qconv.verify.compare import OutputReport
 from qconv.verify.cost import Cost

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from qconv.calibrate.data.source import SampleSource
-from qconv.integer import Audit, audit
+from qconv.data.source import SampleSource
+from qconv.integer.language.audit import Audit, audit
 from qconv.model.session import open_session
 from qconv.verify.compare import compare
 from qconv.verify.cost import measure

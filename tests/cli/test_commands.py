@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qconv.cli.main import run
-from qconv.integer.audit import audit
+from qconv.integer.language.audit import audit
 
 
 def test_three_commands_without_a_flag(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

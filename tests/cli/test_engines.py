@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qconv.calibrate import resume
 from qconv.cli.main import run
+from qconv.statistics import checkpoint as resume
 from tests.engines.deadly import DEADLY_SOURCE, arguments, kill_one_of
 
 

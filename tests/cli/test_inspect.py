@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from qconv.calibrate import Calibration
 from qconv.cli.main import run
 from qconv.config import QuantConfig
 from qconv.pipeline import load_prepared
 from qconv.plan.make import tensors_to_observe
 from qconv.plan.outcomes import outcomes
+from qconv.ranges.choices import choice_of
+from qconv.statistics.calibration import Calibration
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_json_tells_the_ranges_that_quantize_takes(folder: Path, capsys: pytest.
         told = json.loads(capsys.readouterr().out)
         calibration = Calibration.load(folder / "m.calib.json")
         keep = outcomes(load_prepared("m.onnx").ir.graph)
-        choose = calibration.choice_of(QuantConfig(activation_bits=bits).activation, method, keep=keep)
+        choose = choice_of(calibration, QuantConfig(activation_bits=bits).activation, method, keep=keep)
         assert (told["method"], told["bits"], told["samples"]) == (method, bits, 100)
         assert {row["tensor"] for row in told["tensors"]} == set(calibration.tensors)
         for row in told["tensors"]:

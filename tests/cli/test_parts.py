@@ -88,7 +88,7 @@ def test_a_killed_run_resumes_to_the_same_file(folder: Path, capsys: pytest.Capt
 
 
 def test_what_cannot_be_merged(folder: Path, sample_models: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Files as the commands write them; tests/calibrate/test_merge.py has all differences."""
+    """Files as the commands write them; tests/statistics/test_merge.py has all differences."""
     shutil.copy(sample_models / "digits_resnet.onnx", folder / "r.onnx")
     few = ["--data", "d.npz", "--samples", "6"]
     for output, arguments in {

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import DTypeLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from qconv.integer.executor import Executor
+from qconv.integer.execution.executor import Executor
 
 Array = NDArray[Any]
 

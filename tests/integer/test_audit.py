@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qconv.errors import ModelError
-from qconv.integer.audit import audit
+from qconv.integer.language.audit import audit
 from qconv.model.session import open_session
 from tests.integer.graphs import ISLAND, QUANTIZED, graph
 

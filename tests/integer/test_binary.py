@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike
 
-from qconv.integer.kernels.binary import product_table, sum_table
+from qconv.integer.execution.kernels.binary import product_table, sum_table
 from qconv.quant.fixedpoint import Multiplier
 from tests.integer.onenode import Array, assert_equal, codes, differing, f32, one_node, zero
 

@@ -9,9 +9,9 @@ import onnx_ir as ir
 import pytest
 
 from qconv.errors import ModelError
-from qconv.integer.arrays import Array, Operands
-from qconv.integer.compare import Judge, mismatches
-from qconv.integer.executor import Executor
+from qconv.integer.execution.arrays import Array, Operands
+from qconv.integer.execution.compare import Judge, mismatches
+from qconv.integer.execution.executor import Executor
 from tests.integer.graphs import ISLAND, QUANTIZED, graph, sample
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 import pytest
 
-from qconv.integer.element_types import element_type
+from qconv.integer.language.element_types import element_type
 from tests.integer.graphs import graph
 
 HEADER = '<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]>\n'

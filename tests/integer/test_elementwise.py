@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from onnx import helper
 
 from qconv.errors import ModelError
-from qconv.integer.executor import Executor
+from qconv.integer.execution.executor import Executor
 from tests.integer.onenode import Array, assert_equal, codes, one_node, zero
 
 CODES: list[DTypeLike] = [np.uint8, np.int8]

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from qconv.errors import ModelError
-from qconv.integer.executor import Executor
+from qconv.integer.execution.executor import Executor
 from tests.integer.graphs import ISLAND, graph, sample
 from tests.integer.onenode import assert_equal, codes, f32, one_node, zero
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from qconv.integer.multipliers import multipliers_of
+from qconv.integer.language.multipliers import multipliers_of
 from qconv.quant.fixedpoint import Multiplier
 from tests.integer.graphs import graph
 from tests.integer.onenode import Array, codes, f32, one_node, zero

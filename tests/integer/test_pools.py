@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import DTypeLike
 
 from qconv.errors import ModelError
-from qconv.integer.executor import Executor
+from qconv.integer.execution.executor import Executor
 from tests.integer.onenode import assert_equal, codes, f32, one_node, zero
 
 MS = "com.microsoft"

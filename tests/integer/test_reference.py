@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import DTypeLike
 from onnx import TensorProto, helper
 
-from qconv.integer.kernels.reference import OPERATORS
+from qconv.integer.execution.kernels.reference import OPERATORS
 from tests.integer.onenode import Array, assert_equal, codes, one_node, zero
 
 X = codes(np.random.default_rng(0), (2, 8, 6, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qconv.integer.kernels.requantize import code_values, look_up, requantize_rows, requantize_table
+from qconv.integer.execution.kernels.requantize import code_values, look_up, requantize_rows, requantize_table
 from qconv.quant.fixedpoint import Multiplier, requantize
 
 

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from qconv.errors import ModelError
-from qconv.integer.executor import Executor
+from qconv.integer.execution.executor import Executor
 from tests.integer.onenode import Array, assert_equal, codes, one_node
 
 COORDINATES = [

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import DTypeLike
 
 from qconv.errors import ModelError
-from qconv.integer.executor import Executor
+from qconv.integer.execution.executor import Executor
 from tests.integer.onenode import Array, assert_equal, codes, one_node
 
 X = codes(np.random.default_rng(0), (2, 8, 6, 5))

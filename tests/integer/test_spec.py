@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from qconv.integer.kernels import KERNELS
-from qconv.integer.spec import PLAIN, QUANTIZED, check
+from qconv.integer.execution.kernels import KERNELS
+from qconv.integer.language.spec import PLAIN, QUANTIZED, check
 from tests.integer.graphs import ISLAND, graph
 from tests.integer.graphs import QUANTIZED as TEXT
 

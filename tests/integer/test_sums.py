@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qconv.integer.kernels.sums import exact_type, largest_distance, shifted
+from qconv.integer.execution.kernels.sums import exact_type, largest_distance, shifted
 
 
 @pytest.mark.parametrize(

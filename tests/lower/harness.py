@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
 from qconv import pipeline
-from qconv.calibrate import Sample
 from qconv.config import QuantConfig
-from qconv.integer import Executor, mismatches
-from qconv.integer.spec import check
-from qconv.plan.file import QuantPlan
+from qconv.data.source import Sample
+from qconv.integer.execution.compare import mismatches
+from qconv.integer.execution.executor import Executor
+from qconv.integer.language.spec import check
+from qconv.plan.quant_plan import QuantPlan
 
 Array = NDArray[Any]
 

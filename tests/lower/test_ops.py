@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qconv.ops.table import TABLE
+from qconv.ops.op_table import TABLE
 from tests.lower.harness import Array, normal, quantize_graph
 
 

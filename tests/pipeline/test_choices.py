@@ -9,11 +9,12 @@ import pytest
 from onnx import helper
 
 from qconv import pipeline
-from qconv.calibrate import SampleSource
 from qconv.config import QuantConfig
+from qconv.data.source import SampleSource
 from qconv.errors import DataError
 from qconv.pipeline.choices import choose, spread
-from tests.calibrate.networks import Listed, network
+from qconv.ranges.choices import choice_of
+from tests.networks import Listed, network
 
 RNG = np.random.default_rng(0)
 
@@ -53,7 +54,7 @@ def test_without_samples_auto_guesses(tmp_path: Path) -> None:
     calibration = pipeline.calibrate(path, Listed(rows(20, 60.0)), threads=1)
     config = QuantConfig(activation_bits=4, method="auto")
     guess = pipeline.quantize(path, calibration, config=config).choices
-    assert guess["x"] == calibration.choice_of(config.activation, "auto")("x")
+    assert guess["x"] == choice_of(calibration, config.activation, "auto")("x")
 
 
 def test_other_methods_do_not_ask_for_samples(tmp_path: Path) -> None:

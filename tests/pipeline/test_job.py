@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from qconv.calibrate import ImageOptions, Shard, moved_source
-from qconv.calibrate.moved_source import MovedSource
+from qconv.data.image_options import ImageOptions
+from qconv.data_free import distilled as moved_source
+from qconv.data_free.distilled import MovedSource
 from qconv.errors import QconvError, UsageError
 from qconv.pipeline import Job, load_prepared
 from qconv.pipeline.samples import synthetic
+from qconv.statistics.shard import Shard
 
 JOB = Job(Path("m.onnx"), "ab" * 32, images=ImageOptions(preset="tf"), samples=7)
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from qconv.calibrate.remembered import remembered_layers
+from qconv.data_free.running_statistics import remembered_layers
 from qconv.model.graph import const_array
 from qconv.pipeline import load_prepared
 from qconv.pipeline.prepared import with_batchnorms

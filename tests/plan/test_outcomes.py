@@ -6,7 +6,7 @@ import pytest
 from onnx import helper
 
 from qconv.plan.outcomes import outcomes
-from tests.calibrate.networks import network
+from tests.networks import network
 
 WEIGHT = {"w": np.ones((4, 4), np.float32)}
 

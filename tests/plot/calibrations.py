@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from qconv.calibrate import Calibration, Summary
 from qconv.config import QuantConfig
-from tests.calibrate.strategies import summary
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.summary import Summary
+from tests.statistics.strategies import summary
 
 SCHEME = QuantConfig().activation
 BELL: NDArray[np.float32] = np.random.default_rng(0).normal(0, 1, 20000).astype(np.float32)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 
 from qconv.plot.axis import MARGIN, Axis, axis_of
-from tests.calibrate.strategies import ELEMENTS, Elements, summary
 from tests.plot.calibrations import BELL, of
+from tests.statistics.strategies import ELEMENTS, Elements, summary
 
 
 def test_an_ordinary_tensor_has_a_linear_axis() -> None:

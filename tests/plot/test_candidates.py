@@ -4,8 +4,9 @@ from itertools import combinations
 
 import pytest
 
-from qconv.calibrate import METHODS
 from qconv.plot.candidates import COLOURS, candidates, chosen
+from qconv.ranges.choices import choice_of
+from qconv.ranges.methods import METHODS
 from tests.plot.calibrations import BELL, SCHEME, calibration, of
 
 
@@ -31,7 +32,7 @@ def test_the_calibration_s_method_is_chosen(method: str) -> None:
     assert [candidate.name for candidate in found] == [name for name in COLOURS if name not in ("ema", "derived")]
     holds = chosen(found)
     assert holds is not None and holds.name == method
-    choice = of_outlier.choice_of(SCHEME)("x")
+    choice = choice_of(of_outlier, SCHEME)("x")
     assert choice is not None
     assert (holds.method, holds.range) == (choice.method, choice.range)
 

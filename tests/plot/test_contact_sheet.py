@@ -7,8 +7,8 @@ from PIL import Image, ImageColor
 from qconv.plot.candidates import COLOURS, Candidate
 from qconv.plot.contact_sheet import TILE, page, tile
 from qconv.plot.histogram_picture import HistogramPicture
-from tests.calibrate.strategies import summary
 from tests.plot.calibrations import BELL
+from tests.statistics.strategies import summary
 
 CANDIDATES = [Candidate("mse", "mse", (-2.0, 2.0), True), Candidate("aciq", "aciq", (-3.0, 3.0), False)]
 

@@ -12,8 +12,8 @@ from PIL import Image, ImageColor
 from qconv.plot.axis import MARGIN
 from qconv.plot.candidates import COLOURS, Candidate, candidates
 from qconv.plot.histogram_picture import BARS, HISTOGRAM, SIZE, HistogramPicture
-from tests.calibrate.strategies import summary
 from tests.plot.calibrations import BELL, SCHEME, calibration, of
+from tests.statistics.strategies import summary
 
 PIXEL = 2.0  # antialiasing at either end of a bar
 

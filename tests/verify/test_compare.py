@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 from onnx import parser
 
-from qconv.calibrate.data.source import Sample
+from qconv.data.source import Sample
 from qconv.errors import DataError, ModelError
 from qconv.verify.compare import compare
 from qconv.verify.metrics import SimilarityMeter

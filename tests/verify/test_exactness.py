@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qconv.errors import ModelError
-from qconv.integer import Judge, Mismatch
+from qconv.integer.execution.compare import Judge, Mismatch
 from qconv.verify import exactness as module
 from qconv.verify.exactness import exactness
 from qconv.verify.metrics import Array

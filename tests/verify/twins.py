@@ -16,7 +16,7 @@ import onnx
 import onnx_ir as ir
 from onnx import parser
 
-from qconv.calibrate.data.source import Sample
+from qconv.data.source import Sample
 from qconv.verify import Models
 from tests.integer.graphs import QUANTIZED
 

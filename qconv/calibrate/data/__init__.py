@@ -1,1 +1,0 @@
-"""Sources of samples, one kind per file."""

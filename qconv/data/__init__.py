@@ -1,0 +1,1 @@
+"""Samples from files, folders, arrays and functions, and the checks of them."""

@@ -1,0 +1,1 @@
+"""What may be wrong with samples that a model accepts: one check per file."""

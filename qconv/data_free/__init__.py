@@ -1,0 +1,1 @@
+"""Samples without data, from what the batch norms of a network keep of its training."""

@@ -1,0 +1,1 @@
+"""What an integer graph computes, in exact integers: the judge of onnxruntime."""

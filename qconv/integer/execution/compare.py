@@ -1,0 +1,96 @@
+"""The executor against onnxruntime, on every element of every tensor, with ==."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+
+from qconv.errors import ModelError
+from qconv.integer.execution.arrays import Array
+from qconv.integer.execution.executor import Executor
+from qconv.model.session import open_session, reason
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A tensor in which onnxruntime and the executor differ; the largest difference is infinite where shapes or types do."""
+
+    tensor: str
+    node: str
+    differing: int
+    total: int
+    max_difference: float
+
+
+class Judge:
+    """Compares one integer graph over many samples: sessions are opened once.
+
+    onnxruntime runs the graph twice: with every tensor exposed, which holds back some of its fusions, and as it is deployed,
+    where only the graph's outputs can be seen. Float islands take onnxruntime's values; outputs behind them are compared in
+    the first run only.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self._executor = Executor(model)
+        self._producers = {value.name: node for node in model.graph for value in node.outputs if value.name}
+        self._exposed_names = list(self._producers)
+        self._exposed = open_session(model, outputs=self._exposed_names, threads=1)
+        self._deployed = open_session(model, threads=1)
+        foreign = {value.name for node in self._executor.foreign for value in node.outputs if value.name}
+        self._foreign = foreign
+        self._compared = [name for name in self._exposed_names if name not in foreign]
+        tainted = _downstream(model.graph, self._executor.foreign)
+        self._outputs = [value.name for value in model.graph.outputs if value.name and value.name not in tainted]
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The tensors that are compared: all that nodes make, but for those of float islands."""
+        return tuple(self._compared)
+
+    def mismatches(self, feeds: Mapping[str, Array]) -> list[Mismatch]:
+        """The tensors that differ on one sample (or batch), in the order of the graph; empty where all elements are equal.
+
+        Raises ModelError where onnxruntime or the executor cannot run the graph on `feeds`.
+        """
+        exposed = _run(self._exposed, self._exposed_names, feeds)
+        ours = self._executor.run(feeds, given={name: exposed[name] for name in self._foreign})
+        found = [self._compare(name, ours[name], exposed[name]) for name in self._compared]
+        if self._outputs:
+            deployed = _run(self._deployed, self._outputs, feeds)
+            found += [self._compare(name, ours[name], array) for name, array in deployed.items()]
+        return list(dict.fromkeys(mismatch for mismatch in found if mismatch is not None))
+
+    def _compare(self, name: str, ours: Array, theirs: Array) -> Mismatch | None:
+        node = self._producers[name].name or "" if name in self._producers else ""
+        if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+            return Mismatch(name, node, theirs.size, theirs.size, float("inf"))
+        equal = (ours == theirs) | ((ours != ours) & (theirs != theirs))
+        if equal.all():
+            return None
+        difference = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
+        return Mismatch(name, node, int((~equal).sum()), theirs.size, float(np.nanmax(difference)))
+
+
+def mismatches(model: ir.Model, feeds: Mapping[str, Array]) -> list[Mismatch]:
+    """The tensors of `model` in which onnxruntime and the executor differ on one sample; `Judge` is for many."""
+    return Judge(model).mismatches(feeds)
+
+
+def _run(session: ort.InferenceSession, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
+    try:
+        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise ModelError(f"onnxruntime cannot run the integer graph on a sample: {reason(error)}") from error
+
+
+def _downstream(graph: ir.Graph, nodes: tuple[ir.Node, ...]) -> set[str]:
+    """Names of all values that depend on one of `nodes`."""
+    reached: set[ir.Value] = {value for node in nodes for value in node.outputs}
+    for node in graph:
+        if any(value in reached for value in node.inputs if value is not None):
+            reached.update(node.outputs)
+    return {value.name for value in reached if value.name}

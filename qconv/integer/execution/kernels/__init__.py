@@ -1,0 +1,85 @@
+"""One kernel for each operator of an integer graph: a function of a node and its input arrays, exact in integers.
+
+A kernel raises ValueError for what it does not compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.integer.execution.arrays import Array, Operands
+from qconv.integer.execution.kernels import (
+    binary,
+    conv,
+    elementwise,
+    matmul,
+    pad,
+    pools,
+    quantize,
+    reference,
+    resize,
+    shape,
+    softmax,
+    tables,
+)
+
+Kernel = Callable[[ir.Node, Operands], list[Array]]
+
+MICROSOFT = "com.microsoft"
+
+KERNELS: Mapping[tuple[str, str], Kernel] = {
+    ("", "QuantizeLinear"): quantize.quantize_linear,
+    ("", "DequantizeLinear"): quantize.dequantize_linear,
+    ("", "QLinearConv"): conv.qlinear_conv,
+    ("", "QLinearMatMul"): matmul.qlinear_matmul,
+    (MICROSOFT, "QGemm"): matmul.qgemm,
+    (MICROSOFT, "QLinearAdd"): binary.qlinear_add,
+    (MICROSOFT, "QLinearMul"): binary.qlinear_mul,
+    (MICROSOFT, "QLinearConcat"): tables.qlinear_concat,
+    (MICROSOFT, "QLinearLeakyRelu"): tables.qlinear_leaky_relu,
+    (MICROSOFT, "QLinearSigmoid"): tables.qlinear_sigmoid,
+    (MICROSOFT, "QLinearSoftmax"): softmax.qlinear_softmax,
+    (MICROSOFT, "QLinearAveragePool"): pools.qlinear_average_pool,
+    (MICROSOFT, "QLinearGlobalAveragePool"): pools.qlinear_global_average_pool,
+    ("", "MaxPool"): pools.max_pool,
+    ("", "Pad"): pad.pad,
+    ("", "Resize"): resize.resize,
+    ("", "Identity"): shape.identity,
+    ("", "Reshape"): shape.reshape,
+    ("", "Flatten"): shape.flatten,
+    ("", "Transpose"): shape.transpose,
+    ("", "Squeeze"): shape.squeeze,
+    ("", "Unsqueeze"): shape.unsqueeze,
+    ("", "Expand"): shape.expand,
+    ("", "Concat"): shape.concat,
+    ("", "Split"): shape.split,
+    ("", "Slice"): shape.slice_,
+    ("", "Gather"): shape.gather,
+    ("", "GatherElements"): shape.gather_elements,
+    ("", "Shape"): shape.shape_of,
+    ("", "Size"): shape.size_of,
+    ("", "Clip"): elementwise.clip,
+    ("", "Cast"): elementwise.cast,
+    ("", "Max"): elementwise.variadic(np.maximum),
+    ("", "Min"): elementwise.variadic(np.minimum),
+    ("", "Add"): elementwise.variadic(np.add),
+    ("", "Sub"): elementwise.variadic(np.subtract),
+    ("", "Mul"): elementwise.variadic(np.multiply),
+    ("", "Div"): elementwise.divide,
+    ("", "Mod"): elementwise.modulo,
+    ("", "ReduceSum"): elementwise.reduction(np.sum),
+    ("", "ReduceProd"): elementwise.reduction(np.prod),
+    ("", "ReduceMax"): elementwise.reduction(np.max),
+    ("", "ReduceMin"): elementwise.reduction(np.min),
+    ("", "ReduceMean"): elementwise.reduction(elementwise.mean),
+    **{("", op_type): reference.evaluate for op_type in reference.OPERATORS},
+}
+
+# They read or write float tensors and are still exact: the two ends of the language, and what only moves or measures.
+FLOAT_TOLERANT = frozenset(
+    {"QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Expand"}
+    | {"Concat", "Split", "Slice", "Gather", "Shape", "Size"}
+)

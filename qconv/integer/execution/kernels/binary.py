@@ -1,0 +1,86 @@
+"""QLinearAdd and QLinearMul: a function of two codes, held as a table of 65536 exact results.
+
+    Add   q = clamp(round((a - Za) Ma + (b - Zb) Mb + Zc))      (docs/arithmetic.md, equation 7)
+    Mul   q = clamp(round((a - Za)(b - Zb) M + Zc))             (equation 8)
+
+The zero point stands inside the rounding, where its parity decides ties.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import DTypeLike
+
+from qconv.integer.execution.arrays import Array, Operands, required, scalar
+from qconv.integer.execution.kernels.requantize import code_values
+from qconv.integer.language.multipliers import product, ratio
+from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale_sum, round_shift_half_even
+
+_WIDEST = 61  # bits of an int64 sum that round_shift_half_even takes
+
+
+def qlinear_add(node: ir.Node, inputs: Operands) -> list[Array]:
+    """Codes of the broadcast sum of a and b."""
+    c_scale, zero_points = required(inputs, 6), (scalar(inputs, 2), scalar(inputs, 5), scalar(inputs, 7))
+    multipliers = ratio(required(inputs, 1), c_scale), ratio(required(inputs, 4), c_scale)
+    table = sum_table(*(_single(m) for m in multipliers), zero_points, required(inputs, 0).dtype)
+    return [look_up_pairs(table, required(inputs, 0), required(inputs, 3))]
+
+
+def qlinear_mul(node: ir.Node, inputs: Operands) -> list[Array]:
+    """Codes of the broadcast product of a and b."""
+    multiplier = product(required(inputs, 1), required(inputs, 4), required(inputs, 6))
+    zero_points = scalar(inputs, 2), scalar(inputs, 5), scalar(inputs, 7)
+    table = product_table(_single(multiplier), zero_points, required(inputs, 0).dtype)
+    return [look_up_pairs(table, required(inputs, 0), required(inputs, 3))]
+
+
+@lru_cache(maxsize=256)
+def sum_table(ma: Multiplier, mb: Multiplier, zero_points: tuple[int, int, int], dtype: DTypeLike) -> Array:
+    """The codes [256, 256] of all sums, indexed by bit patterns; `zero_points` are those of a, b and c."""
+    za, zb, zc = zero_points
+    a, b = (code_values(dtype) - za)[:, None], (code_values(dtype) - zb)[None, :]
+    shift_a, shift_b = 31 + int(ma.n), 31 + int(mb.n)
+    shift = max(shift_a, shift_b, 0)
+    # m0 of a float32 ends in 7 zero bits, which make room: 2^9 codes * 2^24 * 2^(distance of the shifts).
+    fits = min(shift_a, shift_b) >= 7 and max(33 + shift - min(shift_a, shift_b), 9 + shift - 7) + 2 <= _WIDEST
+    if fits and not any(int(m.m0) & 127 for m in (ma, mb)):
+        terms = (a * (int(ma.m0) >> 7) << (shift - shift_a)) + (b * (int(mb.m0) >> 7) << (shift - shift_b))
+        codes = round_shift_half_even(terms + (zc << (shift - 7)), shift - 7)
+    else:
+        sums = [[rescale_sum(int(p), ma, int(q), mb, zc) for q in b[0]] for p in a[:, 0]]
+        codes = np.array([[min(max(s, -(1 << 62)), 1 << 62) for s in row] for row in sums], np.int64)
+    return _saturate(codes, dtype)
+
+
+@lru_cache(maxsize=256)
+def product_table(m: Multiplier, zero_points: tuple[int, int, int], dtype: DTypeLike) -> Array:
+    """The codes [256, 256] of all products, indexed by bit patterns; `zero_points` are those of a, b and c."""
+    za, zb, zc = zero_points
+    products = (code_values(dtype) - za)[:, None] * (code_values(dtype) - zb)[None, :]
+    shift = 31 + int(m.n)
+    if shift > 52:  # M < 2^-21, so a product below 2^16 is far below a half
+        codes = np.full_like(products, zc)
+    elif shift < 0:  # M >= 2^31: every product but zero saturates
+        codes = np.sign(products) * (1 << 32) + zc
+    else:
+        codes = round_shift_half_even(products * int(m.m0) + (zc << shift), shift)
+    return _saturate(codes, dtype)
+
+
+def look_up_pairs(table: Array, a: Array, b: Array) -> Array:
+    """`table` at every pair of codes of a and b, broadcast."""
+    index = a.view(np.uint8).astype(np.uint16) * np.uint16(256) + b.view(np.uint8)
+    return np.asarray(table.reshape(-1)[index])
+
+
+def _saturate(codes: Int64Array, dtype: DTypeLike) -> Array:
+    limits = np.iinfo(np.dtype(dtype))
+    return np.asarray(np.clip(codes, limits.min, limits.max).astype(dtype))
+
+
+def _single(multiplier: Multiplier) -> Multiplier:
+    return Multiplier(multiplier.m0.reshape(()), multiplier.n.reshape(()))

@@ -1,0 +1,90 @@
+"""QLinearConv in 1, 2 and 3 dimensions: acc = sum (x - Zx)(w - Zw) + bias, then one rescaling per output channel.
+
+Padding holds Zx, which is zero in acc. Depthwise layers are summed tap by tap, others as a matrix product of window columns.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.integer.execution.arrays import Array, Operands, optional, required, scalar
+from qconv.integer.execution.kernels.requantize import requantize_rows
+from qconv.integer.execution.kernels.sums import exact_type, largest_distance, shifted
+from qconv.integer.execution.kernels.windows import Window
+from qconv.integer.language.multipliers import product
+from qconv.quant.fixedpoint import Multiplier
+
+_COLUMN_BYTES = 8 << 20  # of window columns at a time
+
+
+def qlinear_conv(node: ir.Node, inputs: Operands) -> list[Array]:
+    """Codes [N, M, *O] of x [N, C, *S] and w [M, C / group, *K]."""
+    x, w = required(inputs, 0), required(inputs, 3)
+    channels, w_zero_point = w.shape[0], required(inputs, 5)
+    weights = np.subtract(w, w_zero_point.reshape((-1,) + (1,) * (w.ndim - 1)), dtype=np.int16)
+    acc = convolve(node, x, scalar(inputs, 2), weights)
+    bias = optional(inputs, 8)
+    bias = np.zeros(channels, np.int64) if bias is None else bias.astype(np.int64)
+    multiplier = product(required(inputs, 1), required(inputs, 4), required(inputs, 6))
+    batch = x.shape[0]
+    rows = Multiplier(_per_row(multiplier.m0, channels, batch), _per_row(multiplier.n, channels, batch))
+    y_zero_point = required(inputs, 7)
+    codes = requantize_rows(
+        acc.reshape(batch * channels, -1),
+        _per_row(bias, channels, batch),
+        rows,
+        int(y_zero_point.reshape(())),
+        y_zero_point.dtype,
+    )
+    return [codes.reshape(acc.shape)]
+
+
+def convolve(node: ir.Node, x: Array, x_zero_point: int, weights: Array) -> Array:
+    """The integer sums [N, M, *O] of a convolution of (x - Zx) with int16 `weights`, held exactly in a float type."""
+    groups = node.attributes.get_int("group", 1)
+    window = Window.of(node, weights.shape[2:], x.shape[2:])
+    per_channel = np.abs(weights).sum(axis=tuple(range(1, weights.ndim)), dtype=np.int64)
+    dtype = exact_type(int(per_channel.max(initial=0)) * largest_distance(x.dtype, x_zero_point))
+    padded = window.pad(shifted(x, x_zero_point, dtype), 0)
+    if weights.shape[1] == 1 and groups > 1:
+        return _depthwise(padded, weights.astype(dtype), window)
+    return _grouped(padded, weights.astype(dtype), window, groups)
+
+
+def _depthwise(padded: Array, weights: Array, window: Window) -> Array:
+    channels = weights.shape[0]
+    multiple = channels // padded.shape[1]
+    acc = np.zeros((padded.shape[0], channels, *window.output), padded.dtype)
+    by_tap = weights.reshape(channels, -1).T.reshape(-1, channels, *(1,) * len(window.kernel))
+    for weight, position in zip(by_tap, itertools.product(*map(range, window.kernel)), strict=True):
+        tap = window.tap(padded, position)
+        acc += (np.repeat(tap, multiple, axis=1) if multiple > 1 else tap) * weight
+    return acc
+
+
+def _grouped(padded: Array, weights: Array, window: Window, groups: int) -> Array:
+    batch, channels, rank = padded.shape[0], weights.shape[0], len(window.kernel)
+    matrix = weights.reshape(groups, channels // groups, -1)
+    acc = np.empty((batch, groups, channels // groups, *window.output), padded.dtype)
+    views = window.windows(padded)
+    views = views.reshape(batch, groups, -1, *views.shape[2:])  # splits an axis: still a view
+    # [G, C / G, *O, *K] -> [G, C / G, *K, *O]: the rows of the matrix of columns in the order of the weights.
+    order = (0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
+    depth = groups * matrix.shape[2]
+    row_bytes = depth * math.prod(window.output[1:]) * padded.itemsize
+    step = max(1, _COLUMN_BYTES // max(1, row_bytes))
+    for sample, start in itertools.product(range(batch), range(0, window.output[0], step)):
+        block = views[sample][:, :, start : start + step].transpose(order)
+        columns = block.reshape(groups, matrix.shape[2], -1)
+        sums = matrix @ columns
+        acc[sample, :, :, start : start + step] = sums.reshape(groups, -1, block.shape[2 + rank], *window.output[1:])
+    return acc.reshape(batch, channels, *window.output)
+
+
+def _per_row(values: Array, channels: int, batch: int) -> Array:
+    """`values` (() or [M]) as a column [batch * M, 1]."""
+    return np.tile(np.broadcast_to(values.reshape(-1), channels), batch).reshape(-1, 1)

@@ -1,0 +1,72 @@
+"""QLinearMatMul and QGemm: acc = sum (a - Za)(b - Zb) + bias, then one rescaling, per column where b has a scale per column."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.integer.execution.arrays import Array, Operands, optional, required, scalar
+from qconv.integer.execution.kernels.requantize import requantize_rows
+from qconv.integer.execution.kernels.sums import exact_type, largest_distance, shifted
+from qconv.integer.language.multipliers import product
+from qconv.quant.fixedpoint import Multiplier
+
+_BLOCK = 1 << 21  # weights at a time: their float copies stay near the processor
+
+
+def qlinear_matmul(node: ir.Node, inputs: Operands) -> list[Array]:
+    """Codes of a [..., M, K] times b [..., K, N], both of them weights or activations."""
+    a, b, y_zero_point = required(inputs, 0), required(inputs, 3), required(inputs, 7)
+    acc = multiply(a, scalar(inputs, 2), b, required(inputs, 5))
+    multiplier = product(required(inputs, 1), required(inputs, 4), required(inputs, 6))
+    return [_codes(acc, np.zeros((), np.int64), multiplier, y_zero_point)]
+
+
+def qgemm(node: ir.Node, inputs: Operands) -> list[Array]:
+    """Codes [M, N] of alpha A' B' + C, where ' is a transposition that an attribute asks for."""
+    a, b, y_zero_point = required(inputs, 0), required(inputs, 3), required(inputs, 8)
+    a = a.T if node.attributes.get_int("transA", 0) else a
+    b_zero_point = required(inputs, 5)
+    if node.attributes.get_int("transB", 0):
+        b = b.T
+    acc = multiply(a, scalar(inputs, 2), b, b_zero_point)
+    alpha = node.attributes.get_float("alpha", 1.0)
+    multiplier = product(required(inputs, 1), required(inputs, 4), required(inputs, 7), alpha)
+    bias = optional(inputs, 6)
+    return [_codes(acc, np.zeros((), np.int64) if bias is None else bias.astype(np.int64), multiplier, y_zero_point)]
+
+
+def multiply(a: Array, a_zero_point: int, b: Array, b_zero_point: Array) -> Array:
+    """The integer sums of (a - Za) times (b - Zb), held exactly in a float type; Zb is one value or one per column."""
+    b_zero_point = b_zero_point if b_zero_point.size > 1 else b_zero_point.reshape(())
+    step = max(1, _BLOCK // max(1, b.shape[0]))
+    if b.ndim != 2 or step >= b.shape[1]:
+        return _product(a, a_zero_point, b, b_zero_point)
+    row = np.broadcast_to(b_zero_point, (1, b.shape[1]))
+    blocks = [slice(start, start + step) for start in range(0, b.shape[1], step)]
+    return np.concatenate([_product(a, a_zero_point, b[:, block], row[:, block]) for block in blocks], axis=-1)
+
+
+def _product(a: Array, a_zero_point: int, b: Array, b_zero_point: Array) -> Array:
+    distances = np.abs(np.subtract(b, b_zero_point, dtype=np.int16))
+    sums = distances.sum(axis=-2 if b.ndim > 1 else 0, dtype=np.int64)
+    dtype = exact_type(int(sums.max(initial=0)) * largest_distance(a.dtype, a_zero_point))
+    return np.asarray(np.matmul(shifted(a, a_zero_point, dtype), shifted(b, b_zero_point, dtype)))
+
+
+def _codes(acc: Array, bias: Array, multiplier: Multiplier, y_zero_point: Array) -> Array:
+    columns = acc.shape[-1] if acc.ndim else 1
+    rows = acc.reshape(-1, columns)
+    bias = np.broadcast_to(bias, acc.shape).reshape(rows.shape) if bias.ndim > 1 else bias
+    multiplier = Multiplier(_over_rows(multiplier.m0, acc), _over_rows(multiplier.n, acc))
+    codes = requantize_rows(rows, bias, multiplier, int(y_zero_point.reshape(())), y_zero_point.dtype)
+    return codes.reshape(acc.shape)
+
+
+def _over_rows(values: Array, acc: Array) -> Array:
+    """`values` of one, per column, or of b's rank with one row, so that they broadcast to [rows, columns]."""
+    if values.size == 1:
+        return values.reshape(())
+    if values.size == values.shape[-1]:
+        return values.reshape(1, -1)
+    return np.broadcast_to(values, acc.shape).reshape(-1, acc.shape[-1])

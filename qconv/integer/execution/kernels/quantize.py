@@ -1,0 +1,39 @@
+"""QuantizeLinear and DequantizeLinear: the two ends of an integer graph.
+
+q = clip(rint(x / S) + Z)        real = S * (q - Z)        (docs/arithmetic.md, equations 1 and 2)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.integer.execution.arrays import Array, Operands, optional, required
+from qconv.quant.types import INT8, INT32, UINT8, IntType, QuantParams
+
+_INT_TYPES: dict[str, IntType] = {"uint8": UINT8, "int8": INT8, "int32": INT32}
+
+
+def quantize_linear(node: ir.Node, inputs: Operands) -> list[Array]:
+    """Codes of float32 x, per tensor or along `axis`; NaN becomes the lowest code, as in onnxruntime."""
+    x, zero_point = required(inputs, 0), optional(inputs, 2)
+    params = _params(node, inputs, np.dtype(np.uint8) if zero_point is None else zero_point.dtype, x.ndim)
+    return [params.quantize(np.where(np.isnan(x), np.float32(-np.inf), x))]
+
+
+def dequantize_linear(node: ir.Node, inputs: Operands) -> list[Array]:
+    """Reals of the codes x, per tensor or along `axis`."""
+    x = required(inputs, 0)
+    return [_params(node, inputs, x.dtype, x.ndim).dequantize(x)]
+
+
+def _params(node: ir.Node, inputs: Operands, dtype: np.dtype[np.generic], rank: int) -> QuantParams:
+    int_type = _INT_TYPES.get(dtype.name)
+    if int_type is None:
+        raise ValueError(f"codes of type {dtype.name} are not in the language")
+    scale, zero_point = required(inputs, 1), optional(inputs, 2)
+    zero_point = np.zeros(scale.shape, dtype) if zero_point is None else zero_point
+    axis = node.attributes.get_int("axis", 1) % max(rank, 1)
+    if scale.size == 1 and (scale.ndim == 0 or rank <= axis):
+        return QuantParams(scale.reshape(()), zero_point.reshape(()), int_type)
+    return QuantParams(scale, zero_point, int_type, axis)

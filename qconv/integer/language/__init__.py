@@ -1,0 +1,1 @@
+"""What may be written in an integer graph, and who reads it."""

@@ -1,0 +1,111 @@
+"""Which nodes of a graph compute in float: the count behind the words "integer only".
+
+A node is float if it reads or writes a float tensor and is neither the QuantizeLinear of a graph input nor the DequantizeLinear
+of a graph output. Scales, and the factors of a Resize, are parameters and not data. A Shape or Size of a float tensor reads none
+of its elements, and is not float. Subgraphs are looked into; the audit takes any graph, also the one that onnxruntime writes
+after its own optimization.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from qconv.errors import ModelError
+from qconv.integer.language.element_types import element_type
+from qconv.integer.language.operands import parameter_inputs
+
+Types = dict[ir.Value, ir.DataType | None]
+
+
+@dataclass(frozen=True)
+class FloatNode:
+    """A node that computes in float, and the tensor that shows it."""
+
+    name: str
+    op_type: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a graph is made of: its nodes within the integer part, its two ends, and what is left in float."""
+
+    integer: Mapping[str, int]  # op type -> nodes
+    quantize: int  # QuantizeLinear of graph inputs
+    dequantize: int  # DequantizeLinear of graph outputs
+    float_nodes: tuple[FloatNode, ...]
+
+    @property
+    def integer_nodes(self) -> int:
+        """How many nodes compute in integers."""
+        return sum(self.integer.values())
+
+    @property
+    def integer_only(self) -> bool:
+        """Whether nothing between the two ends computes in float."""
+        return not self.float_nodes
+
+
+def audit(model: ir.Model | Path) -> Audit:
+    """Count the nodes of `model`, or of the file at a path; raises ModelError where the file cannot be read."""
+    graph = (_read(model) if isinstance(model, Path) else model).graph
+    types: Types = {}
+    integer: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
+    float_nodes = []
+    for node in graph.all_nodes():
+        end = _end(node, graph)
+        tensor = float_tensor(node, types)
+        if end is not None:
+            ends[end] += 1
+        elif tensor is not None:
+            float_nodes.append(FloatNode(node.name or "", node.op_type, tensor))
+        else:
+            integer[node.op_type] += 1
+    return Audit(dict(integer), ends["QuantizeLinear"], ends["DequantizeLinear"], tuple(float_nodes))
+
+
+def float_tensor(node: ir.Node, types: Types) -> str | None:
+    """Why `node` is float ("reads float tensor ..."), None if it is not. `types` caches element types between calls."""
+    reads = () if node.op_type in ("Shape", "Size") else node.inputs
+    parameters = parameter_inputs(node)
+    for index, value in enumerate(reads):
+        if value is not None and (word := _float_word(value, types)):
+            if index in parameters and value.const_value is not None:
+                continue
+            return f"reads {word} tensor {value.name!r}"
+    for value in node.outputs:
+        if value.name and (word := _float_word(value, types)):
+            return f"writes {word} tensor {value.name!r}"
+    return None
+
+
+def _float_word(value: ir.Value, types: Types) -> str | None:
+    dtype = element_type(value, types)
+    if dtype is None:
+        return "untyped"
+    return "float" if dtype.is_floating_point() else None
+
+
+def _end(node: ir.Node, graph: ir.Graph) -> str | None:
+    """The op type of a node that is one of the graph's two ends."""
+    if node.domain not in ("", "ai.onnx") or node.graph is not graph:
+        return None
+    if node.op_type == "QuantizeLinear":
+        value = node.inputs[0]
+        return node.op_type if value is not None and value.is_graph_input() and not value.is_initializer() else None
+    if node.op_type == "DequantizeLinear":
+        return node.op_type if node.outputs[0].is_graph_output() and node.inputs[0] not in graph.initializers.values() else None
+    return None
+
+
+def _read(path: Path) -> ir.Model:
+    try:
+        return ir.load(path)
+    except Exception as error:  # whatever onnx, protobuf or the file system say of a bad file
+        raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from error

@@ -1,0 +1,81 @@
+"""From the `--data` argument to a source of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx_ir as ir
+
+from qconv.data.array_folder import ARRAY_SUFFIXES, ArrayFolder
+from qconv.data.arrays import ArrayFile
+from qconv.data.function import FunctionSource
+from qconv.data.image_options import ImageOptions
+from qconv.data.labels import Labels
+from qconv.data.source import InputInfo, SampleSource
+from qconv.data_free.synthetic import synthetic_source
+from qconv.errors import DataError, ModelError
+
+LABELS_FILE = "labels.csv"
+SYNTHETIC_COUNT = 64
+
+
+def open_source(
+    spec: str | None,
+    inputs: Sequence[InputInfo],
+    options: ImageOptions = ImageOptions(),
+    *,
+    labels: Path | None = None,
+    original: ir.Model | None = None,
+    count: int = SYNTHETIC_COUNT,
+    seed: int = 0,
+) -> SampleSource:
+    """The source that `spec` names: a file .npz or .npy, a folder of those or of images, or module:function.
+
+    `labels` defaults to labels.csv in the folder. Without `spec`, `count` synthetic samples are drawn for `original`, the
+    model before preparation. Raises DataError when there is nothing to read, and UsageError where options do not fit.
+    """
+    if not inputs:
+        raise ModelError("the model has no inputs, so there is nothing to feed; give a model with an input")
+    if spec is None:
+        if original is None:
+            raise ValueError("synthetic samples need the original model")
+        return synthetic_source(original, inputs, count, seed)
+    path = Path(spec)
+    if path.is_dir():
+        return _open_folder(path, inputs, options, labels)
+    if path.suffix.lower() in ARRAY_SUFFIXES or path.is_file():
+        return _open_file(path, inputs, labels)
+    if FunctionSource.understands(spec):
+        return FunctionSource(spec, inputs)
+    raise DataError(f"there are no samples at {spec}; give an .npz, a folder of arrays or images, or module:function")
+
+
+def _open_file(path: Path, inputs: Sequence[InputInfo], labels: Path | None) -> SampleSource:
+    if not path.exists():
+        raise DataError(f"there is no file {path}; check the path")
+    if path.suffix.lower() not in ARRAY_SUFFIXES:
+        raise DataError(f"{path} is not an .npz or .npy file; give one of those, a folder, or module:function")
+    return ArrayFile(path, inputs, Labels.read(labels) if labels else None)
+
+
+def _open_folder(folder: Path, inputs: Sequence[InputInfo], options: ImageOptions, labels: Path | None) -> SampleSource:
+    from qconv.data.images import IMAGE_SUFFIXES, ImageFolder  # Pillow is loaded only where there are images
+
+    found = sorted(path for path in folder.rglob("*") if not path.name.startswith(".") and _is_file(path))
+    arrays = [path for path in found if path.suffix.lower() in ARRAY_SUFFIXES]
+    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    if arrays and images:
+        raise DataError(f"{folder} holds both arrays and images; keep them in separate folders")
+    own = folder / LABELS_FILE
+    classes = Labels.read(labels or own) if labels or own.is_file() else None
+    if arrays:
+        return ArrayFolder(folder, arrays, inputs, classes)
+    if images:
+        return ImageFolder(folder, images, inputs, options, classes)
+    raise DataError(f"{folder} holds no .npz, .npy or image file; give a folder of samples")
+
+
+def _is_file(path: Path) -> bool:
+    """Also a link to nowhere, which must not be left out in silence."""
+    return path.is_file() or (path.is_symlink() and not path.exists())

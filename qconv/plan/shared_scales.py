@@ -1,0 +1,160 @@
+"""SharedScales between tensors: which must share their parameters, and from which ranges those follow.
+
+Ops that select, move or clamp values give their output the parameters of their input, so both belong to one group. A
+group's range is the union of the ranges of its *observed* members. A member need not be observed when every consumer of
+it selects from it within the group: saturating early is then the same as saturating late, and only what comes out at the
+end counts. That is how a Conv in front of a Relu, or of a MaxPool, takes the range of what follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
+from qconv.ops.forms import is_bias_add, scalar_factor
+from qconv.ops.op_table import TABLE, Role, ScaleRule, role_of, rule_of, spec_of
+from qconv.quant.types import IntType, QuantParams
+
+
+@dataclass(eq=False)
+class Group:
+    """Tensors with one (S, Z). `fixed` and `scaled_from` decide the parameters without a range."""
+
+    members: list[ir.Value] = field(default_factory=list)
+    fixed: QuantParams | None = None
+    scaled_from: tuple[ir.Value, float] | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether no range is needed."""
+        return self.fixed is not None or self.scaled_from is not None
+
+
+class SharedScales:
+    """The groups of a prepared float graph, given the nodes that stay in float."""
+
+    def __init__(self, graph: ir.Graph, float_nodes: Mapping[str, str], activation: IntType) -> None:
+        self._graph = graph
+        self._groups: dict[ir.Value, Group] = {}
+        self._float_nodes = float_nodes
+        for node in self.integer_nodes():
+            for value in data_values(node):
+                self._group(value)
+        for node in self.integer_nodes():
+            self._tie(node, activation)
+
+    def integer_nodes(self) -> Iterator[ir.Node]:
+        """The nodes that become integer, in graph order."""
+        return integer_nodes(self._graph, self._float_nodes)
+
+    def group(self, value: ir.Value) -> Group | None:
+        """The group of a tensor, or None where it stays in float."""
+        return self._groups.get(value)
+
+    def groups(self) -> list[Group]:
+        """All groups, each once, in graph order of their first member."""
+        return list(dict.fromkeys(self._groups.values()))
+
+    def observed(self) -> list[ir.Value]:
+        """The tensors whose ranges calibration must deliver, in graph order."""
+        return [v for v, group in self._groups.items() if not group.decided and const_array(v) is None and not self._implied(v)]
+
+    def join_alike(self, span: Callable[[Group], tuple[float, float]], limit: float) -> None:
+        """Joins the inputs of a Concat with its output where the joint range is at most `limit` times each one's own."""
+        for node in self.integer_nodes():
+            if rule_of(node) is not ScaleRule.SHARED:
+                continue
+            for value in _data_inputs(node):
+                output, own = self._groups[node.outputs[0]], self._groups[value]
+                if own is output or own.decided or output.decided:
+                    continue
+                (lo, hi), (low, high) = span(output), span(own)
+                if max(hi, high) - min(lo, low) <= limit * min(hi - lo, high - low):
+                    self._union(node.outputs[0], value)
+
+    def _group(self, value: ir.Value) -> Group:
+        if value not in self._groups:
+            self._groups[value] = Group([value])
+        return self._groups[value]
+
+    def _union(self, a: ir.Value, b: ir.Value) -> bool:
+        """Merges two groups unless both are decided already; says whether they are one now."""
+        first, second = self._group(a), self._group(b)
+        if first is second:
+            return True
+        if first.decided and second.decided:
+            return False
+        first.members += second.members
+        first.fixed, first.scaled_from = first.fixed or second.fixed, first.scaled_from or second.scaled_from
+        for member in second.members:
+            self._groups[member] = first
+        return True
+
+    def _tie(self, node: ir.Node, activation: IntType) -> None:
+        outputs = [v for v in node.outputs if is_float(v)]
+        match rule_of(node):
+            case ScaleRule.SAME | ScaleRule.AVERAGES:
+                for output in outputs:
+                    self._union(_first_data(node), output)
+            case ScaleRule.SHARED:
+                for value in dict.fromkeys(_data_inputs(node)):
+                    # An input that is used elsewhere, or whose parameters are decided, keeps them and is rescaled here.
+                    if const_array(value) is not None or (sole_consumer(value) is node and not self._group(value).decided):
+                        self._union(outputs[0], value)
+            case ScaleRule.FIXED:
+                self._group(outputs[0]).fixed = TABLE[node.op_type].fixed(node, activation)
+            case ScaleRule.SCALED:
+                factor = scalar_factor(node)
+                assert factor is not None
+                source = next(v for v in _data_inputs(node) if const_array(v) is None)
+                self._group(outputs[0]).scaled_from = (source, factor)
+
+    def _implied(self, value: ir.Value) -> bool:
+        """Whether the range of `value` follows from members that are observed anyway."""
+        producer = value.producer()
+        if producer is not None and self._selects(producer, value) and not _adds_values(producer):
+            source = _first_data(producer)
+            if self._groups.get(source) is self._groups[value] and const_array(source) is None and not self._implied(source):
+                return True
+        users = value.consumers()
+        return bool(users) and not value.is_graph_output() and all(self._selects(user, value) for user in users)
+
+    def _selects(self, node: ir.Node, value: ir.Value) -> bool:
+        """Whether a node passes `value` on within its group by selecting, moving or clamping."""
+        if node.graph is not self._graph or node.name in self._float_nodes or spec_of(node) is None:
+            return False
+        if rule_of(node) not in (ScaleRule.SAME, ScaleRule.SHARED):
+            return False
+        return all(self._groups.get(output) is self._groups[value] for output in node.outputs if is_float(output))
+
+
+def integer_nodes(graph: ir.Graph, float_nodes: Mapping[str, str]) -> Iterator[ir.Node]:
+    """The nodes of a graph that become integer: those of the op table that read float data, less the excepted ones."""
+    return (n for n in graph if n.name not in float_nodes and spec_of(n) is not None and _data_inputs(n))
+
+
+def data_values(node: ir.Node) -> Iterator[ir.Value]:
+    """The float tensors of a node that bear activation parameters: its data inputs, then its outputs."""
+    yield from _data_inputs(node)
+    yield from (v for v in node.outputs if is_float(v))
+
+
+def _data_inputs(node: ir.Node) -> list[ir.Value]:
+    absorbed = rule_of(node) is ScaleRule.SCALED or is_bias_add(node)
+    return [
+        v
+        for i, v in enumerate(node.inputs)
+        if v is not None and role_of(node, i) is Role.DATA and is_float(v) and not (absorbed and const_array(v) is not None)
+    ]
+
+
+def _first_data(node: ir.Node) -> ir.Value:
+    return _data_inputs(node)[0]
+
+
+def _adds_values(node: ir.Node) -> bool:
+    """Whether an op of rule SAME may bring in values that its input does not have."""
+    return node.op_type == "Pad" and attr_str(node, "mode", "constant") == "constant" and len(node.inputs) > 2

@@ -1,0 +1,1 @@
+"""Choosing ranges by what they cost at the outputs of the network, measured on samples."""

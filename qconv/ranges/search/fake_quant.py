@@ -1,0 +1,95 @@
+"""The float network with values rounded to codes, and back, where the integer network has codes.
+
+Scales and zero points of activations are inputs of the graph: one session serves every choice of ranges. Weights are rounded
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.model.graph import const_array
+from qconv.model.names import Names
+from qconv.model.session import open_session
+from qconv.plan.activations import ActivationPlan
+from qconv.quant.types import FloatArray, IntType, QuantParams
+
+Feeds = Mapping[str, NDArray[np.generic]]
+
+
+class FakeQuant:
+    """A session of its own copy of a prepared model; `plan` tells what is quantized there."""
+
+    def __init__(self, model: ir.Model, plan: ActivationPlan, int_type: IntType, *, threads: int = 0) -> None:
+        copy = model.clone()
+        self._tensors = tuple(plan.rounded)
+        self._type = int_type
+        _round_weights(copy.graph, plan)
+        self._names = _insert(copy.graph, plan, int_type)
+        self._session = open_session(copy, threads=threads, fuse_quantized=False)
+
+    def run(self, feeds: Feeds, params: Mapping[str, QuantParams]) -> list[FloatArray]:
+        """The outputs with these parameters of the tensors."""
+        given = dict(feeds)
+        for tensor, (scale, zero_point) in zip(self._tensors, self._names, strict=True):
+            given[scale] = np.asarray(params[tensor].scale, np.float32)
+            given[zero_point] = np.asarray(params[tensor].zero_point, self._type.dtype)
+        return list(self._session.run(None, given))
+
+
+def _round_weights(graph: ir.Graph, plan: ActivationPlan) -> None:
+    for name, params in plan.weights().items():
+        weight = graph.initializers[name]
+        array = const_array(weight)
+        assert array is not None
+        weight.const_value = ir.tensor(params.dequantize(params.quantize(array)), name=name)
+
+
+def _insert(graph: ir.Graph, plan: ActivationPlan, int_type: IntType) -> list[tuple[str, str]]:
+    """Quantizes and dequantizes each tensor; the names of the inputs for its scale and zero point."""
+    names = Names(graph)
+    values = {str(value.name): value for value in (*graph.inputs, *(value for node in graph for value in node.outputs))}
+    bounds = [_bound(graph, names, code, int_type) for code in (int_type.qmin, int_type.qmax)]
+    inserted = []
+    for tensor in plan.rounded:
+        value = values[tensor]
+        scale, zero_point = _input(graph, names, np.dtype(np.float32)), _input(graph, names, int_type.dtype)
+        inserted.append((str(scale.name), str(zero_point.name)))
+        producer = value.producer()
+        codes = producer is not None and producer.name in plan.integer  # a float node's value is quantized for integer nodes only
+        users = [use for use in value.uses() if codes or use.node.name in plan.integer]
+        is_output = codes and value.is_graph_output()
+        nodes = [ir.node("QuantizeLinear", [value, scale, zero_point], name=names.fresh_node("qconv_quantize"))]
+        if not int_type.fills_container:
+            nodes.append(ir.node("Clip", [nodes[-1].outputs[0], *bounds], name=names.fresh_node("qconv_clip")))
+        nodes.append(ir.node("DequantizeLinear", [nodes[-1].outputs[0], scale, zero_point], name=names.fresh_node("qconv_real")))
+        real = nodes[-1].outputs[0]
+        for node in nodes:
+            node.outputs[0].name = names.fresh("qconv_simulated")
+        real.type, real.shape = value.type, value.shape
+        if producer is None:
+            graph.insert_before(graph[0], nodes)
+        else:
+            graph.insert_after(producer, nodes)
+        for use in users:
+            use.node.replace_input_with(use.idx, real)
+        if is_output:
+            graph.outputs[:] = [real if output is value else output for output in graph.outputs]
+    return inserted
+
+
+def _input(graph: ir.Graph, names: Names, dtype: np.dtype[np.generic]) -> ir.Value:
+    kind = ir.TensorType(ir.DataType.from_numpy(dtype))
+    value = ir.Value(name=names.fresh("qconv_parameter"), type=kind, shape=ir.Shape([]))
+    graph.inputs.append(value)
+    return value
+
+
+def _bound(graph: ir.Graph, names: Names, code: int, int_type: IntType) -> ir.Value:
+    value = ir.Value(name=names.fresh("qconv_bound"), const_value=ir.tensor(np.array(code, int_type.dtype)))
+    graph.register_initializer(value)
+    return value

@@ -1,0 +1,1 @@
+"""What calibration counts: observers, summaries that merge, the streaming pass over the samples."""

@@ -1,0 +1,167 @@
+"""The calibration file: what a pass over the data found, readable, with the hash of the model it belongs to."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qconv.data.image_options import ImageOptions
+from qconv.errors import ArtifactError
+from qconv.model.save import write_text
+from qconv.statistics.constant_tensors import constant_tensors
+from qconv.statistics.shard import Coverage
+from qconv.statistics.summary import Range, Summary
+
+FORMAT = "qconv-calibration-3"
+_AGAIN = "run `qconv calibrate` again"
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """How to open the samples again: a file or a folder, how its pictures are read, and how many samples are taken."""
+
+    path: str
+    images: ImageOptions = field(default_factory=ImageOptions)
+    samples: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What differs from the defaults."""
+        images = {key: value for key, value in asdict(self.images).items() if value is not None}
+        return {
+            "path": self.path,
+            **({"images": images} if images else {}),
+            **({"samples": self.samples} if self.samples else {}),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DataSpec:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on other data."""
+        images: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.get("images", {}).items()}
+        samples = data.get("samples")
+        if not isinstance(data["path"], str) or not (samples is None or type(samples) is int):
+            raise TypeError("data has a path and a count")
+        return cls(data["path"], ImageOptions(**images), samples)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Summaries by tensor, and where they come from. `warning` says what a user must know before trusting them.
+
+    `method` is the one that chooses the ranges unless another is asked for; every method reads the same summaries.
+
+    `data` tells how to open the same samples again; None for synthetic ones and for a Python function, which a file that
+    comes from elsewhere must not be able to call.
+
+    `derived` are ranges that hold whatever the method: those of a model without real samples (qconv/data_free/ranges.py).
+
+    `shards` tells which shards were seen, where some are missing.
+    """
+
+    model_sha256: str
+    method: str
+    samples: int
+    source: str
+    warning: str | None
+    tensors: Mapping[str, Summary]
+    data: DataSpec | None = None
+    derived: Mapping[str, Range] = field(default_factory=dict)
+    shards: Coverage | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that a user must know, also of missing shards."""
+        missing = () if self.shards is None else (self.shards.warning,)
+        return (*missing, *(() if self.warning is None else (self.warning,)))
+
+    @property
+    def still(self) -> list[str]:
+        """A sentence on the tensors that never moved; none where shards are missing, in which they may."""
+        extremes = {name: (summary.lo, summary.hi) for name, summary in self.tensors.items()}
+        return [] if self.shards is not None else constant_tensors(extremes)
+
+    def check_model(self, digest: str) -> None:
+        """Raises ArtifactError unless `digest` is the hash of the model that was calibrated."""
+        if digest != self.model_sha256:
+            raise ArtifactError(
+                f"the calibration belongs to another model (sha256 {self.model_sha256[:12]}, this one is {digest[:12]}); "
+                f"{_AGAIN} for this model"
+            )
+
+    def origin(self) -> dict[str, Any]:
+        """What the integer model records about its calibration."""
+        warning = "; ".join(self.warnings) or None
+        return {"method": self.method, "samples": self.samples, "source": self.source, "warning": warning}
+
+    def dumps(self) -> str:
+        """The text of the file: sorted, a line per tensor; equal calibrations give equal bytes."""
+        data = None if self.data is None else self.data.to_json()
+        head = {"format": FORMAT, "model_sha256": self.model_sha256, **self.origin(), "warning": self.warning, "data": data}
+        if self.shards is not None:
+            head["shards"] = self.shards.to_json()
+        if self.derived:
+            head["derived"] = {name: list(self.derived[name]) for name in sorted(self.derived)}
+        lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
+        rows = [
+            f"    {json.dumps(name, ensure_ascii=False)}: {json.dumps(self.tensors[name].to_json())}"
+            for name in sorted(self.tensors)
+        ]
+        table = "{\n" + ",\n".join(rows) + "\n  }" if rows else "{}"
+        return "{\n" + ",\n".join([*lines, f'  "tensors": {table}']) + "\n}\n"
+
+    def save(self, path: Path) -> None:
+        """Writes the file. Raises OutputError."""
+        write_text(path, self.dumps())
+
+    @classmethod
+    def loads(cls, text: str, where: str) -> Calibration:
+        """The inverse of `dumps`. Raises ArtifactError for anything else, naming `where` it was read."""
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ArtifactError(f"the calibration {where} is not valid JSON ({error}); {_AGAIN}") from None
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            found = data.get("format") if isinstance(data, dict) else None
+            if not str(found).startswith("qconv-calibration-"):
+                raise ArtifactError(f"{where} is not a calibration (its format is {found!r}); give what `qconv calibrate` writes")
+            raise ArtifactError(f"{where} is not a calibration of this version ({found!r}, expected {FORMAT!r}); {_AGAIN}")
+        try:
+            return _from_json(data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"the calibration {where} is damaged ({type(error).__name__}: {error}); {_AGAIN}") from None
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Reads a file. Raises ArtifactError where it cannot be read, is damaged, or is of another version."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(f"the calibration {path} cannot be read ({error}); {_AGAIN}") from None
+        return cls.loads(text, str(path))
+
+
+def _from_json(data: Mapping[str, Any]) -> Calibration:
+    samples, warning = data["samples"], data["warning"]
+    if type(samples) is not int or samples < 0:
+        raise ValueError(f"samples is {samples!r}")
+    if not (warning is None or isinstance(warning, str)):
+        raise TypeError("warning is not text")
+    texts = [data[key] for key in ("model_sha256", "method", "source")]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("model_sha256, method and source are texts")
+    digest, method, source = texts
+    tensors = {name: Summary.from_json(entry) for name, entry in data["tensors"].items()}
+    spec = None if data.get("data") is None else DataSpec.from_json(data["data"])
+    derived = {name: _range(pair) for name, pair in data.get("derived", {}).items()}
+    shards = Coverage.from_json(data["shards"]) if "shards" in data else None
+    return Calibration(digest, method, samples, source, warning, tensors, spec, derived, shards)
+
+
+def _range(pair: Any) -> Range:
+    lo, hi = map(float, pair)
+    if not (math.isfinite(lo) and math.isfinite(hi) and lo <= hi):
+        raise ValueError(f"{pair} is not a range")
+    return lo, hi

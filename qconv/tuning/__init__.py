@@ -1,0 +1,1 @@
+"""Integer graphs made faster; every element stays what it was."""
