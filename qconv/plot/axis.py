@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from qconv.plot.text import number
@@ -26,6 +27,7 @@ MARGIN = 0.02  # of the axis, left free at both ends
 _LETTER, _APART = 0.0125, 0.02  # of the axis: a letter of a label, and the least space between two labels
 DIGITS = 6  # of labels
 _STEPS = 6
+_DECADES = 12
 
 Doubles = NDArray[np.float64]
 
@@ -105,13 +107,13 @@ def _middle(summary: Summary) -> Range:
 
 
 def _round_numbers(lo: float, hi: float) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten, at most `_STEPS` steps of them."""
-    exponent = math.floor(math.log10((hi - lo) / _STEPS))
-    step = next(step for factor in (1, 2, 5, 10) if (hi - lo) / (step := factor * 10.0**exponent) <= _STEPS)
-    return [k * step for k in range(math.ceil(lo / step), math.floor(hi / step) + 1)]
+    """Multiples of 1, 2 or 5 times a power of ten between two numbers."""
+    ticks = MaxNLocator(_STEPS, steps=[1, 2, 5, 10]).tick_values(lo, hi)
+    return [float(tick) for tick in ticks if lo <= tick <= hi]
 
 
 def _powers_of_ten(lo: float, hi: float) -> list[float]:
-    largest = math.floor(math.log10(max(abs(lo), abs(hi))))
-    numbers = [sign * 10.0**k for k in range(largest, largest - 12, -1) for sign in (1, -1)]
-    return [number for number in numbers if lo <= number <= hi]
+    """Powers of ten of both signs between two numbers, the largest first, as far as they can be told apart."""
+    largest = max(abs(lo), abs(hi))
+    ticks = LogLocator(numticks=_DECADES).tick_values(largest * 10.0**-_DECADES, largest)[::-1]
+    return [float(sign * tick) for tick in ticks for sign in (1, -1) if lo <= sign * tick <= hi]
