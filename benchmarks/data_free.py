@@ -26,7 +26,6 @@ from qconv.data.source import SampleSource, inputs_of
 from qconv.data_free.distilled import MovedSource, moved_if_synthetic
 from qconv.data_free.running_statistics import Gaps, remembered_layers
 from qconv.data_free.statistics_network import MomentNetwork
-from qconv.pipeline.prepared import with_batchnorms
 
 # Networks whose scores were looked at while constants were chosen, and those that were not.
 CHOSE = (
@@ -54,8 +53,8 @@ class Row:
 def fit(zoo: Any, name: str) -> tuple[SampleSource, dict[str, Gaps]]:
     """The samples that calibrate without data, and the gaps of these and of others; none without batch norms."""
     path = _path(name)
-    drawn = pipeline.samples_for(pipeline.load_prepared(path), None)
-    model = with_batchnorms(path)
+    loaded = pipeline.load_prepared(path)
+    drawn, model = pipeline.samples_for(loaded, None), loaded.with_batchnorms
     moved = moved_if_synthetic(drawn, model, inputs_of(model))
     if not isinstance(moved, MovedSource):
         return moved, {}

@@ -134,7 +134,7 @@ def _summarize(model: Path, target: Path, result: Quantized, source: SampleSourc
         markup=False,
     )
     with progress("measuring") as update:
-        figures = pipeline.quick_check(model, target, source, progress=update)
+        figures = pipeline.quick_check(model, target, result.model, source, progress=update)
     for name, sqnr in figures.sqnr_db.items():
         out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
     before, after = file_bytes(model), file_bytes(target)

@@ -13,7 +13,7 @@ from qconv.data.strided import Strided
 from qconv.data_free.ranges import data_free_ranges
 from qconv.pipeline.checks import Warn, checks_for
 from qconv.pipeline.job import Job
-from qconv.pipeline.prepared import PreparedModel, prepared, with_batchnorms
+from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.pipeline.samples import synthetic
 from qconv.plan.make import tensors_to_observe
 from qconv.plan.outcomes import outcomes
@@ -87,7 +87,7 @@ def _derived(model: PreparedModel, source: SampleSource, summaries: Mapping[str,
     if made_up is None:
         return {}
     extremes = {name: (summary.lo, summary.hi) for name, summary in summaries.items()}
-    graph = with_batchnorms(model.path).graph
+    graph = model.with_batchnorms.graph
     return data_free_ranges(extremes, graph, exact=made_up.exact, outcomes=outcomes(model.ir.graph))
 
 

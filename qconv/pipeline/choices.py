@@ -9,7 +9,7 @@ from itertools import islice
 from qconv.config import QuantConfig
 from qconv.data.source import Sample, SampleSource, known_length
 from qconv.data.strided import Strided
-from qconv.model.load import LoadedModel
+from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.samples import recorded_samples, synthetic
 from qconv.plan.make import tensors_to_observe
 from qconv.plan.outcomes import outcomes
@@ -41,7 +41,7 @@ def spread(samples: SampleSource) -> list[Sample]:
 
 
 def choose(
-    loaded: LoadedModel,
+    loaded: PreparedModel,
     calibration: Calibration,
     config: QuantConfig,
     samples: SampleSource | None = None,

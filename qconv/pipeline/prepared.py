@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -24,9 +25,21 @@ QUANTIZED_OPS = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", 
 
 @dataclass(frozen=True)
 class PreparedModel(LoadedModel):
-    """A float model after preparation. `front` is what checks of samples want to know of it as it was before."""
+    """A float model before and after preparation, from one reading of its file: `original` shares its weights with `ir`."""
 
-    front: ir.Model | None
+    original: ir.Model
+
+    @cached_property
+    def with_batchnorms(self) -> ir.Model:
+        """The original with its constants computed and its batch norms where they were."""
+        model = self.original.clone()
+        simplify(model)
+        return model
+
+    @cached_property
+    def front(self) -> ir.Model | None:
+        """What checks of samples want to know of the original: its affine part before some batch norms."""
+        return affine_front(self.original)
 
 
 def load_prepared(path: str | Path) -> PreparedModel:
@@ -35,16 +48,9 @@ def load_prepared(path: str | Path) -> PreparedModel:
     quantized = sum(node.op_type in QUANTIZED_OPS for node in loaded.ir.graph.all_nodes())
     if quantized:
         raise ModelError(f"{path} is quantized already ({quantized} nodes); give the float model that it was made from")
-    front = affine_front(loaded.ir)
+    original = loaded.ir.clone()
     prepare(loaded.ir)
-    return PreparedModel(loaded.path, loaded.digest, loaded.ir, front)
-
-
-def with_batchnorms(path: str | Path) -> ir.Model:
-    """A float model with its constants computed and its batch norms where they were. Raises ModelError."""
-    model = load(path).ir
-    simplify(model)
-    return model
+    return PreparedModel(loaded.path, loaded.digest, loaded.ir, original)
 
 
 def prepared(model: str | Path | PreparedModel) -> PreparedModel:

@@ -11,9 +11,8 @@ from qconv.data.limited import Limited
 from qconv.data.source import InputInfo, SampleSource, inputs_of
 from qconv.data_free.distilled import MovedSource
 from qconv.data_free.synthetic import SyntheticSource
-from qconv.model.load import LoadedModel
 from qconv.pipeline.open_source import open_source
-from qconv.pipeline.prepared import with_batchnorms
+from qconv.pipeline.prepared import PreparedModel
 from qconv.statistics.calibration import Calibration
 
 SYNTHETIC_ELEMENTS = 1 << 24
@@ -21,7 +20,7 @@ CALIBRATION_SUFFIX = ".calib.json"
 
 
 def samples_for(
-    model: LoadedModel,
+    model: PreparedModel,
     data: str | None,
     *,
     images: ImageOptions = ImageOptions(),
@@ -31,18 +30,18 @@ def samples_for(
     """Opens the samples that `data` names, or synthetic ones; `samples` takes only the first. Raises DataError."""
     label_file = None if labels is None else Path(labels)
     inputs = inputs_of(model.ir)
-    original = with_batchnorms(model.path) if data is None else None
+    original = model.with_batchnorms if data is None else None
     source = open_source(data, inputs, images, labels=label_file, original=original, count=_synthetic_count(inputs))
     return source if samples is None else Limited(source, samples)
 
 
-def samples_of(model: LoadedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource:
+def samples_of(model: PreparedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource:
     """The samples that a calibration was made with, or synthetic ones where they are not a file or are gone."""
     recorded = recorded_samples(model, calibration, labels=labels)
     return samples_for(model, None) if recorded is None else recorded
 
 
-def recorded_samples(model: LoadedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource | None:
+def recorded_samples(model: PreparedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource | None:
     """The samples that a calibration was made with; None where they are not a file or are gone."""
     spec = calibration.data
     if spec is None or not Path(spec.path).exists():

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx_ir as ir
+
 from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
 from qconv.data.source import SampleSource
@@ -55,12 +57,13 @@ class QuickCheck:
 def quick_check(
     model: str | Path,
     quantized: str | Path,
+    integer: ir.Model,
     source: SampleSource,
     *,
     samples: int = QUICK_SAMPLES,
     progress: Progress | None = None,
 ) -> QuickCheck:
-    """The outputs of both models over the first `samples`: what `quantize` ends with."""
-    integer_side = Side(Path(quantized), load(quantized).ir)
+    """The outputs of both models over the first `samples`: what `quantize` ends with. `integer` is the graph of `quantized`."""
+    integer_side = Side(Path(quantized), integer)
     found = compare(Side(Path(model)), integer_side, Limited(source, samples), progress)
     return QuickCheck(found.samples, {output.name: output.similarity.sqnr_db for output in found.outputs})

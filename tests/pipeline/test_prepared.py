@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from qconv.cli.main import run
 from qconv.data_free.running_statistics import remembered_layers
+from qconv.model import load
 from qconv.model.graph import const_array
-from qconv.pipeline import load_prepared
-from qconv.pipeline.prepared import with_batchnorms
+from qconv.model.read import ModelFile, read_model
+from qconv.pipeline import calibrate, load_prepared
 
 
 def test_computed_weights_are_constants_and_batch_norms_stay(tmp_path: Path) -> None:
@@ -26,10 +29,37 @@ def test_computed_weights_are_constants_and_batch_norms_stay(tmp_path: Path) -> 
     )
     graph = helper.make_graph(nodes, "computed", [x], [y], initializers)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
-    found = with_batchnorms(tmp_path / "m.onnx").graph
+    found = load_prepared(tmp_path / "m.onnx").with_batchnorms.graph
     assert [node.op_type for node in found] == ["Conv", "BatchNormalization"]
     weight = const_array(found[0].inputs[1])
     assert weight is not None and np.array_equal(weight, np.full((2, 1, 3, 3), 2, np.float32))
     (layer,) = remembered_layers(found)
     assert (layer.name, layer.tensor, *layer.variance) == ("norm", "c", 2 + 1e-5, 2 + 1e-5)
     assert [node.op_type for node in load_prepared(tmp_path / "m.onnx").ir.graph] == ["Conv"]
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The model files that are parsed, in order."""
+    found: list[Path] = []
+
+    def counted(path: Path) -> ModelFile:
+        found.append(path)
+        return read_model(path)
+
+    monkeypatch.setattr(load, "read_model", counted)
+    return found
+
+
+def test_calibrating_without_data_parses_the_model_once(sample_models: Path, reads: list[Path]) -> None:
+    model = sample_models / "digits_mobilenet.onnx"
+    calibrate(model, samples=4)
+    assert reads == [model]
+
+
+def test_every_command_parses_each_model_once(sample_models: Path, reads: list[Path], tmp_path: Path) -> None:
+    model, samples = tmp_path / "m.onnx", str(sample_models / "digits_calib.npz")
+    model.write_bytes((sample_models / "digits_mobilenet.onnx").read_bytes())
+    for command in (["calibrate", "--data", samples], ["quantize"], ["verify"]):
+        assert run([command[0], str(model), *command[1:], *(["--samples", "4"] if command[0] != "quantize" else [])]) == 0
+    assert reads == [model, model, model, model.with_suffix(".int8.onnx")]
