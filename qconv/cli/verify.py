@@ -36,7 +36,8 @@ def verify(
 ) -> int:  # fmt: skip
     """Run MODEL and QUANTIZED (default: MODEL.int8.onnx) side by side; report outputs, layers, float nodes, exactness, cost.
 
-    Exits with 1 when a threshold is not met. Without --data, the samples of MODEL.calib.json are used if it names any, else
+    Exits with 1 when a threshold is not met, and when onnxruntime differs from exact integer arithmetic or cannot be compared
+    with it. Without --data, the samples of MODEL.calib.json are used if it names any, else
     synthetic ones, with a warning.
     """
     from qconv import pipeline

@@ -35,9 +35,9 @@ class Thresholds:
             if share is not None and not 0.0 <= share <= 1.0:
                 raise UsageError(f"{option} takes a share between 0 and 1, not {share:g}; 1 % is 0.01")
 
-    def judge(self, outputs: Sequence[OutputReport], accuracy: Accuracy | None) -> Verdict:
-        """The verdict. A demand that cannot be judged is not met."""
-        reasons = (*self._sqnr(outputs), *self._agreement(outputs), *self._drop(accuracy))
+    def judge(self, outputs: Sequence[OutputReport], accuracy: Accuracy | None, faults: Sequence[str] = ()) -> Verdict:
+        """The verdict. A demand that cannot be judged is not met; `faults` fail whatever is demanded."""
+        reasons = (*faults, *self._sqnr(outputs), *self._agreement(outputs), *self._drop(accuracy))
         return Verdict(not reasons, reasons)
 
     def _sqnr(self, outputs: Sequence[OutputReport]) -> Iterator[str]:

@@ -26,10 +26,11 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Effort:
-    """How many samples the costly parts take, and the seconds for measuring time."""
+    """How many samples the costly parts take at most, and the seconds for exactness beyond two samples and for measuring time."""
 
     layer_samples: int = 4
-    exact_samples: int = 2
+    exact_samples: int = 32
+    exact_seconds: float = 2.0
     latency_seconds: float = 2.0
 
 
@@ -54,6 +55,7 @@ def verify(
     integer_side = Side(models.integer_path, models.integer, threads=threads)
     comparison = compare(Side(models.float_path, threads=threads), integer_side, source, progress)
     first = next(iter(source))
+    exact = exactness(models.integer, integer_side, islice(source, effort.exact_samples), effort.exact_seconds)
     return Report(
         float_model=str(models.float_path),
         integer_model=str(models.integer_path),
@@ -64,9 +66,9 @@ def verify(
         layer_samples=min(effort.layer_samples, comparison.samples),
         written=audit(models.integer_path),
         optimized=audit_optimized(models.integer_path),
-        exactness=exactness(models.integer, integer_side, islice(source, effort.exact_samples)),
+        exactness=exact,
         cost=measure(models.float_path, models.integer_path, models.integer, first.feeds, effort.latency_seconds),
-        verdict=thresholds.judge(comparison.outputs, comparison.accuracy),
+        verdict=thresholds.judge(comparison.outputs, comparison.accuracy, exact.reasons),
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from qconv.errors import ModelError
 from qconv.integer.execution.compare import Judge, Mismatch
+from qconv.verify import Effort, verify
 from qconv.verify import exactness as module
 from qconv.verify.exactness import exactness
 from qconv.verify.metrics import Array
@@ -38,8 +39,9 @@ def test_equal_networks(tmp_path: Path) -> None:
 def test_differences_add_up_in_order_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = twins(tmp_path)
     monkeypatch.setattr(module, "Judge", OtherJudge)
-    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(3))
+    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(3), seconds=1e6)
     assert not found.equal
+    assert found.reasons == ("onnxruntime differs from exact integer arithmetic in 2 of 3 tensors, first in a of node conv",)
     assert found.mismatches == (Mismatch("a", "conv", 12, 30, 3.0), Mismatch("b", "add", 30, 30, 1.0))
     assert (found.samples, found.tensors) == (3, 3)
 
@@ -53,3 +55,27 @@ def test_what_the_executor_cannot_do_is_a_problem_and_no_crash(tmp_path: Path, m
     found = exactness(models.integer, Side(models.integer_path, models.integer), samples(1))
     assert not found.equal
     assert found.problem == "node 'x' is outside"
+    assert found.reasons == ("onnxruntime could not be compared with exact integer arithmetic: node 'x' is outside",)
+
+
+def test_two_samples_are_compared_however_long_they_take(tmp_path: Path) -> None:
+    models = twins(tmp_path)
+    side = Side(models.integer_path, models.integer)
+    assert exactness(models.integer, side, samples(9), seconds=0.0).samples == 2
+    assert exactness(models.integer, side, samples(9), seconds=1e6).samples == 9
+    assert exactness(models.integer, side, samples(1), seconds=1e6).samples == 1
+
+
+@pytest.mark.parametrize("fault", ["differs from", "could not be compared with"])
+def test_faults_fail_whatever_is_demanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    def refuse(self: object, feeds: object) -> list[Mismatch]:
+        raise ModelError("a node is outside")
+
+    models = twins(tmp_path)
+    if fault == "differs from":
+        monkeypatch.setattr(module, "Judge", OtherJudge)
+    else:
+        monkeypatch.setattr(Judge, "mismatches", refuse)
+    verdict = verify(models, samples(2), effort=Effort(1, 2, 0.0, 0.0)).verdict
+    assert not verdict.passed
+    assert fault in verdict.reasons[0]
