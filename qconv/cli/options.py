@@ -49,6 +49,11 @@ def threads_option(command: F) -> F:
     )(command)
 
 
+def strict_option(command: F) -> F:
+    """--strict."""
+    return click.option("--strict", is_flag=True, help="Exit with 1 if there is any warning.")(command)
+
+
 def exclude_option(command: F) -> F:
     """--exclude."""
     return click.option(

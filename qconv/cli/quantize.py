@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import BITS, METHODS, PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.options import BITS, METHODS, PATH, data_options, exclude_option, image_options, strict_option, threads_option
 
 if TYPE_CHECKING:
     from qconv.data.source import SampleSource
@@ -36,13 +36,15 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
 )
 @click.option("--plan", type=PATH, help="Take all decisions from this plan file instead of the calibration.")
 @click.option("--save-plan", type=PATH, help="Write the decisions to this file, to be edited and given back.")
+@strict_option
 @threads_option
 @click.option("-o", "--output", type=PATH, help="The integer model.  [default: MODEL.int8.onnx, by --bits]")
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, exclude: tuple[str, ...],
-    integer_only: bool, io: Any, plan: Path | None, save_plan: Path | None, threads: int, output: Path | None, **images: Any,
-) -> None:  # fmt: skip
+    integer_only: bool, io: Any, plan: Path | None, save_plan: Path | None, strict: bool, threads: int,
+    output: Path | None, **images: Any,
+) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
 
     The ranges come from --calibration, from MODEL.calib.json, or from --data. The table of all (S, Z, M0, n) is written beside
@@ -62,8 +64,8 @@ def quantize(
     job = pipeline.Job(
         model, loaded.digest, data, method or "minmax", samples, image_options(**images), config, threads=threads
     )  # fmt: skip
-    found, source = _calibration(loaded, calibration, job)
-    for warning in found.warnings:
+    found, source, findings = _calibration(loaded, calibration, job)
+    for warning in (*found.warnings, *findings):
         warn(warning)
     given = QuantPlan.load(plan) if plan else None
     with progress("choosing ranges") as update:
@@ -74,29 +76,28 @@ def quantize(
     result.save(target)
     if save_plan:
         write_text(save_plan, result.plan.dumps())
-    _summarize(model, target, result, source)
+    warned = bool(_summarize(loaded, target, result, source) or found.warnings or findings)
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
         hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
+    return 1 if strict and warned else 0
 
 
-def _calibration(loaded: PreparedModel, path: Path | None, job: Job) -> tuple[Calibration, SampleSource]:
-    """The calibration file that is named or lies beside the model, else a new calibration; and samples to measure with."""
+def _calibration(loaded: PreparedModel, path: Path | None, job: Job) -> tuple[Calibration, SampleSource, list[str]]:
+    """The calibration that is named or lies beside the model, else a new one; samples to measure with; findings about them."""
     from qconv import pipeline
-    from qconv.cli.console import progress, warn
+    from qconv.cli.console import progress
     from qconv.statistics.calibration import Calibration
 
     beside = loaded.path.with_suffix(pipeline.CALIBRATION_SUFFIX)
     if path is not None or (job.data is None and beside.exists()):
         found = Calibration.load(path or beside)
-        return found, job.open_samples(loaded) if job.data else pipeline.samples_of(loaded, found)
+        return found, job.open_samples(loaded) if job.data else pipeline.samples_of(loaded, found), []
     with progress("opening samples" if job.data else "making samples") as update:
         source = job.open_samples(loaded, update)
     findings: list[str] = []
     with progress("calibrating") as update:
         found = pipeline.run(job, loaded, source, progress=update, warn=findings.append)
-    for finding in findings:
-        warn(finding)
-    return found, source
+    return found, source, findings
 
 
 def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -108,9 +109,10 @@ def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:
         yield f"  {kind}: {', '.join(names)}: {text}"
 
 
-def _summarize(model: Path, target: Path, result: Quantized, source: SampleSource) -> None:
+def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: SampleSource) -> tuple[str, ...]:
+    """Prints what was made; returns the warnings about its outputs, which were shown too."""
     from qconv import pipeline
-    from qconv.cli.console import out, progress, size
+    from qconv.cli.console import out, progress, size, warn
     from qconv.verify.cost import file_bytes
 
     found = result.audit
@@ -134,11 +136,14 @@ def _summarize(model: Path, target: Path, result: Quantized, source: SampleSourc
         markup=False,
     )
     with progress("measuring") as update:
-        figures = pipeline.quick_check(model, target, result.model, source, progress=update)
+        figures = pipeline.quick_check(loaded, target, result.model, source, progress=update)
     for name, sqnr in figures.sqnr_db.items():
         out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
-    before, after = file_bytes(model), file_bytes(target)
+    before, after = file_bytes(loaded.path), file_bytes(target)
     out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
+    for warning in figures.warnings:
+        warn(warning)
+    return figures.warnings
 
 
 def _chosen(result: Quantized) -> list[str]:

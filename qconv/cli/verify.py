@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qconv.cli.options import PATH, data_options, image_options, threads_option
+from qconv.cli.options import PATH, data_options, image_options, strict_option, threads_option
 
 
 @click.command(short_help="Compare the integer model with the float model over samples.")
@@ -29,10 +29,11 @@ from qconv.cli.options import PATH, data_options, image_options, threads_option
     help="How many of the worst layers to list.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@strict_option
 @threads_option
 def verify(
     model: Path, quantized: Path | None, data: str | None, samples: int | None, labels: Path | None, min_sqnr: float | None,
-    min_agreement: float | None, max_drop: float | None, layers: int, as_json: bool, threads: int, **images: Any,
+    min_agreement: float | None, max_drop: float | None, layers: int, as_json: bool, strict: bool, threads: int, **images: Any,
 ) -> int:  # fmt: skip
     """Run MODEL and QUANTIZED (default: MODEL.int8.onnx) side by side; report outputs, layers, float nodes, exactness, cost.
 
@@ -56,4 +57,5 @@ def verify(
         click.echo(report.dumps(), nl=False)
     else:
         out.print(render(report, layers=layers))
-    return 0 if report.verdict.passed else 1
+    warned = bool(report.warnings) or report.data.warning is not None
+    return 1 if not report.verdict.passed or (strict and warned) else 0

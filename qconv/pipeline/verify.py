@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import onnx_ir as ir
@@ -12,13 +13,17 @@ from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
 from qconv.data.source import SampleSource
 from qconv.model.load import load
-from qconv.pipeline.prepared import load_prepared
-from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
+from qconv.pipeline.prepared import PreparedModel, load_prepared
+from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of, synthetic
+from qconv.prepare import prepare
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 from qconv.verify import Effort, Models, Report, Thresholds
 from qconv.verify import verify as compare_models
 from qconv.verify.compare import compare
+from qconv.verify.layers import layer_reports
+from qconv.verify.parts import output_parts
+from qconv.verify.shout import Culprit, accuracy_warnings, first_loss, output_warnings
 from qconv.verify.sides import Side
 
 QUICK_SAMPLES = 32
@@ -48,14 +53,15 @@ def verify(
 
 @dataclass(frozen=True)
 class QuickCheck:
-    """SQNR of every output over the first samples, in dB; infinite where nothing differs."""
+    """SQNR of every output over the first samples, in dB; infinite where nothing differs. `warnings` should be shown."""
 
     samples: int
     sqnr_db: Mapping[str, float]
+    warnings: tuple[str, ...]
 
 
 def quick_check(
-    model: str | Path,
+    model: PreparedModel,
     quantized: str | Path,
     integer: ir.Model,
     source: SampleSource,
@@ -64,6 +70,20 @@ def quick_check(
     progress: Progress | None = None,
 ) -> QuickCheck:
     """The outputs of both models over the first `samples`: what `quantize` ends with. `integer` is the graph of `quantized`."""
-    integer_side = Side(Path(quantized), integer)
-    found = compare(Side(Path(model)), integer_side, Limited(source, samples), progress)
-    return QuickCheck(found.samples, {output.name: output.similarity.sqnr_db for output in found.outputs})
+    integer_side, graph = Side(Path(quantized), integer), model.original.graph
+    few = Limited(source, samples)
+    found = compare(Side(model.path), integer_side, few, progress, output_parts(graph))
+    warnings = accuracy_warnings(found.accuracy, found.outputs)
+    if output_warnings(found.outputs, "", lambda tensor: None, made_up=False):
+        culprit = _culprit(model, integer, integer_side, few)
+        made_up = synthetic(source) is not None
+        warnings = (*output_warnings(found.outputs, str(model.path), culprit, made_up=made_up), *warnings)
+    return QuickCheck(found.samples, {output.name: output.similarity.sqnr_db for output in found.outputs}, warnings)
+
+
+def _culprit(model: PreparedModel, integer: ir.Model, side: Side, samples: SampleSource) -> Culprit:
+    """What names the node that lost a tensor; the layers are run for this only, as they cost more than the whole check."""
+    prepared = model.original.clone()
+    prepare(prepared)
+    layers = layer_reports(prepared, integer, side, islice(iter(samples), Effort().layer_samples))
+    return first_loss(prepared.graph, layers)

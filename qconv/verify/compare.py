@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
 
 from qconv.data.source import Sample, SampleSource, known_length
 from qconv.errors import DataError, ModelError
 from qconv.verify.classes import Accuracy, AccuracyMeter, AgreementMeter, ClassAgreement, class_axis
 from qconv.verify.metrics import Array, Similarity, SimilarityMeter
+from qconv.verify.parts import Part
 from qconv.verify.sides import Side
 
 Progress = Callable[[int, int | None], None]
 
 
+_DEAD = 4  # values of the integer model; fewer are dead
+_MOVING = 16  # values of the float model; fewer may be what it is meant to give, as in a mask
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """An output, or the float tensor that a Concat made a part of it; dead where the integer model stands still by itself."""
+
+    tensor: str
+    similarity: Similarity
+    dead: bool
+
+
 @dataclass(frozen=True)
 class OutputReport:
-    """One output of the integer model against the float model's, over all samples."""
+    """One output of the integer model against the float model's, over all samples, and the parts that a Concat joined."""
 
     name: str
     similarity: Similarity
     classes: ClassAgreement | None  # None where the output is not class scores
+    dead: bool = False
+    parts: tuple[PartReport, ...] = ()
+
+    @property
+    def whole(self) -> PartReport:
+        """The output as its own only part."""
+        return PartReport(self.name, self.similarity, self.dead)
 
 
 @dataclass(frozen=True)
@@ -32,11 +56,17 @@ class Comparison:
     accuracy: Accuracy | None
 
 
-def compare(float_side: Side, integer_side: Side, source: SampleSource, progress: Progress | None = None) -> Comparison:
-    """Runs every sample through both. Raises DataError without samples, ModelError where the outputs do not correspond."""
+def compare(
+    float_side: Side, integer_side: Side, source: SampleSource, progress: Progress | None = None,
+    parts: Mapping[str, tuple[Part, ...]] = MappingProxyType({}),
+) -> Comparison:  # fmt: skip
+    """Runs every sample through both, and looks at `parts` of outputs by themselves.
+
+    Raises DataError without samples, ModelError where the outputs do not correspond.
+    """
     names = float_side.outputs
     places = _places(names, integer_side.outputs)
-    meters = [_OutputMeter(name) for name in names]
+    meters = [_OutputMeter(name, parts.get(name, ())) for name in names]
     samples = 0
     for sample in source:
         reference, theirs = float_side.run(sample.feeds), integer_side.run(sample.feeds)
@@ -51,12 +81,33 @@ def compare(float_side: Side, integer_side: Side, source: SampleSource, progress
     return Comparison(samples, tuple(meter.result() for meter in meters), next((a for a in accuracies if a is not None), None))
 
 
+class _PartMeter:
+    """What is counted for an output or a part of it."""
+
+    def __init__(self, tensor: str) -> None:
+        self._tensor = tensor
+        self._similarity = SimilarityMeter()
+        self._values: tuple[set[float], set[float]] = (set(), set())  # float, integer; no more than it takes to decide
+
+    def add(self, reference: Array, other: Array) -> None:
+        self._similarity.add(reference, other)
+        theirs, ours = self._values
+        if len(ours) < _DEAD or len(theirs) < _MOVING:
+            theirs.update(np.unique(reference)[:_MOVING].tolist())
+            ours.update(np.unique(other)[:_DEAD].tolist())
+
+    def result(self) -> PartReport:
+        theirs, ours = self._values
+        return PartReport(self._tensor, self._similarity.result(), len(theirs) >= _MOVING and len(ours) < _DEAD)
+
+
 class _OutputMeter:
     """All that is counted for one output. Whether it is class scores is decided by the first sample."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, parts: tuple[Part, ...]) -> None:
         self._name = name
-        self._similarity = SimilarityMeter()
+        self._whole = _PartMeter(name)
+        self._parts = [(part, _PartMeter(part.tensor)) for part in parts]
         self._agreement: AgreementMeter | None = None
         self._accuracy: AccuracyMeter | None = None
         self._first = True
@@ -69,7 +120,9 @@ class _OutputMeter:
             )
         if self._first:
             self._decide(reference, sample)
-        self._similarity.add(reference, other)
+        self._whole.add(reference, other)
+        for part, meter in self._parts:
+            meter.add(part.of(reference), part.of(other))
         if self._agreement is not None:
             self._agreement.add(reference, other)
         if self._accuracy is not None and sample.label is not None:
@@ -83,7 +136,8 @@ class _OutputMeter:
 
     def result(self) -> OutputReport:
         agreement = None if self._agreement is None else self._agreement.result()
-        return OutputReport(self._name, self._similarity.result(), agreement)
+        whole, parts = self._whole.result(), tuple(meter.result() for _, meter in self._parts)
+        return OutputReport(self._name, whole.similarity, agreement, whole.dead, parts)
 
     def accuracy(self) -> Accuracy | None:
         return None if self._accuracy is None else self._accuracy.result()

@@ -118,6 +118,8 @@ def _cost(report: Report) -> RenderableType:
 
 
 def _verdict(report: Report) -> Iterator[RenderableType]:
+    for warning in report.warnings:
+        yield Text(f"warning: {warning}", "bold yellow")
     for reason in report.verdict.reasons:
         yield Text(f"failed: {reason}", "bold red")
 

@@ -34,7 +34,7 @@ class Report:
     """The float model and the integer model side by side.
 
     `written` audits the graph of the file, `optimized` the one that onnxruntime makes of it and runs. `layers` are ordered by
-    SQNR, the worst first, over `layer_samples` samples. Shares are in [0, 1].
+    SQNR, the worst first, over `layer_samples` samples. `warnings` are results that nobody should overlook. Shares are in [0, 1].
     """
 
     float_model: str
@@ -49,6 +49,7 @@ class Report:
     exactness: Exactness
     cost: Cost
     verdict: Verdict
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data. An infinite SQNR (no error at all) is null."""

@@ -17,7 +17,9 @@ from qconv.verify.compare import compare
 from qconv.verify.cost import measure
 from qconv.verify.exactness import exactness
 from qconv.verify.layers import layer_reports
+from qconv.verify.parts import output_parts
 from qconv.verify.report import DataReport, Report
+from qconv.verify.shout import accuracy_warnings, first_loss, output_warnings
 from qconv.verify.sides import Side
 from qconv.verify.thresholds import Thresholds
 
@@ -53,7 +55,11 @@ def verify(
     Raises DataError without samples, ModelError for models that do not belong together or do not run.
     """
     integer_side = Side(models.integer_path, models.integer, threads=threads)
-    comparison = compare(Side(models.float_path, threads=threads), integer_side, source, progress)
+    parts = output_parts(models.prepared.graph)
+    comparison = compare(Side(models.float_path, threads=threads), integer_side, source, progress, parts)
+    layers = layer_reports(models.prepared, models.integer, integer_side, islice(source, effort.layer_samples))
+    culprit = first_loss(models.prepared.graph, layers)
+    bad = output_warnings(comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None)
     first = next(iter(source))
     exact = exactness(models.integer, integer_side, islice(source, effort.exact_samples), effort.exact_seconds)
     return Report(
@@ -62,13 +68,14 @@ def verify(
         data=DataReport(source.description, comparison.samples, source.warning),
         outputs=comparison.outputs,
         accuracy=comparison.accuracy,
-        layers=layer_reports(models.prepared, models.integer, integer_side, islice(source, effort.layer_samples)),
+        layers=layers,
         layer_samples=min(effort.layer_samples, comparison.samples),
         written=audit(models.integer_path),
         optimized=audit_optimized(models.integer_path),
         exactness=exact,
         cost=measure(models.float_path, models.integer_path, models.integer, first.feeds, effort.latency_seconds),
         verdict=thresholds.judge(comparison.outputs, comparison.accuracy, exact.reasons),
+        warnings=(*bad, *accuracy_warnings(comparison.accuracy, comparison.outputs)),
     )
 
 

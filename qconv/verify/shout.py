@@ -1,0 +1,99 @@
+"""Results that nobody should overlook, as sentences with something to try: lost outputs, dead outputs, wrong preprocessing."""
+
+from __future__ import annotations
+
+import glob
+import math
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+
+import onnx_ir as ir
+
+from qconv.verify.classes import Accuracy
+from qconv.verify.compare import OutputReport, PartReport
+from qconv.verify.layers import LayerReport
+
+LOST_DB = 15.0  # below it the error is more than a sixth of the signal, which no network is meant to bear
+_LOWEST_ACCURACY = 0.05
+_FEWEST_LABELS = 20  # fewer labelled samples cannot tell a poor network from chance
+
+Culprit = Callable[[str], str | None]  # a float tensor -> the node that lost it first
+
+
+def output_warnings(outputs: Sequence[OutputReport], model: str, culprit: Culprit, *, made_up: bool) -> tuple[str, ...]:
+    """A sentence for every output, or part of one, that is below 15 dB or dead. `made_up` says that the samples are synthetic."""
+    found = []
+    for output in outputs:
+        bad = [part for part in output.parts if _trouble(part)] or [output.whole]
+        for part in bad:
+            trouble = _trouble(part)
+            if trouble is not None:
+                found.append(_sentence(output.name, part, trouble, model, culprit(part.tensor), made_up))
+    return tuple(found)
+
+
+def accuracy_warnings(accuracy: Accuracy | None, outputs: Sequence[OutputReport]) -> tuple[str, ...]:
+    """A sentence where the float model is no better than chance, within two standard deviations, or right below 5 %."""
+    if accuracy is None or accuracy.samples < _FEWEST_LABELS:
+        return ()
+    counts = [output.classes.classes for output in outputs if output.name == accuracy.output and output.classes is not None]
+    chance = 1.0 / counts[0] if counts else 0.0
+    bound = max(_LOWEST_ACCURACY, chance + 2.0 * math.sqrt(chance * (1.0 - chance) / accuracy.samples))
+    if accuracy.float_top1 > bound:
+        return ()
+    return (
+        f"the float model itself is right on {accuracy.float_top1:.2%} of {accuracy.samples} labelled samples, no better than "
+        "chance, so the preprocessing is probably wrong; try another --preset, --scale, --mean, --std, --channels or --layout, "
+        "and check --labels",
+    )
+
+
+def first_loss(graph: ir.Graph, layers: Sequence[LayerReport]) -> Culprit:
+    """Names the first layer, in the order of the graph, that is below 15 dB among those that a tensor is computed from."""
+    lost = {layer.tensor: layer.node for layer in layers if layer.similarity.sqnr_db < LOST_DB}
+
+    def culprit(tensor: str) -> str | None:
+        reached = _ancestors(graph, tensor)
+        names = (str(value.name) for node in graph for value in node.outputs if value in reached)
+        return next((lost[name] for name in names if name in lost), None)
+
+    return culprit
+
+
+def _ancestors(graph: ir.Graph, tensor: str) -> set[ir.Value]:
+    """The value of that name and all that it is computed from."""
+    pending = [value for node in graph for value in node.outputs if value.name == tensor]
+    reached = set(pending)
+    while pending:
+        producer = pending.pop().producer()
+        new = [value for value in producer.inputs if value is not None and value not in reached] if producer is not None else []
+        reached.update(new)
+        pending.extend(new)
+    return reached
+
+
+def _trouble(part: PartReport) -> str | None:
+    if part.dead:
+        return "takes fewer than 4 values while the float model's moves"
+    if part.similarity.sqnr_db < LOST_DB:
+        return f"has an SQNR of {part.similarity.sqnr_db:.1f} dB, below {LOST_DB:g}"
+    return None
+
+
+def _sentence(name: str, part: PartReport, trouble: str, model: str, node: str | None, made_up: bool) -> str:
+    where = f"output {name}" if part.tensor == name else f"the part {part.tensor} of output {name}"
+    return f"{where} {trouble}{_blame(node)}; try: {' or '.join(_remedies(model, node, made_up))}"
+
+
+def _blame(node: str | None) -> str:
+    return "" if node is None else f"; node {node} lost it first"
+
+
+def _remedies(model: str, node: str | None, made_up: bool) -> Iterator[str]:
+    command = f"qconv quantize {shlex.quote(model)}"
+    if made_up:
+        yield f"{command} --data DATA"
+    if node is not None:
+        yield f"{command} --exclude {shlex.quote(glob.escape(node))}"
+    if not made_up:
+        yield f"{command} --method auto"

@@ -1,0 +1,75 @@
+"""Warnings that nobody should overlook: parts of outputs, dead outputs, accuracy of chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qconv import pipeline
+from qconv.cli.main import run
+from qconv.verify.classes import Accuracy
+from qconv.verify.compare import OutputReport
+from qconv.verify.metrics import Similarity
+from qconv.verify.shout import accuracy_warnings, output_warnings
+from tests.lower.harness import Given, write_model
+
+# Boxes are 1000 times as large as scores, and one scale serves both behind the Concat.
+UNLIKE = """
+g (float[1, 4, 8] x) => (float[1, 8, 8] y)
+{
+  boxes = Mul (x, large)
+  scores = Sigmoid (x)
+  y = Concat <axis = 1> (boxes, scores)
+}
+"""
+
+
+@pytest.fixture
+def unlike(tmp_path: Path) -> Path:
+    path = write_model(tmp_path / "m.onnx", UNLIKE, {"large": np.full((1, 4, 1), 1000, np.float32)})
+    x = np.random.default_rng(0).normal(0, 1, (120, 4, 8)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", x=x)
+    return path
+
+
+def test_a_lost_part_is_named_though_the_whole_is_well(unlike: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data", str(unlike.with_name("d.npz"))]
+    assert run(["quantize", str(unlike), *data]) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "the part scores of output y" in shown
+    assert "the part boxes" not in shown
+    assert f"qconv quantize {unlike} --" in shown
+    assert run(["quantize", str(unlike), *data, "--strict"]) == 1
+    assert run(["verify", str(unlike), *data]) == 0
+    assert "the part scores of output y" in " ".join(capsys.readouterr().out.split())
+    assert run(["verify", str(unlike), *data, "--strict"]) == 1
+
+
+def test_the_report_holds_the_parts(unlike: Path) -> None:
+    assert run(["quantize", str(unlike), "--data", str(unlike.with_name("d.npz"))]) == 0
+    x = np.random.default_rng(1).normal(0, 1, (1, 4, 8)).astype(np.float32)
+    (output,) = pipeline.verify(unlike, unlike.with_suffix(".int8.onnx"), Given([{"x": x}])).outputs
+    assert [part.tensor for part in output.parts] == ["boxes", "scores"]
+    assert output.similarity.sqnr_db > 30 > 15 > output.parts[1].similarity.sqnr_db
+    assert output.parts[1].dead
+
+
+def test_sentences_name_the_node_and_a_line_to_paste() -> None:
+    lost = OutputReport("y", Similarity(3.0, 0.5, 1.0, 10), None)
+    well = OutputReport("z", Similarity(30.0, 1.0, 0.1, 10), None)
+    (sentence,) = output_warnings([lost, well], "a b.onnx", lambda tensor: "conv[1]", made_up=False)
+    assert sentence == (
+        "output y has an SQNR of 3.0 dB, below 15; node conv[1] lost it first; try: "
+        "qconv quantize 'a b.onnx' --exclude 'conv[[]1]' or qconv quantize 'a b.onnx' --method auto"
+    )
+    (sentence,) = output_warnings([lost], "m.onnx", lambda tensor: None, made_up=True)
+    assert sentence.endswith("below 15; try: qconv quantize m.onnx --data DATA")
+
+
+@pytest.mark.parametrize(("top1", "samples", "warned"), [(0.0, 100, True), (0.04, 100, True), (0.9, 100, False), (0.0, 5, False)])
+def test_accuracy_of_chance_blames_the_preprocessing(top1: float, samples: int, warned: bool) -> None:
+    found = accuracy_warnings(Accuracy("y", samples, top1, top1, None, None), [])
+    assert bool(found) is warned
+    assert all("preprocessing is probably wrong" in sentence for sentence in found)
