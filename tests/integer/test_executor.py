@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -98,3 +100,16 @@ def test_packed_weights() -> None:
     cast.outputs[0].name = "codes"
     model = ir.Model(ir.Graph([], [cast.outputs[0]], nodes=[cast], initializers=[value], opset_imports={"": 21}), ir_version=10)
     assert Executor(model).run({})["codes"].tolist() == [[1, -8], [7, 3]]
+
+
+def test_a_stream_frees_tensors_after_their_last_reader() -> None:
+    held: list[weakref.ref[np.ndarray]] = []
+    names = []
+    for value, array in Executor(graph()).stream(sample()):
+        names.append(value.name)
+        if value.name in ("c_quantized", "r_quantized"):
+            held.append(weakref.ref(array))
+        del array
+        if value.name == "y":
+            assert [reference() for reference in held] == [None, None]
+    assert names == ["x", "x_quantized", "c_quantized", "r_quantized", "y_quantized", "y"]

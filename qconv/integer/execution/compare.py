@@ -43,6 +43,7 @@ class Judge:
         foreign = {value.name for node in self._executor.foreign for value in node.outputs if value.name}
         self._foreign = foreign
         self._compared = [name for name in self._exposed_names if name not in foreign]
+        self._exposed_set = frozenset(self._compared)
         tainted = _downstream(model.graph, self._executor.foreign)
         self._outputs = [value.name for value in model.graph.outputs if value.name and value.name not in tainted]
 
@@ -57,11 +58,15 @@ class Judge:
         Raises ModelError where onnxruntime or the executor cannot run the graph on `feeds`.
         """
         exposed = _run(self._exposed, self._exposed_names, feeds)
-        ours = self._executor.run(feeds, given={name: exposed[name] for name in self._foreign})
-        found = [self._compare(name, ours[name], exposed[name]) for name in self._compared]
-        if self._outputs:
-            deployed = _run(self._deployed, self._outputs, feeds)
-            found += [self._compare(name, ours[name], array) for name, array in deployed.items()]
+        deployed = _run(self._deployed, self._outputs, feeds) if self._outputs else {}
+        ours = self._executor.stream(feeds, given={name: exposed[name] for name in self._foreign})
+        inner, outer = [], {}
+        for name, array in ((str(value.name), array) for value, array in ours):
+            if name in self._exposed_set:
+                inner.append(self._compare(name, array, exposed.pop(name)))
+            if name in deployed:
+                outer[name] = self._compare(name, array, deployed[name])
+        found = [*inner, *(outer[name] for name in deployed)]
         return list(dict.fromkeys(mismatch for mismatch in found if mismatch is not None))
 
     def _compare(self, name: str, ours: Array, theirs: Array) -> Mismatch | None:
