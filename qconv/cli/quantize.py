@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from qconv.cli.options import BITS, METHODS, PATH, data_options, exclude_option,
 if TYPE_CHECKING:
     from qconv.data.source import SampleSource
     from qconv.pipeline import Job, PreparedModel, Quantized
+    from qconv.quant.certify import Certificate
     from qconv.statistics.calibration import Calibration
 
 FEW_BITS = 6  # of activations, where clipping begins to matter for most networks
@@ -125,16 +126,8 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
         out.print(f"  range: {line}", markup=False)
     if result.measured:
         out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
-    proofs = result.lowering.certificates
-    open_ = [name for name, proof in proofs.items() if proof.unproved]
-    total = sum(proof.scales for proof in proofs.values())
-    nudged = sum(proof.nudged for proof in proofs.values())
-    most = max((proof.max_ulps for proof in proofs.values()), default=0)
-    unproved = f"; not proved: {', '.join(open_)}" if open_ else ""
-    out.print(
-        f"{total} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps{unproved}",
-        markup=False,
-    )
+    for line in _proofs(result.lowering.certificates):
+        out.print(line, markup=False)
     with progress("measuring") as update:
         figures = pipeline.quick_check(loaded, target, result.model, source, progress=update)
     for name, sqnr in figures.sqnr_db.items():
@@ -144,6 +137,16 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
     for warning in figures.warnings:
         warn(warning)
     return figures.warnings
+
+
+def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
+    """How many multipliers are proved, and for each reason the nodes where some are not."""
+    proved = sum(c.proved for c in certificates.values())
+    nudged = sum(c.nudged for c in certificates.values())
+    most = max((c.max_ulps for c in certificates.values()), default=0)
+    yield f"{proved} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps"
+    open_ = [(f"{name} ({c.scales - c.proved} of {c.scales})", c.why) for name, c in certificates.items() if c.why]
+    yield from grouped("not proved", open_)
 
 
 def _chosen(result: Quantized) -> list[str]:

@@ -50,9 +50,7 @@ def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     alpha = attr_float(node, "alpha", 0.01)
     scale, certificate = certify_table(
-        x.params.scale,
-        lambda s: leaky_relu_table(replace(x.params, scale=s), y, alpha),
-        lambda s: ort_leaky_relu_table(replace(x.params, scale=s), y, alpha),
+        x.params, lambda x: leaky_relu_table(x, y, alpha), lambda x: ort_leaky_relu_table(x, y, alpha)
     )
     ctx.certificates[str(node.name)] = certificate
     slope = np.float32(np.float32(alpha) * scale)
@@ -63,11 +61,7 @@ def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:
 def lower_sigmoid(node: ir.Node, ctx: Context) -> None:
     """A table in onnxruntime; proved equal to the correctly rounded one by running the kernel on all codes."""
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
-    scale, certificate = certify_table(
-        x.params.scale,
-        lambda s: sigmoid_table(replace(x.params, scale=s), y),
-        lambda s: _kernel_table("QLinearSigmoid", replace(x.params, scale=s), y),
-    )
+    scale, certificate = certify_table(x.params, lambda x: sigmoid_table(x, y), lambda x: _kernel_table("QLinearSigmoid", x, y))
     ctx.certificates[str(node.name)] = certificate
     _unary(node, ctx, "QLinearSigmoid", x, y, scale, {}, [])
 

@@ -18,7 +18,7 @@ from qconv.quant.params import params_of_constant
 from qconv.quant.tables import ORT_ADD_FORMS, add_table, mul_scale, mul_table, ort_mul_table
 from qconv.quant.types import FloatArray, QuantParams, Scheme
 
-Table = Callable[[QuantParams, QuantParams, QuantParams], Int64Array]
+Table = Callable[..., Int64Array]
 
 
 def lower_add(node: ir.Node, ctx: Context) -> None:
@@ -86,8 +86,8 @@ def _emit_binary(
     """A node of two operands; the scale of `a` is nudged until the first table, ours, equals all others."""
     output = node.outputs[0]
     y = ctx.params(output)
-    at_scale = [partial(_at_scale, table, a.params, b.params, y) for table in tables]
-    scale, certificate = certify_table(a.params.scale, *at_scale)
+    ours, *theirs = [partial(table, b=b.params, y=y) for table in tables]
+    scale, certificate = certify_table(a.params, ours, *theirs)
     ctx.certificates[str(node.name)] = certificate
     inputs = [
         a.value,
@@ -97,7 +97,3 @@ def _emit_binary(
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
     return ctx.emit_codes(op_type, inputs, output, y, domain=MS, multiplier=multipliers(scale))
-
-
-def _at_scale(table: Table, a: QuantParams, b: QuantParams, y: QuantParams, scale: FloatArray) -> Int64Array:
-    return table(replace(a, scale=scale), b, y)

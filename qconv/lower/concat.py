@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from qconv.lower.context import MS, Codes, Context
 from qconv.model.graph import attr_int, const_array
-from qconv.quant.certify import Certificate
+from qconv.quant.certify import combine
 from qconv.quant.fixedpoint import Multiplier
 
 
@@ -33,10 +33,5 @@ def _rescaling(node: ir.Node, ctx: Context, parts: list[Codes], axis: int) -> Co
         certificates.append(certificate)
         multipliers.append(Multiplier.of(scale / y.scale))
         inputs += [part.value, *ctx.scale_and_zero_point(part.params, f"{node.name}_x{index}", scale)]
-    ctx.certificates[str(node.name)] = Certificate(
-        len(parts),
-        sum(c.nudged for c in certificates),
-        max(c.max_ulps for c in certificates),
-        sum(c.unproved for c in certificates),
-    )
+    ctx.certificates[str(node.name)] = combine(certificates)
     return ctx.emit_codes("QLinearConcat", inputs, output, y, domain=MS, attributes={"axis": axis}, multiplier=multipliers)

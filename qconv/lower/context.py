@@ -238,12 +238,8 @@ class Context:
     def certified_affine(self, x: QuantParams, y: QuantParams) -> tuple[FloatArray, Certificate]:
         """The scale of x, nudged until the change of parameters x -> y is proved over all codes."""
         if x.scale == y.scale and x.zero_point == y.zero_point:
-            return x.scale, Certificate(1, 0, 0, 0)
-
-        def at(scale: FloatArray) -> QuantParams:
-            return QuantParams(scale, x.zero_point, x.int_type)
-
-        return certify_table(x.scale, lambda s: affine_table(at(s), y), lambda s: ort_affine_table(at(s), y))
+            return x.scale, Certificate.of_equal_codes(x.int_type.qmin, x.int_type.qmax)
+        return certify_table(x, lambda x: affine_table(x, y), lambda x: ort_affine_table(x, y))
 
     def _quantize(self, value: ir.Value) -> Codes:
         self._with_reals.add(value)

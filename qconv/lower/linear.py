@@ -8,13 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.lower.context import Context
-from qconv.quant.certify import certify_weight_scale, effective_scale
+from qconv.quant.certify import Interval, Reach, certify_weight_scale, effective_scale
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.params import accumulator_bounds, quantize_bias, quantize_weight
 from qconv.quant.types import INT8, FloatArray, IntArray, QuantParams
-
-# The largest relative change of a scale by certification is 2048 ulps = 2.5e-4; the bias moves by as much.
-_BIAS_SLACK = 5e-4
 
 
 @dataclass(frozen=True)
@@ -39,26 +36,29 @@ def quantize_linear(
 ) -> Linear:  # fmt: skip
     """Quantizes a weight and a bias, and nudges the weight scale until requantization is proved for every accumulator."""
     codes = quantize_weight(weight, w)
-    lo, hi = _reachable(codes, summed, bias, x, w)
     zero_point = int(y.zero_point)
     limits = np.iinfo(y.int_type.dtype)
-    scale = np.atleast_1d(w.scale)
-    if w.axis is None:
-        lo, hi = np.reshape(lo.min(), 1), np.reshape(hi.max(), 1)
-    scale, certificate = certify_weight_scale(x.scale, scale, y.scale, limits.min - zero_point, limits.max - zero_point, lo, hi)
+    reach = _reach(codes, summed, bias, x, per_channel=w.axis is not None)
+    ends = limits.min - zero_point, limits.max - zero_point
+    scale, certificate = certify_weight_scale(x.scale, np.atleast_1d(w.scale), y.scale, *ends, reach)
     ctx.certificates[name] = certificate
     scale = scale.reshape(w.scale.shape)
     bias_codes = None if bias is None else quantize_bias(bias, x.scale, scale)
     return Linear(codes, scale, w.zero_point, bias_codes, Multiplier.of(effective_scale(x.scale, scale, y.scale)))
 
 
-def _reachable(
-    codes: IntArray, summed: tuple[int, ...], bias: NDArray[np.floating] | None, x: QuantParams, w: QuantParams
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Accumulator bounds with room for the bias to move while the scale is nudged."""
+def _reach(
+    codes: IntArray, summed: tuple[int, ...], bias: NDArray[np.floating] | None, x: QuantParams, *, per_channel: bool
+) -> Reach:
+    """The accumulators that the codes of a weight and of its bias can give; the bias follows the scale."""
     lo, hi = accumulator_bounds(codes, summed, None, x)
-    if bias is None:
-        return lo, hi
-    start = quantize_bias(bias, x.scale, w.scale).astype(np.int64)
-    slack = np.ceil(np.abs(start) * _BIAS_SLACK).astype(np.int64) + 1
-    return lo + start - slack, hi + start + slack
+    spread = None if bias is None else np.broadcast_to(bias, lo.shape)
+
+    def reach(scale: FloatArray, which: NDArray[np.int64]) -> Interval:
+        if not per_channel:
+            moved = np.int64(0) if spread is None else quantize_bias(spread, x.scale, scale).astype(np.int64)
+            return np.reshape((lo + moved).min(), 1), np.reshape((hi + moved).max(), 1)
+        moved = np.int64(0) if spread is None else quantize_bias(spread[which], x.scale, scale).astype(np.int64)
+        return lo[which] + moved, hi[which] + moved
+
+    return reach

@@ -7,8 +7,8 @@ import onnx_ir as ir
 
 from qconv.lower.context import MS, Context
 from qconv.model.graph import attr_str, const_array
-from qconv.quant.certify import certify_one
-from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.certify import Certificate, certify_one
+from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.types import FloatArray
 
 
@@ -69,7 +69,8 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
         ctx.certificates[str(node.name)] = certificate
         multiplier = [Multiplier.of(scale_of(scale))]
     else:
-        ctx.notes.append(f"{node.name}: the map's size is not known, so its rescaling is not proved equal to fixed point")
+        why = "the size of its map is not known, so that neither its multiplier nor its sums are; export it with a fixed size"
+        ctx.certificates[str(node.name)] = Certificate(1, 0, 0, 0, -ACC_LIMIT, ACC_LIMIT - 1, why)
     inputs = [
         x.value,
         *ctx.scale_and_zero_point(x.params, f"{node.name}_x", scale),

@@ -13,30 +13,65 @@ Where it fails, the scale is raised by single ulps until it holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale
-from qconv.quant.types import FloatArray
+from qconv.quant.types import FloatArray, QuantParams
 
 MAX_ULPS = 2048  # 2.4e-4 relative: far below the rounding of an 8-bit weight
 _EXACT_IN_FLOAT32 = 1 << 24  # larger integers are rounded when they become float32
 _LUCK = 10  # thresholds beyond that can all hold once in 2^10 tries
 
 BoolArray = NDArray[np.bool_]
+Interval = tuple[Int64Array, Int64Array]  # the least and the greatest accumulator of each scale
+Reach = Callable[[FloatArray, Int64Array], Interval]  # of the scales with these values and these indices
+Table = Callable[[QuantParams], Int64Array]  # the outputs for all codes of an operand with these parameters
+
+_BEYOND_FLOAT32 = "accumulators beyond 2^24, which float32 rounds, reach too many output codes"
+_NO_SCALE = f"no scale within {MAX_ULPS} ulps makes float32 and fixed point equal"
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What certification did for one node: how many scales it looked at, the largest nudge, how many stay unproved."""
+    """For which accumulators fixed point equals onnxruntime's kernel, at one node.
+
+    `low` and `high` are the least and the greatest accumulator over all channels; where all codes of an operand were
+    enumerated, they are its lowest and its highest code. Of the `scales`, so many are `proved`; `nudged` were raised for
+    it, by at most `max_ulps`. `why` is empty, or a sentence that says why the others are not proved.
+    """
 
     scales: int
+    proved: int
     nudged: int
     max_ulps: int
-    unproved: int
+    low: int
+    high: int
+    why: str = ""
+
+    @classmethod
+    def of_equal_codes(cls, low: int, high: int) -> Certificate:
+        """Of codes that stay as they are, which needs no proof."""
+        return cls(1, 1, 0, 0, low, high)
+
+
+def combine(certificates: Iterable[Certificate]) -> Certificate:
+    """One certificate for a node with several; ValueError where there is none."""
+    all_ = list(certificates)
+    if not all_:
+        raise ValueError("a node without multipliers has no certificate")
+    return Certificate(
+        scales=sum(c.scales for c in all_),
+        proved=sum(c.proved for c in all_),
+        nudged=sum(c.nudged for c in all_),
+        max_ulps=max(c.max_ulps for c in all_),
+        low=min(c.low for c in all_),
+        high=max(c.high for c in all_),
+        why="; ".join(dict.fromkeys(c.why for c in all_ if c.why)),
+    )
 
 
 def effective_scale(x_scale: FloatArray | np.float32, w_scale: FloatArray, y_scale: FloatArray | np.float32) -> FloatArray:
@@ -96,45 +131,61 @@ def inexact_thresholds(scale: FloatArray, lo: int, hi: int, acc_lo: Int64Array, 
     return np.asarray((inside & (np.abs(at) > _EXACT_IN_FLOAT32)).sum(axis=1), np.int64)
 
 
-def nudge(
-    start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray], hopeless: BoolArray | None = None
-) -> tuple[FloatArray, Certificate]:
+@dataclass(frozen=True)
+class Nudged:
+    """Scales after `nudge`: their values, by how many ulps each was raised, and which are proved."""
+
+    values: FloatArray
+    ulps: Int64Array
+    proved: BoolArray
+
+    def certificate(self, low: int, high: int, why: str) -> Certificate:
+        """What they show on [low, high]; `why` is the reason for those that are not proved."""
+        nudged, most, proved = int((self.ulps > 0).sum()), int(self.ulps.max(initial=0)), int(self.proved.sum())
+        return Certificate(len(self.values), proved, nudged, most, low, high, "" if self.proved.all() else why)
+
+
+def nudge(start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray], hopeless: BoolArray | None = None) -> Nudged:
     """Raises each of `start` (shape (channels,)) by ulps until `failing(values, indices)` is false for it.
 
     A value that is `hopeless`, or stays unproved after MAX_ULPS, keeps what it began with.
     """
     values = np.array(start, np.float32)
     failed = failing(values, np.arange(len(values)))
+    proved = ~failed
     open_ = np.flatnonzero(failed if hopeless is None else failed & ~hopeless)
-    given_up = int(failed.sum()) - len(open_)
     ulps = np.zeros(len(values), np.int64)
     for step in range(1, MAX_ULPS + 1):
         if not len(open_):
             break
         values[open_] = np.nextafter(values[open_], np.float32(np.inf))
         ulps[open_] = step
-        open_ = open_[failing(values[open_], open_)]
+        still = failing(values[open_], open_)
+        proved[open_[~still]] = True
+        open_ = open_[still]
     values[open_] = start[open_]
     ulps[open_] = 0
-    return values, Certificate(len(values), int((ulps > 0).sum()), int(ulps.max(initial=0)), len(open_) + given_up)
+    return Nudged(values, ulps, proved)
 
 
 def certify_weight_scale(
-    x_scale: FloatArray | np.float32,
-    w_scale: FloatArray,
-    y_scale: FloatArray | np.float32,
-    lo: int,
-    hi: int,
-    acc_lo: Int64Array,
-    acc_hi: Int64Array,
+    x_scale: FloatArray | np.float32, w_scale: FloatArray, y_scale: FloatArray | np.float32, lo: int, hi: int, reach: Reach
 ) -> tuple[FloatArray, Certificate]:
-    """Weight scales, shape (channels,), nudged until requantization is proved; lo, hi are codes less the zero point."""
+    """Weight scales, shape (channels,), nudged until requantization is proved; lo, hi are codes less the zero point.
+
+    The accumulators that `reach` gives depend on the scale, because the bias codes do: so they are asked for again with it.
+    """
 
     def failing(values: FloatArray, which: Int64Array) -> BoolArray:
-        return unproved(effective_scale(x_scale, values, y_scale), lo, hi, acc_lo[which], acc_hi[which])
+        return unproved(effective_scale(x_scale, values, y_scale), lo, hi, *reach(values, which))
 
-    inexact = inexact_thresholds(effective_scale(x_scale, w_scale, y_scale), lo, hi, acc_lo, acc_hi)
-    return nudge(w_scale, failing, inexact > _LUCK)
+    every = np.arange(len(w_scale))
+    inexact = inexact_thresholds(effective_scale(x_scale, w_scale, y_scale), lo, hi, *reach(w_scale, every))
+    hopeless = inexact > _LUCK
+    found = nudge(w_scale, failing, hopeless)
+    acc_lo, acc_hi = reach(found.values, every)
+    why = _BEYOND_FLOAT32 if (hopeless & ~found.proved).any() else _NO_SCALE
+    return found.values, found.certificate(int(acc_lo.min()), int(acc_hi.max()), why)
 
 
 def certify_one(
@@ -142,19 +193,18 @@ def certify_one(
 ) -> tuple[FloatArray, Certificate]:
     """One scale (0-d) nudged until the float32 scale `scale_of(x_scale)` is proved on [acc_lo, acc_hi]."""
     ends = np.asarray([acc_lo], np.int64), np.asarray([acc_hi], np.int64)
-    values, certificate = nudge(np.reshape(x_scale, 1), lambda v, _: unproved(scale_of(v), lo, hi, *ends))
-    return values.reshape(()), certificate
+    found = nudge(np.reshape(x_scale, 1), lambda v, _: unproved(scale_of(v), lo, hi, *ends))
+    return found.values.reshape(()), found.certificate(acc_lo, acc_hi, _NO_SCALE)
 
 
-def certify_table(
-    x_scale: FloatArray, ours: Callable[[FloatArray], Int64Array], *theirs: Callable[[FloatArray], Int64Array]
-) -> tuple[FloatArray, Certificate]:
-    """One scale (0-d) nudged until our table equals each of `theirs` on every operand: a proof by enumeration."""
+def certify_table(x: QuantParams, ours: Table, *theirs: Table) -> tuple[FloatArray, Certificate]:
+    """The scale of x (0-d) nudged until our table equals each of `theirs` for every code: a proof by enumeration."""
 
     def failing(values: FloatArray, _: Int64Array) -> BoolArray:
-        value = values.reshape(())
-        table = ours(value)
-        return np.asarray([not all(np.array_equal(table, other(value)) for other in theirs)])
+        params = replace(x, scale=values.reshape(()))
+        table = ours(params)
+        return np.asarray([not all(np.array_equal(table, other(params)) for other in theirs)])
 
-    values, certificate = nudge(np.reshape(x_scale, 1), failing)
-    return values.reshape(()), certificate
+    found = nudge(np.reshape(x.scale, 1), failing)
+    limits = np.iinfo(x.int_type.dtype)
+    return found.values.reshape(()), found.certificate(int(limits.min), int(limits.max), _NO_SCALE)

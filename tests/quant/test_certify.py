@@ -14,6 +14,7 @@ from qconv.quant.certify import (
     Certificate,
     certify_table,
     certify_weight_scale,
+    combine,
     effective_scale,
     nudge,
     ort_rescale,
@@ -49,8 +50,11 @@ def test_nudged_weight_scales_agree_on_every_accumulator() -> None:
     weight_scales = np.exp(rng.uniform(np.log(1e-3), np.log(1e-1), 30)).astype(np.float32)
     ends = np.full(30, -REACH), np.full(30, REACH)
     x, y = np.float32(0.0173), np.float32(0.0419)
-    nudged, certificate = certify_weight_scale(x, weight_scales, y, 0, 255, *ends)
-    assert certificate.unproved == 0
+    nudged, certificate = certify_weight_scale(
+        x, weight_scales, y, 0, 255, lambda values, which: (ends[0][which], ends[1][which])
+    )
+    assert certificate.proved == certificate.scales == 30
+    assert (certificate.low, certificate.high, certificate.why) == (-REACH, REACH, "")
     assert certificate.nudged > 0
     assert (nudged >= weight_scales).all()
     assert not any(_disagree(scale, 0, 255) for scale in effective_scale(x, nudged, y))
@@ -68,9 +72,23 @@ def test_a_threshold_is_where_fixed_point_reaches_its_code(scale: float, code: i
 
 def test_a_scale_that_never_passes_goes_back_to_where_it_began() -> None:
     start = np.asarray([1.0, 2.0], np.float32)
-    values, certificate = nudge(start, lambda v, which: np.asarray(which) == 1)
-    assert values.tolist() == [1.0, 2.0]
-    assert certificate == Certificate(scales=2, nudged=0, max_ulps=0, unproved=1)
+    found = nudge(start, lambda v, which: np.asarray(which) == 1)
+    assert found.values.tolist() == [1.0, 2.0]
+    assert found.proved.tolist() == [True, False]
+    assert found.certificate(-5, 7, "a reason") == Certificate(
+        scales=2, proved=1, nudged=0, max_ulps=0, low=-5, high=7, why="a reason"
+    )
+
+
+def test_certificates_of_one_node_are_combined() -> None:
+    parts = [
+        Certificate(2, 1, 1, 3, -5, 7, "a reason"),
+        Certificate(1, 1, 1, 9, -8, 2),
+        Certificate(1, 0, 0, 0, 0, 1, "a reason"),
+    ]
+    assert combine(parts) == Certificate(4, 2, 2, 9, -8, 7, "a reason")
+    with pytest.raises(ValueError, match="no certificate"):
+        combine([])
 
 
 def _params(rng: np.random.Generator) -> QuantParams:
@@ -88,11 +106,8 @@ def test_tables_of_two_codes_agree_after_nudging(seed: int) -> None:
         (lambda x: affine_table(x, y), lambda x: ort_affine_table(x, y)),
     ]
     for ours, theirs in pairs:
-        scale, certificate = certify_table(a.scale, _at(a, ours), _at(a, theirs))
-        assert certificate.unproved == 0
+        scale, certificate = certify_table(a, ours, theirs)
+        assert certificate.proved == certificate.scales == 1
+        assert (certificate.low, certificate.high) == (0, 255)
         nudged = replace(a, scale=scale)
         assert np.array_equal(ours(nudged), theirs(nudged))
-
-
-def _at(params: QuantParams, table: Table) -> Callable[[FloatArray], Int64Array]:
-    return lambda scale: table(replace(params, scale=scale))
