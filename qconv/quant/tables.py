@@ -45,7 +45,7 @@ def ort_add_fused(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
     offset = fma(_real(a.zero_point), ra, _real(b.zero_point) * rb)
     fixed_part = _real(y.zero_point) - offset
     left, right = _columns(a), _columns(b).T
-    return _saturated(np.rint(fma(left, ra, fma(right, rb, fixed_part))), y)
+    return _packed(np.rint(fma(left, ra, fma(right, rb, fixed_part))), y)
 
 
 def ort_add_swapped(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
@@ -57,7 +57,7 @@ def ort_add_plain(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
     """The same on units without fused multiply-add: every operation rounds."""
     ra, rb = a.scale / y.scale, b.scale / y.scale
     fixed_part = _real(y.zero_point) - (ra * _real(a.zero_point) + rb * _real(b.zero_point))
-    return _saturated(np.rint((fixed_part + _columns(b).T * rb) + _columns(a) * ra), y)
+    return _packed(np.rint((fixed_part + _columns(b).T * rb) + _columns(a) * ra), y)
 
 
 # A certified addition equals all of them.
@@ -101,7 +101,7 @@ def ort_mul_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
     """The same in the float32 order of onnxruntime's QLinearMul: rint(float32(product) * s + Zc)."""
     scale = mul_scale(a.scale, b.scale, y.scale)
     real = products(a, b).astype(np.float32) * scale + _real(y.zero_point)
-    return _saturated(np.rint(real), y)
+    return _packed(np.rint(real), y)
 
 
 def affine_table(x: QuantParams, y: QuantParams) -> Int64Array:
@@ -143,6 +143,13 @@ def _quantized(real: NDArray[np.float32], y: QuantParams) -> Int64Array:
 def _saturated(codes: NDArray[np.floating] | Int64Array, y: QuantParams) -> Int64Array:
     limits = np.iinfo(y.int_type.dtype)
     return np.asarray(np.clip(codes, limits.min, limits.max), np.int64)
+
+
+def _packed(rounded: NDArray[np.float32], y: QuantParams) -> Int64Array:
+    """Through int32 to codes, as QLinearAdd and QLinearMul go on x86: what does not fit in int32 becomes INT32_MIN (cvtps2dq)."""
+    lowest = np.float32(-(2.0**31))
+    fits = (rounded >= lowest) & (rounded < -lowest)
+    return _saturated(np.where(fits, rounded, lowest), y)
 
 
 def _columns(params: QuantParams) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qconv.model.evaluate import run_node
 from qconv.quant.certify import (
     Certificate,
     certify_table,
@@ -111,3 +112,32 @@ def test_tables_of_two_codes_agree_after_nudging(seed: int) -> None:
         assert (certificate.low, certificate.high) == (0, 255)
         nudged = replace(a, scale=scale)
         assert np.array_equal(ours(nudged), theirs(nudged))
+
+
+def test_a_product_or_a_sum_beyond_int32_is_not_called_proved() -> None:
+    """On x86 the rounded float becomes int32 before it is clamped; 2^31 and more becomes the lowest code."""
+    one, y = QuantParams(np.asarray(1.0, np.float32), np.asarray(0), UINT8), np.asarray(0)
+    fine, narrow = (QuantParams(np.asarray(s, np.float32), y, UINT8) for s in (1 / 33_000, 1 / 33_100))
+    assert ort_mul_table(one, one, fine)[255, 255] == 255
+    assert ort_mul_table(one, one, narrow)[255, 255] == 0
+    tiny = QuantParams(np.asarray(2.0**-23, np.float32), y, UINT8)
+    assert ort_add_plain(one, one, tiny)[255, 255] == ort_add_fused(one, one, tiny)[255, 255] == 0
+    tables: list[tuple[Table, Table]] = [
+        (lambda x: mul_table(x, one, narrow), lambda x: ort_mul_table(x, one, narrow)),
+        (lambda x: add_table(x, one, tiny), lambda x: ort_add_plain(x, one, tiny)),
+    ]
+    for ours, theirs in tables:
+        scale, certificate = certify_table(one, ours, theirs)
+        assert (scale, certificate.proved, certificate.scales) == (one.scale, 0, 1)
+        assert "int32" in certificate.why
+
+
+@pytest.mark.parametrize("op_type", ["QLinearAdd", "QLinearMul"])
+def test_the_tables_of_onnxruntime_are_those_of_its_kernel_beyond_int32(op_type: str) -> None:
+    a, y = QuantParams(np.asarray(1.0, np.float32), np.asarray(0), UINT8), np.asarray(2.0**-23, np.float32)
+    c = QuantParams(y, np.asarray(3), UINT8)
+    left, right = (np.ascontiguousarray(m, np.uint8) for m in np.meshgrid(np.arange(256), np.arange(256), indexing="ij"))
+    arrays = [left, a.scale, np.uint8(0), right, a.scale, np.uint8(0), c.scale, np.uint8(3)]
+    kernel = run_node(op_type, [np.asarray(array) for array in arrays], domain="com.microsoft")[0]
+    table = ort_add_fused(a, a, c) if op_type == "QLinearAdd" else ort_mul_table(a, a, c)
+    assert np.array_equal(kernel, table)

@@ -1,7 +1,7 @@
 """QLinearAdd and QLinearMul: a function of two codes, held as a table of 65536 exact results.
 
-    Add   q = clamp(round((a - Za) Ma + (b - Zb) Mb + Zc))      (docs/arithmetic.md, equation 7)
-    Mul   q = clamp(round((a - Za)(b - Zb) M + Zc))             (equation 8)
+    Add   q = clamp(round((a - Za) Ma + (b - Zb) Mb + Zc))      (docs/arithmetic.md, equation 13)
+    Mul   q = clamp(round((a - Za)(b - Zb) M + Zc))             (equation 14)
 
 The zero point stands inside the rounding, where its parity decides ties.
 """
