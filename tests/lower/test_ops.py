@@ -273,6 +273,7 @@ CASES = [
     _image("Pad negative", "y = Pad(x, p)", "1,4,5,5", {"p": _ints(0, 0, -1, 0, 0, 0, 0, -1)}),
     _image("Pad reflect", 'y = Pad<mode="reflect">(x, p)', "1,4,6,9", {"p": _ints(0, 0, 0, 2, 0, 0, 0, 1)}, ("Pad",)),
     _image("Resize", 'y = Resize<mode="nearest">(x, , s)', "1,4,12,12", {"s": np.asarray([1, 1, 2, 2], np.float32)}, ("Resize",)),
+    Case("Softmax over an axis of 1", "g (float[4,1] x) => (float[4,1] y) { y = Softmax<axis=1>(x) }", shapes={"x": (4, 1)}),
     Case("ArgMax", "g (float[1,4,6,6] x) => (int64[1,1,6,6] y) { y = ArgMax<axis=1>(x) }", sqnr=10.0),
     Case("ArgMin", "g (float[1,4,6,6] x) => (int64[1,1,6,6] y) { y = ArgMin<axis=1>(x) }", sqnr=10.0),
     Case(

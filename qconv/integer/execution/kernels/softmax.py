@@ -39,8 +39,10 @@ def softmax_codes(x: Array, x_scale: float, inverse_y_scale: np.float32, y_zero_
     terms = table[values + (255 - values.max(axis=-1, keepdims=True))]
     # accumulate adds from left to right, in float32, one element at a time; sum would add in pairs
     total = np.add.accumulate(terms, axis=-1, dtype=np.float32)[..., -1:]
-    codes = np.rint(terms * inverse_y_scale / total).astype(np.int64) + y_zero_point
-    return np.asarray(np.minimum(codes, np.iinfo(x.dtype).max).astype(x.dtype))
+    # In a row of one element the product overflows to infinity, which is clamped like any float that is too large.
+    with np.errstate(over="ignore"):
+        codes = np.rint(terms * inverse_y_scale / total) + np.float32(y_zero_point)
+    return np.asarray(np.minimum(codes, np.float32(np.iinfo(x.dtype).max)).astype(x.dtype))
 
 
 @lru_cache(maxsize=64)
