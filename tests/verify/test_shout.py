@@ -12,6 +12,7 @@ from qconv.cli.main import run
 from qconv.verify.classes import Accuracy
 from qconv.verify.compare import OutputReport
 from qconv.verify.metrics import Similarity
+from qconv.verify.parts import Part, output_parts
 from qconv.verify.shout import accuracy_warnings, output_warnings
 from tests.lower.harness import Given, write_model
 
@@ -45,6 +46,17 @@ def test_a_lost_part_is_named_though_the_whole_is_well(unlike: Path, capsys: pyt
     assert run(["verify", str(unlike), *data]) == 0
     assert "the part scores of output y" in " ".join(capsys.readouterr().out.split())
     assert run(["verify", str(unlike), *data, "--strict"]) == 1
+
+
+def test_parts_are_found_behind_a_reshape_that_keeps_them(tmp_path: Path) -> None:
+    text = """g (float[1, 4, 8] x) => (float[32, 2] y) <int64[2] shape = {32, 2}, int64[1] last = {3}> {
+        a = Unsqueeze (x, last)
+        b = Sigmoid (a)
+        c = Concat <axis = 3> (a, b)
+        y = Reshape (c, shape)
+    }"""
+    graph = pipeline.load_prepared(write_model(tmp_path / "m.onnx", text, {})).original.graph
+    assert output_parts(graph) == {"y": (Part("a", -1, 0, 1), Part("b", -1, 1, 2))}
 
 
 def test_the_report_holds_the_parts(unlike: Path) -> None:
