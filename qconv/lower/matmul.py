@@ -10,9 +10,13 @@ from qconv.lower.linear import Linear, quantize_linear
 from qconv.model.graph import attr_int, const_array
 from qconv.ops.forms import bias_add, bias_of, summed_axes
 from qconv.ops.op_table import Role, role_of
-from qconv.quant.certify import certify_one, effective_scale
+from qconv.quant.certify import Certificate, certify_one, effective_scale
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.types import INT8, FloatArray, QuantParams
+
+_MAY_WRAP = (
+    "its inner size is not known or so large that sums may leave int32; exclude it, or export it with a smaller fixed size"
+)
 
 
 def lower_gemm(node: ir.Node, ctx: Context) -> None:
@@ -121,12 +125,14 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
     signed = _as_int8(node, ctx, b)
     zero_point = int(y.zero_point)
     limits = np.iinfo(y.int_type.dtype)
-    reach = _largest_sum(node)
+    sums = _sums(node, a.params, b.params)
 
     def scale_of(scale: FloatArray) -> FloatArray:
         return effective_scale(scale, b.params.scale, y.scale)
 
-    scale, certificate = certify_one(a.params.scale, scale_of, limits.min - zero_point, limits.max - zero_point, -reach, reach)
+    scale, certificate = a.params.scale, Certificate(1, 0, 0, 0, -ACC_LIMIT, ACC_LIMIT - 1, _MAY_WRAP)
+    if sums is not None:
+        scale, certificate = certify_one(scale, scale_of, limits.min - zero_point, limits.max - zero_point, *sums)
     ctx.certificates[str(node.name)] = certificate
     inputs = [
         a.value,
@@ -139,11 +145,15 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
     ctx.set_codes(node.outputs[0], codes)
 
 
-def _largest_sum(node: ir.Node) -> int:
-    """A bound of |sum (a - Za)(b - Zb)|; the whole int32 where the inner size is not known."""
+def _sums(node: ir.Node, a: QuantParams, b: QuantParams) -> tuple[int, int] | None:
+    """The least and the greatest sum (a - Za)(b - Zb); None where it may leave int32, or the inner size is not known."""
     shape = node.inputs[0].shape if node.inputs[0] is not None else None
     inner = shape[-1] if shape is not None and len(shape) else None
-    return min(inner * 255 * 255, ACC_LIMIT - 1) if isinstance(inner, int) else ACC_LIMIT - 1
+    if not isinstance(inner, int):
+        return None
+    ends = [(p.int_type.qmin - int(p.zero_point), p.int_type.qmax - int(p.zero_point)) for p in (a, b)]
+    products = [inner * left * right for left in ends[0] for right in ends[1]]
+    return (min(products), max(products)) if max(map(abs, products)) < ACC_LIMIT else None
 
 
 def _as_int8(node: ir.Node, ctx: Context, codes: Codes) -> Codes:

@@ -46,3 +46,18 @@ def test_the_interval_is_that_of_the_emitted_codes(
     high = int((np.maximum(*ends).sum(axis=summed) + moved).max())
     (certificate,) = result.quantized.lowering.certificates.values()
     assert (certificate.low, certificate.high) == (low, high)
+
+
+def test_the_interval_of_two_activations_is_that_of_their_one_sided_codes(tmp_path: Path) -> None:
+    text = "g (float[2,4,8] a, float[2,8,4] b) => (float[2,4,4] y) { y = MatMul(a, b) }"
+    feeds = [{"a": np.abs(normal(2, 4, 8, seed=i)), "b": -np.abs(normal(2, 8, 4, seed=i + 9))} for i in range(4)]
+    (certificate,) = quantize_graph(tmp_path, text, {}, feeds).quantized.lowering.certificates.values()
+    assert (certificate.low, certificate.high, certificate.proved) == (-8 * 255 * 255, 0, 1)
+
+
+def test_two_activations_of_unknown_inner_size_are_not_called_proved(tmp_path: Path) -> None:
+    text = "g (float[4,K] a, float[K,4] b) => (float[4,4] y) { y = MatMul(a, b) }"
+    feeds = [{"a": normal(4, 8, seed=i), "b": normal(8, 4, seed=i + 9)} for i in range(4)]
+    (certificate,) = quantize_graph(tmp_path, text, {}, feeds).quantized.lowering.certificates.values()
+    assert (certificate.proved, certificate.scales) == (0, 1)
+    assert "int32" in certificate.why
