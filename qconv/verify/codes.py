@@ -42,6 +42,12 @@ class Codes:
         pads = [(0, added if axis == 1 else 0) for axis in range(codes.ndim)]
         return np.pad(codes, pads, constant_values=int(self.params.zero_point))
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """The least and the greatest real that the codes hold, over all channels."""
+        ends = self.params.scale * (np.asarray([[self.lowest], [self.highest]]) - self.params.zero_point.astype(np.int32))
+        return float(ends.min()), float(ends.max())
+
     def dequantize(self, codes: IntArray, channels: int | None = None) -> FloatArray:
         """The reals of codes: of the first `channels` on axis 1 where that is given."""
         return self.params.dequantize(codes if channels is None else codes[:, :channels])

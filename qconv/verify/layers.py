@@ -4,6 +4,8 @@
     own error   the layer alone: its float inputs are quantized with its input parameters, its integer nodes run in exact
                 arithmetic, and the result is dequantized and compared; what earlier layers did wrong is not in it
 
+Float values that codes cannot hold are cut as codes are where no reader uses them, as behind a clamp (endings.py).
+
 A float layer may have become several integer nodes: its group reaches back to the codes of other float tensors.
 """
 
@@ -20,6 +22,7 @@ from qconv.integer.execution.executor import Executor
 from qconv.model.graph import const_array
 from qconv.model.session import open_session
 from qconv.verify.codes import Codes, final_codes
+from qconv.verify.endings import endings, used
 from qconv.verify.metrics import Array, Similarity, SimilarityMeter
 from qconv.verify.sides import Side, run_session
 
@@ -94,7 +97,9 @@ class _Meter:
 
     def __init__(self, prepared: ir.Model, integer: ir.Model, codes: dict[str, Codes]) -> None:
         self._codes = codes
-        self._float = open_session(prepared, outputs=list(codes))
+        self._endings = {tensor: ends for tensor, ends in endings(prepared.graph).items() if tensor in codes}
+        self._names = list(dict.fromkeys((*codes, *(end for ends in self._endings.values() for end in ends))))
+        self._float = open_session(prepared, outputs=self._names)
         inner = [tensor for tensor, item in codes.items() if item.value.producer() is not None]
         self._inner = inner
         self._integer = open_session(integer, outputs=[str(codes[tensor].value.name) for tensor in inner])
@@ -107,12 +112,12 @@ class _Meter:
 
     def add(self, side: Side, sample: Sample) -> None:
         """One more sample; `side` knows how the integer model is fed."""
-        names = list(self._codes)
-        reals = dict(zip(names, run_session(self._float, names, dict(sample.feeds), "the prepared model"), strict=True))
+        found = run_session(self._float, self._names, dict(sample.feeds), "the prepared model")
+        reals = dict(zip(self._names, found, strict=True))
         wanted = [str(self._codes[tensor].value.name) for tensor in self._inner]
         found = run_session(self._integer, wanted, side.feeds(sample.feeds), "the integer model")
         for tensor, array in zip(self._inner, found, strict=True):
-            self._errors[tensor].add(reals[tensor], _real(self._codes[tensor], array, reals[tensor]))
+            self._add_error(self._errors[tensor], self._codes[tensor], array, reals)
         for tensor, group in list(self._groups.items()):
             self._add_own(tensor, group, reals)
 
@@ -122,7 +127,12 @@ class _Meter:
         except ModelError:  # a node outside the integer language: its own error is not known
             del self._groups[tensor], self._own[tensor]
             return
-        self._own[tensor].add(reals[tensor], _real(group.output, codes, reals[tensor]))
+        self._add_error(self._own[tensor], group.output, codes, reals)
+
+    def _add_error(self, meter: SimilarityMeter, codes: Codes, found: Array, reals: Mapping[str, Array]) -> None:
+        reference = reals[codes.tensor]
+        ends = [reals[end] for end in self._endings.get(codes.tensor, ())]
+        meter.add(used(reference, codes.span, ends), _real(codes, found, reference))
 
     def _run(self, group: Group, reals: Mapping[str, Array]) -> Array:
         values: dict[ir.Value, Array] = {item.value: item.quantize(reals[item.tensor]) for item in group.inputs}

@@ -11,9 +11,9 @@ from qconv import pipeline
 from qconv.cli.main import run
 from qconv.verify.classes import Accuracy
 from qconv.verify.compare import OutputReport
+from qconv.verify.layers import LayerReport
 from qconv.verify.metrics import Similarity
-from qconv.verify.parts import Part, output_parts
-from qconv.verify.shout import accuracy_warnings, output_warnings
+from qconv.verify.shout import accuracy_warnings, first_loss, output_warnings
 from tests.lower.harness import Given, write_model
 
 # Boxes are 1000 times as large as scores, and one scale serves both behind the Concat.
@@ -48,17 +48,6 @@ def test_a_lost_part_is_named_though_the_whole_is_well(unlike: Path, capsys: pyt
     assert run(["verify", str(unlike), *data, "--strict"]) == 1
 
 
-def test_parts_are_found_behind_a_reshape_that_keeps_them(tmp_path: Path) -> None:
-    text = """g (float[1, 4, 8] x) => (float[32, 2] y) <int64[2] shape = {32, 2}, int64[1] last = {3}> {
-        a = Unsqueeze (x, last)
-        b = Sigmoid (a)
-        c = Concat <axis = 3> (a, b)
-        y = Reshape (c, shape)
-    }"""
-    graph = pipeline.load_prepared(write_model(tmp_path / "m.onnx", text, {})).original.graph
-    assert output_parts(graph) == {"y": (Part("a", -1, 0, 1), Part("b", -1, 1, 2))}
-
-
 def test_the_report_holds_the_parts(unlike: Path) -> None:
     assert run(["quantize", str(unlike), "--data", str(unlike.with_name("d.npz"))]) == 0
     x = np.random.default_rng(1).normal(0, 1, (1, 4, 8)).astype(np.float32)
@@ -85,3 +74,38 @@ def test_accuracy_of_chance_blames_the_preprocessing(top1: float, samples: int, 
     found = accuracy_warnings(Accuracy("y", samples, top1, top1, None, None), [])
     assert bool(found) is warned
     assert all("preprocessing is probably wrong" in sentence for sentence in found)
+
+
+BRANCHES = """g (float[1, 4] x) => (float[1, 4] y, float[1, 4] z) {
+    a = Exp (x)
+    b = Neg (a)
+    y = Exp (b)
+    c = Neg (x)
+    z = Exp (c)
+}"""
+
+
+def layer(tensor: str, sqnr_db: float) -> LayerReport:
+    return LayerReport(f"node_of_{tensor}", "Exp", tensor, Similarity(sqnr_db, 1.0, 0.0, 4), None)
+
+
+@pytest.mark.parametrize(
+    ("lost", "tensor", "node"),
+    [
+        ("aby", "y", "node_of_a"),  # the first of three, though worst first is the order of the layers
+        ("by", "y", "node_of_b"),
+        ("y", "y", "node_of_y"),
+        ("ab", "z", None),  # another branch
+        ("abz", "z", "node_of_z"),
+        ("", "y", None),
+        ("ab", "nowhere", None),
+    ],
+)
+def test_the_first_loss_is_the_earliest_that_a_tensor_is_computed_from(
+    tmp_path: Path, lost: str, tensor: str, node: str | None
+) -> None:
+    graph = pipeline.load_prepared(write_model(tmp_path / "m.onnx", BRANCHES, {})).original.graph
+    layers = [layer(name, 3.0 - index) for index, name in enumerate(lost)] + [
+        layer(name, 30.0) for name in set("abcyz") - set(lost)
+    ]
+    assert first_loss(graph, sorted(layers, key=lambda found: found.similarity.sqnr_db))(tensor) == node
