@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+_BLOCK = 1 << 15  # elements: float64 temporaries that stay in the processor's cache
+
 
 @dataclass(frozen=True)
 class Similarity:
@@ -46,19 +48,24 @@ class SimilarityMeter:
 
     def add(self, reference: Array, other: Array) -> None:
         """One more sample; raises ValueError where the shapes differ. Equal infinities and pairs of NaN count as no error."""
-        f, g = np.asarray(reference, np.float64).ravel(), np.asarray(other, np.float64).ravel()
         if np.shape(reference) != np.shape(other):
             raise ValueError(f"{np.shape(other)} cannot be compared with {np.shape(reference)}")
+        f, g = np.ravel(reference), np.ravel(other)
         self._elements += f.size
+        for start in range(0, f.size, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            self._add(f[block].astype(np.float64), g[block].astype(np.float64))
+
+    def _add(self, f: Array, g: Array) -> None:
         if not (np.isfinite(f).all() and np.isfinite(g).all()):
             f, g = self._finite(f, g)
         if not f.size:
             return
         error = f - g
-        self._signal += float(f @ f)
-        self._other += float(g @ g)
-        self._product += float(f @ g)
-        self._noise += float(error @ error)
+        self._signal += _dot(f, f)
+        self._other += _dot(g, g)
+        self._product += _dot(f, g)
+        self._noise += _dot(error, error)
         self._largest = max(self._largest, float(np.abs(error).max()))
 
     def _finite(self, f: Array, g: Array) -> tuple[Array, Array]:
@@ -85,3 +92,8 @@ class SimilarityMeter:
             return 1.0
         length = math.sqrt(self._signal) * math.sqrt(self._other)
         return max(-1.0, min(1.0, self._product / length)) if length > 0.0 else 0.0
+
+
+def _dot(f: Array, g: Array) -> float:
+    """On this thread: the threads of a BLAS cost more than they save on a block, a hundredfold where others use the cores."""
+    return float(np.einsum("i,i", f, g))
