@@ -7,6 +7,7 @@ from typing import Literal
 
 from qconv.errors import UsageError
 from qconv.quant.types import IntType, PerChannel, PerTensor, Scheme
+from qconv.targets import target_of
 
 Io = Literal["float", "int8", "uint8"]
 
@@ -16,8 +17,9 @@ class QuantConfig:
     """How to quantize.
 
     `exclude` holds globs of node names or op types that stay in float. `io` is the type of the model's inputs and outputs.
-    `method` chooses the ranges, by default the one that the calibration names; `percent` is what percentile keeps.
-    Raises UsageError for a number of bits outside 4 to 8.
+    `method` chooses the ranges, by default the one that the calibration names; `percent` is what percentile keeps. `target`
+    names the processors that the model shall be exact on, see qconv/targets.py.
+    Raises UsageError for a number of bits outside 4 to 8, and for an unknown target.
     """
 
     weight_bits: int = 8
@@ -28,8 +30,10 @@ class QuantConfig:
     io: Io = "float"
     method: str | None = None
     percent: float = 99.99
+    target: str = "x86"
 
     def __post_init__(self) -> None:
+        target_of(self.target)
         for what, bits in (("weight", self.weight_bits), ("activation", self.activation_bits)):
             if not 4 <= bits <= 8:
                 raise UsageError(f"--{what}-bits takes 4 to 8, not {bits}")

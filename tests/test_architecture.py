@@ -24,7 +24,8 @@ STAGES = {"prepare", "plan", "lower", "tuning", "integer", "verify"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "quant": {"errors"},
-    "config": {"errors", "quant"},
+    "targets": {"errors"},
+    "config": {"errors", "quant", "targets"},
     "model": {"errors", "quant"},
     "ops": {"errors", "quant", "model"},
     "prepare": BASE,
@@ -33,15 +34,15 @@ ALLOWED: dict[str, set[str]] = {
     "statistics": {"errors", "quant", "model", "ops", "data"},
     "data_free": BASE | {"data", "statistics", "autodiff"},
     "ranges": BASE | {"data", "statistics", "plan"},
-    "plan": BASE,
-    "lower": BASE | {"plan", "integer", "tuning"},
-    "tuning": {"errors", "quant", "model", "integer"},
+    "plan": BASE | {"targets"},
+    "lower": BASE | {"plan", "integer", "tuning", "targets"},
+    "tuning": {"errors", "quant", "model", "ops", "integer"},
     "integer": {"errors", "quant.fixedpoint", "quant.types", "model"},  # it judges what `lower` makes by other arithmetic
     "verify": BASE | {"integer", "data"},
     "plot": BASE | {"statistics", "ranges"},
-    "pipeline": BASE | CALIBRATION | STAGES | {""},
+    "pipeline": BASE | CALIBRATION | STAGES | {"targets", ""},
     "engines": BASE | {"pipeline", "statistics", "data", ""},
-    "cli": BASE | CALIBRATION | STAGES | {"engines", "pipeline", "plot", ""},
+    "cli": BASE | CALIBRATION | STAGES | {"targets", "engines", "pipeline", "plot", ""},
     "": {"pipeline", "config", "plan", "statistics", "verify"},  # the package itself, which is lazy
     "__main__": {"cli"},
 }

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from qconv.targets import TARGETS
+
 if TYPE_CHECKING:
     from qconv.data.image_options import ImageOptions
 
@@ -52,6 +54,15 @@ def threads_option(command: F) -> F:
 def strict_option(command: F) -> F:
     """--strict."""
     return click.option("--strict", is_flag=True, help="Exit with 1 if there is any warning.")(command)
+
+
+def target_option(command: F) -> F:
+    """--target."""
+    titles = "; ".join(f"{target.name}: {target.title}" for target in TARGETS.values())
+    return click.option(
+        "--target", type=click.Choice(list(TARGETS)), default="x86", show_default=True,
+        help=f"Where the results are to be exact.  [{titles}]",
+    )(command)  # fmt: skip
 
 
 def exclude_option(command: F) -> F:

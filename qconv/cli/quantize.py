@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import BITS, METHODS, PATH, data_options, exclude_option, image_options, strict_option, threads_option
+from qconv.cli.options import (
+    BITS,
+    METHODS,
+    PATH,
+    data_options,
+    exclude_option,
+    image_options,
+    strict_option,
+    target_option,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from qconv.data.source import SampleSource
@@ -35,6 +45,7 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
 @click.option(
     "--io", type=click.Choice(["float", "int8", "uint8"]), default="float", show_default=True, help="Type of inputs and outputs."
 )
+@target_option
 @click.option("--plan", type=PATH, help="Take all decisions from this plan file instead of the calibration.")
 @click.option("--save-plan", type=PATH, help="Write the decisions to this file, to be edited and given back.")
 @strict_option
@@ -43,7 +54,7 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, exclude: tuple[str, ...],
-    integer_only: bool, io: Any, plan: Path | None, save_plan: Path | None, strict: bool, threads: int,
+    integer_only: bool, io: Any, target: str, plan: Path | None, save_plan: Path | None, strict: bool, threads: int,
     output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
@@ -60,7 +71,9 @@ def quantize(
     from qconv.model.save import write_text
     from qconv.plan.quant_plan import QuantPlan
 
-    config = QuantConfig(weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile)
+    config = QuantConfig(
+        weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target
+    )
     loaded = pipeline.load_prepared(model)
     job = pipeline.Job(
         model, loaded.digest, data, method or "minmax", samples, image_options(**images), config, threads=threads
@@ -73,11 +86,11 @@ def quantize(
         result = pipeline.quantize(
             loaded, found, config=config, plan=given, samples=source, threads=threads, progress=update
         )  # fmt: skip
-    target = output or model.with_suffix(f".int{config.weight_bits}.onnx")
-    result.save(target)
+    written = output or model.with_suffix(f".int{config.weight_bits}.onnx")
+    result.save(written)
     if save_plan:
         write_text(save_plan, result.plan.dumps())
-    warned = bool(_summarize(loaded, target, result, source) or found.warnings or findings)
+    warned = bool(_summarize(loaded, written, result, source) or found.warnings or findings)
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
         hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
     return 1 if strict and warned else 0
@@ -126,7 +139,7 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
         out.print(f"  range: {line}", markup=False)
     if result.measured:
         out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
-    for line in _proofs(result.lowering.certificates):
+    for line in (*_proofs(result.lowering.certificates), *_processors(result)):
         out.print(line, markup=False)
     with progress("measuring") as update:
         figures = pipeline.quick_check(loaded, target, result.model, source, progress=update)
@@ -147,6 +160,16 @@ def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
     yield f"{proved} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps"
     open_ = [(f"{name} ({c.scales - c.proved} of {c.scales})", c.why) for name, c in certificates.items() if c.why]
     yield from grouped("not proved", open_)
+
+
+def _processors(result: Quantized) -> Iterator[str]:
+    """Where the model is not exact, if a narrower target was asked for."""
+    from qconv.integer.saturation import saturating_nodes
+
+    nodes = [str(node.name) for node in saturating_nodes(result.model.graph)]
+    if nodes:
+        some = ", ".join(nodes[:NAMED]) + (", ..." if len(nodes) > NAMED else "")
+        yield f"  note: {some}: may saturate on x86 with AVX2 and without VNNI; --target x86 is exact on every x86"
 
 
 def _chosen(result: Quantized) -> list[str]:

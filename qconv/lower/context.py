@@ -22,6 +22,7 @@ from qconv.quant.certify import Certificate, certify_table
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.tables import affine_table, ort_affine_table
 from qconv.quant.types import FloatArray, QuantParams
+from qconv.targets import Target
 
 MS = "com.microsoft"
 Attribute = int | float | str | Sequence[int]
@@ -38,8 +39,8 @@ class Codes:
 class Context:
     """The state of one lowering: the graph, the plan, and the codes made so far."""
 
-    def __init__(self, graph: ir.Graph, plan: QuantPlan) -> None:
-        self.graph, self.plan = graph, plan
+    def __init__(self, graph: ir.Graph, plan: QuantPlan, target: Target) -> None:
+        self.graph, self.plan, self.target = graph, plan, target
         self.certificates: dict[str, Certificate] = {}
         self.notes: list[str] = []
         self.names = Names(graph)

@@ -11,6 +11,7 @@ from qconv.lower.context import MS, Attribute, Codes, Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.model.graph import attr_ints, const_array
 from qconv.ops.forms import averages_whole_windows, bias_of, summed_axes
+from qconv.ops.kernel_order import kernel_order
 from qconv.quant.types import INT8, QuantParams
 
 
@@ -19,7 +20,8 @@ def lower_conv(node: ir.Node, ctx: Context) -> None:
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     weight, value = const_array(node.inputs[1]), node.inputs[1]
     assert weight is not None and value is not None
-    linear = quantize_linear(ctx, str(node.name), weight, bias_of(node), summed_axes(node), x.params, ctx.params(value), y)
+    w, order = ctx.params(value), kernel_order(node, weight.shape)
+    linear = quantize_linear(ctx, str(node.name), weight, bias_of(node), summed_axes(node), x.params, w, y, order)
     attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
     ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, str(value.name), attributes))
 
@@ -40,7 +42,7 @@ def lower_average_pool(node: ir.Node, ctx: Context) -> None:
     assert isinstance(channels, int)
     share = QuantParams(np.asarray(1.0 / np.prod(kernel), np.float32), np.asarray(0), INT8)
     weight = np.full((channels, 1, *kernel), share.scale)
-    linear = quantize_linear(ctx, str(node.name), weight, None, tuple(range(1, weight.ndim)), x.params, share, y)
+    linear = quantize_linear(ctx, str(node.name), weight, None, tuple(range(1, weight.ndim)), x.params, share, y, None)
     kept = {a.name: a for a in node.attributes.values() if a.name in ("strides", "pads", "dilations")}
     attributes: dict[str, Attribute | ir.Attr] = {**kept, "kernel_shape": kernel, "group": channels}
     ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, f"{node.name}_ones", attributes))

@@ -20,6 +20,7 @@ from qconv.lower.conv import emit_conv
 from qconv.lower.linear import quantize_linear
 from qconv.model.graph import attr_int, attr_ints, const_array
 from qconv.ops.forms import bias_of
+from qconv.ops.kernel_order import conv_order, phase_weights
 from qconv.quant.types import QuantParams
 
 _END = np.iinfo(np.int64).max
@@ -37,7 +38,8 @@ def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
     if params.axis is not None:
         params = QuantParams(np.repeat(params.scale, stride**2), np.repeat(params.zero_point, stride**2), params.int_type, 0)
     bias = None if bias is None else np.repeat(bias, stride**2)
-    linear = quantize_linear(ctx, str(node.name), phases, bias, (1, 2, 3), x.params, params, y)
+    order = conv_order(phases.shape, group)
+    linear = quantize_linear(ctx, str(node.name), phases, bias, (1, 2, 3), x.params, params, y, order)
     attributes: dict[str, Attribute] = {"group": group, "kernel_shape": taps, "pads": [taps[0] - 1, taps[1] - 1] * 2}
     bounds = _crop_bounds(node, [stride * t - k for t, k in zip(taps, weight.shape[2:], strict=True)])
     whole = None if bounds is None else f"{output.name}_whole"
@@ -52,16 +54,6 @@ def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
         inputs = [_phaseless(codes).value, *(ctx.initializer(array, f"{node.name}_{key}") for key, array in bounds.items())]
         codes = ctx.emit_codes("Slice", inputs, output, y, name=f"{node.name}/crop", clamp=False)
     ctx.set_codes(output, codes)
-
-
-def phase_weights(weight: NDArray[np.floating], stride: int, group: int) -> NDArray[np.floating]:
-    """W [Cin, Cout / g, Kh, Kw] as V [Cout s^2, Cin / g, Th, Tw], the phases of a channel behind one another."""
-    inputs, outputs, *kernel = weight.shape
-    taps = [-(-size // stride) for size in kernel]
-    padded = np.pad(weight, [(0, 0), (0, 0), *((0, stride * t - k) for t, k in zip(taps, kernel, strict=True))])
-    split = padded.reshape(group, inputs // group, outputs, taps[0], stride, taps[1], stride)
-    phases = split[:, :, :, ::-1, :, ::-1, :].transpose(0, 2, 4, 6, 1, 3, 5)
-    return np.ascontiguousarray(phases).reshape(group * outputs * stride**2, inputs // group, *taps)
 
 
 def _crop_bounds(node: ir.Node, overhang: list[int]) -> dict[str, NDArray[np.int64]] | None:

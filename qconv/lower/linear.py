@@ -11,6 +11,7 @@ from qconv.lower.context import Context
 from qconv.quant.certify import Interval, Reach, certify_weight_scale, effective_scale
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.params import accumulator_bounds, quantize_bias, quantize_weight
+from qconv.quant.saturation import KernelOrder, quantize_safely
 from qconv.quant.types import INT8, FloatArray, IntArray, QuantParams
 
 
@@ -32,10 +33,14 @@ class Linear:
 
 def quantize_linear(
     ctx: Context, name: str, weight: NDArray[np.floating], bias: NDArray[np.floating] | None, summed: tuple[int, ...],
-    x: QuantParams, w: QuantParams, y: QuantParams,
+    x: QuantParams, w: QuantParams, y: QuantParams, order: KernelOrder | None,
 ) -> Linear:  # fmt: skip
-    """Quantizes a weight and a bias, and nudges the weight scale until requantization is proved for every accumulator."""
-    codes = quantize_weight(weight, w)
+    """Quantizes a weight and a bias, and nudges the weight scale until requantization is proved for every accumulator.
+
+    `order` is that of a kernel that may add products in 16 bits, None for one that never does.
+    """
+    safely = order is not None and ctx.target.adds_pairs_in_int16
+    codes = quantize_safely(weight, w, order) if safely and order is not None else quantize_weight(weight, w)
     zero_point = int(y.zero_point)
     limits = np.iinfo(y.int_type.dtype)
     reach = _reach(codes, summed, bias, x, per_channel=w.axis is not None)

@@ -9,6 +9,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from qconv.config import Io
+from qconv.integer.saturation import saturating_nodes
 from qconv.lower.activation import (
     lower_clamp,
     lower_hard_sigmoid,
@@ -30,6 +31,7 @@ from qconv.ops.op_table import TABLE, ScaleRule
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.shared_scales import integer_nodes
 from qconv.quant.certify import Certificate
+from qconv.targets import TARGETS, Target
 from qconv.tuning.widen_channels import widen_channels
 
 Rule = Callable[[ir.Node, Context], None]
@@ -71,13 +73,14 @@ def rule_for(op_type: str) -> Rule:
     return _RULES.get(op_type) or _BY_SCALE_RULE.get(TABLE[op_type].rule) or lower_table
 
 
-def lower(model: ir.Model, plan: QuantPlan, io: Io = "float") -> Lowering:
+def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = TARGETS["x86"]) -> Lowering:
     """Rewrites a prepared float graph into an integer graph, in place, as the plan says.
 
-    Raises ArtifactError when the plan has no parameters for a tensor that an integer node touches.
+    The result is exact on every processor of `target`. Raises ArtifactError when the plan has no parameters for a tensor that an
+    integer node touches.
     """
     graph = model.graph
-    ctx = Context(graph, plan)
+    ctx = Context(graph, plan, target)
     nodes = list(integer_nodes(graph, plan.float_nodes))
     reads = float_reads(graph, nodes)
     if io != "float":
@@ -92,7 +95,16 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float") -> Lowering:
     model.opset_imports[MS] = 1
     common_passes.RemoveUnusedNodesPass()(model)
     graph.sort()
+    if target.adds_pairs_in_int16:
+        _check_pairs(graph)
     return Lowering(ctx.certificates, tuple(ctx.notes))
+
+
+def _check_pairs(graph: ir.Graph) -> None:
+    """Raises AssertionError where a weight came out of lowering and tuning with pairs that saturate: a fault of ours."""
+    names = [str(node.name) for node in saturating_nodes(graph)]
+    if names:
+        raise AssertionError(f"{', '.join(names)} may saturate on processors with AVX2 and without VNNI")
 
 
 def _remove(nodes: list[ir.Node]) -> None:

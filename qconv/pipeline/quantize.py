@@ -24,6 +24,7 @@ from qconv.plan.quant_plan import QuantPlan
 from qconv.ranges.methods import Choice
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
+from qconv.targets import target_of
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def quantize(
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     if config.integer_only:
         _refuse_float(plan)
-    lowering = lower(loaded.ir, plan, config.io)
+    lowering = lower(loaded.ir, plan, config.io, target_of(config.target))
     result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured)
     _describe(loaded, calibration, config, result.methods)
     return result
@@ -108,6 +109,7 @@ def _describe(loaded: PreparedModel, calibration: Calibration, config: QuantConf
     properties = loaded.ir.metadata_props
     properties["qconv.version"] = __version__
     properties["qconv.model_sha256"] = loaded.digest
+    properties["qconv.target"] = config.target
     properties["qconv.calibration"] = json.dumps(
         {**calibration.origin(), "method": config.method or calibration.method, **chosen}
     )

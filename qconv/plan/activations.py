@@ -10,12 +10,12 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
-from qconv.ops.forms import channel_axis
 from qconv.ops.op_table import Role, ScaleRule, role_of, rule_of
 from qconv.plan.eligible import float_nodes
 from qconv.plan.shared_scales import Group, SharedScales
-from qconv.quant.params import params_of_range, params_of_weight
-from qconv.quant.types import QuantParams
+from qconv.plan.weights import rounded_weight
+from qconv.quant.params import params_of_range
+from qconv.quant.types import FloatArray, QuantParams
 
 RangeOf = Callable[[str], tuple[float, float] | None]
 _ALIKE = 1.25  # Concat inputs whose scales differ less than this share one: a third of a bit against a rescaling
@@ -76,12 +76,12 @@ class ActivationPlan:
         observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
         return Activations(ties, observed, self._config).by_name()
 
-    def weights(self) -> dict[str, QuantParams]:
-        """Of the weights of integer nodes, by tensor, without regard to accumulators."""
+    def weights(self) -> dict[str, FloatArray]:
+        """The weights of integer nodes by tensor, rounded, as reals; without regard to accumulators."""
         nodes = [node for node in self._ties().integer_nodes() if len(node.inputs) > 1 and role_of(node, 1) is Role.WEIGHT]
         pairs = [(node, node.inputs[1], const_array(node.inputs[1])) for node in nodes]
         return {
-            str(value.name): params_of_weight(array, self._config.weight(channel_axis(node)))
+            str(value.name): rounded_weight(node, array, self._config)
             for node, value, array in pairs
             if value is not None and array is not None
         }

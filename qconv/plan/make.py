@@ -8,13 +8,14 @@ import onnx_ir as ir
 
 from qconv.config import QuantConfig
 from qconv.model.graph import const_array, is_float
-from qconv.ops.forms import bias_of, channel_axis, summed_axes
+from qconv.ops.forms import bias_of, summed_axes
 from qconv.ops.op_table import Role, role_of
 from qconv.plan.activations import Activations, RangeOf, range_of_tensor
 from qconv.plan.eligible import float_nodes
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.shared_scales import SharedScales
-from qconv.quant.params import params_of_weight, widen_for_accumulator
+from qconv.plan.weights import safe_for, weight_params
+from qconv.quant.params import widen_for_accumulator
 from qconv.quant.types import QuantParams
 
 _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than the output's keeps 256 / 16 codes
@@ -49,9 +50,9 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantCo
     weight = const_array(node.inputs[1])
     bias = bias_of(node)
     assert weight is not None and node.inputs[0] is not None and node.inputs[1] is not None
-    params = params_of_weight(weight, config.weight(channel_axis(node)))
+    params = weight_params(node, weight, config)
     params, raised = widen_for_accumulator(params, weight, bias, tensors[str(node.inputs[0].name)], summed_axes(node))
-    tensors[str(node.inputs[1].name)] = params
+    tensors[str(node.inputs[1].name)] = safe_for(node, weight, params, config)
     return [f"{node.name}: {raised} channels got a wider weight scale, so that accumulators fit in int32"] if raised else []
 
 

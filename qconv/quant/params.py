@@ -86,7 +86,7 @@ def widen_for_accumulator(
 
 
 def quantize_weight(weight: NDArray[np.floating], params: QuantParams) -> IntArray:
-    """Codes of a weight tensor; in blocks along its first axis, so that a large one is never copied whole as float."""
+    """The nearest codes of a weight tensor; in blocks along its first axis, so that a large one is not copied whole."""
     if weight.ndim == 0:
         return params.quantize(weight)
     codes = np.empty(weight.shape, params.int_type.dtype)

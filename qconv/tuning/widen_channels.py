@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from qconv.model.graph import attr_int, const_array, sole_consumer
 from qconv.model.names import Names
+from qconv.ops.kernel_order import padded_channels
 
-_DENSE, _DEPTHWISE = 4, 16
+_DEPTHWISE = 16
 _X_ZERO_POINT, _WEIGHT, _W_SCALE, _W_ZERO_POINT, _BIAS = 2, 3, 4, 5, 8
 
 
@@ -35,11 +36,11 @@ def widen_channels(model: ir.Model) -> int:
 def _pad_input(node: ir.Node, names: Names) -> int:
     """Pads a dense layer's input, where that adds at most a third to its work."""
     weight, x = const_array(node.inputs[_WEIGHT]), node.inputs[0]
-    if weight is None or x is None or weight.ndim != 4 or attr_int(node, "group", 1) != 1:
+    if weight is None or x is None:
         return 0
     channels = weight.shape[1]
-    added = -channels % _DENSE
-    if not added or added * 3 > channels:
+    added = padded_channels(channels, weight.ndim, attr_int(node, "group", 1)) - channels
+    if not added:
         return 0
     pads = np.zeros(8, np.int64)
     pads[5] = added
@@ -82,7 +83,13 @@ def _neighbours(node: ir.Node) -> tuple[ir.Node | None, ir.Node | None]:
     if attr_int(node, "group", 1) == 1 or before is None or behind is None or sole_consumer(before.outputs[0]) is not node:
         return None, None
     dense = all(n.op_type == "QLinearConv" and n.domain == "" and attr_int(n, "group", 1) == 1 for n in (before, behind))
-    return (before, behind) if dense else (None, None)
+    return (before, behind) if dense and _keeps_pairs(behind) else (None, None)
+
+
+def _keeps_pairs(node: ir.Node) -> bool:
+    """Whether more input channels leave neighbours of a weight neighbours, as safe pairs were chosen (quant/saturation.py)."""
+    weight = const_array(node.inputs[_WEIGHT])
+    return weight is not None and padded_channels(weight.shape[1], weight.ndim, 1) % 2 == 0
 
 
 def _widen_input(node: ir.Node, names: Names, added: int) -> None:

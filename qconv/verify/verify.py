@@ -17,6 +17,7 @@ from qconv.verify.compare import compare
 from qconv.verify.cost import measure
 from qconv.verify.exactness import exactness
 from qconv.verify.layers import layer_reports
+from qconv.verify.machine import machine_warnings
 from qconv.verify.parts import output_parts
 from qconv.verify.report import DataReport, Report
 from qconv.verify.shout import accuracy_warnings, first_loss, output_warnings
@@ -75,7 +76,7 @@ def verify(
         exactness=exact,
         cost=measure(models.float_path, models.integer_path, models.integer, first.feeds, effort.latency_seconds),
         verdict=thresholds.judge(comparison.outputs, comparison.accuracy, exact.reasons),
-        warnings=(*bad, *accuracy_warnings(comparison.accuracy, comparison.outputs)),
+        warnings=(*bad, *accuracy_warnings(comparison.accuracy, comparison.outputs), *machine_warnings(models.integer.graph)),
     )
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.model.graph import const_array
 from qconv.model.names import Names
 from qconv.model.session import open_session
 from qconv.plan.activations import ActivationPlan
@@ -42,11 +41,8 @@ class FakeQuant:
 
 
 def _round_weights(graph: ir.Graph, plan: ActivationPlan) -> None:
-    for name, params in plan.weights().items():
-        weight = graph.initializers[name]
-        array = const_array(weight)
-        assert array is not None
-        weight.const_value = ir.tensor(params.dequantize(params.quantize(array)), name=name)
+    for name, reals in plan.weights().items():
+        graph.initializers[name].const_value = ir.tensor(reals, name=name)
 
 
 def _insert(graph: ir.Graph, plan: ActivationPlan, int_type: IntType) -> list[tuple[str, str]]:

@@ -1,0 +1,67 @@
+"""In which order the kernels on x86 multiply the elements of a weight.
+
+A convolution goes through the positions of its kernel, at each through the input channels of the group; a product of matrices
+goes through the rows of its weight. A depthwise convolution, one channel in and one out for each group, has a kernel that adds in
+32 bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.model.graph import attr_int, attr_ints
+from qconv.quant.saturation import KernelOrder
+
+_WIDTH = 4  # dense convolutions like a multiple of so many input channels
+
+
+def padded_channels(channels: int, rank: int, group: int) -> int:
+    """The input channels that tuning gives to a convolution with a weight of `rank` axes: a third more at most."""
+    added = -channels % _WIDTH
+    return channels + added if rank == 4 and group == 1 and added * 3 <= channels else channels
+
+
+def conv_order(shape: tuple[int, ...], group: int) -> KernelOrder | None:
+    """Of a weight [O, I / group, *kernel]; None for a depthwise one."""
+    outputs, channels = shape[:2]
+    if channels == 1 and outputs == group:
+        return None
+    rank = len(shape)
+    return KernelOrder((0, *range(2, rank), 1), 1, padded_channels(channels, rank, group))
+
+
+def matrix_order(shape: tuple[int, ...], *, transposed: bool = False) -> KernelOrder:
+    """Of a weight [..., K, N], or [N, K] if it is transposed."""
+    rank = len(shape)
+    if rank == 1:
+        return KernelOrder((0,), 0, shape[0])
+    axes = (0, 1) if transposed else (*range(rank - 2), rank - 1, rank - 2)
+    return KernelOrder(axes, rank - 1, shape[axes[-1]])
+
+
+def kernel_order(node: ir.Node, shape: tuple[int, ...]) -> KernelOrder | None:
+    """Of the weight of a float or an integer layer; None where its kernel never adds products in 16 bits."""
+    if node.op_type in ("Conv", "QLinearConv"):
+        return conv_order(shape, attr_int(node, "group", 1))
+    return matrix_order(shape, transposed=bool(attr_int(node, "transB", 0)))
+
+
+def kernel_weight(node: ir.Node, weight: NDArray[np.floating]) -> tuple[NDArray[np.floating], KernelOrder | None]:
+    """The weight of a float layer as its kernel gets it, with the order of that."""
+    if node.op_type != "ConvTranspose":
+        return weight, kernel_order(node, weight.shape)
+    group = attr_int(node, "group", 1)
+    phases = phase_weights(weight, attr_ints(node, "strides", [1, 1])[0], group)
+    return phases, conv_order(phases.shape, group)
+
+
+def phase_weights(weight: NDArray[np.floating], stride: int, group: int) -> NDArray[np.floating]:
+    """W [Cin, Cout / g, Kh, Kw] as V [Cout s^2, Cin / g, Th, Tw], the phases of a channel behind one another."""
+    inputs, outputs, *kernel = weight.shape
+    taps = [-(-size // stride) for size in kernel]
+    padded = np.pad(weight, [(0, 0), (0, 0), *((0, stride * t - k) for t, k in zip(taps, kernel, strict=True))])
+    split = padded.reshape(group, inputs // group, outputs, taps[0], stride, taps[1], stride)
+    phases = split[:, :, :, ::-1, :, ::-1, :].transpose(0, 2, 4, 6, 1, 3, 5)
+    return np.ascontiguousarray(phases).reshape(group * outputs * stride**2, inputs // group, *taps)

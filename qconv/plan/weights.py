@@ -1,0 +1,40 @@
+"""Parameters of weights, and the codes that they lead to."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.config import QuantConfig
+from qconv.ops.forms import channel_axis
+from qconv.ops.kernel_order import kernel_order, kernel_weight
+from qconv.quant.params import params_of_weight, quantize_weight
+from qconv.quant.saturation import quantize_safely, safe_params
+from qconv.quant.types import FloatArray, QuantParams
+from qconv.targets import target_of
+
+
+def weight_params(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> QuantParams:
+    """Of the weight of a layer, without regard to accumulators (`widen_for_accumulator`) and to pairs (`safe_for`)."""
+    return params_of_weight(weight, config.weight(channel_axis(node)))
+
+
+def safe_for(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, config: QuantConfig) -> QuantParams:
+    """The parameters, with wider scales where the target's kernels would saturate and that loses less."""
+    rows, order = kernel_weight(node, weight)
+    if order is None or not target_of(config.target).adds_pairs_in_int16:
+        return params
+    return safe_params(rows, params, order)
+
+
+def rounded_weight(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> FloatArray:
+    """The weight that the integer layer works with, as reals, before its scale is certified.
+
+    Codes of a ConvTranspose are those before its phases are taken apart: a few of them differ by pairs that saturate.
+    """
+    params = safe_for(node, weight, weight_params(node, weight, config), config)
+    order = None if node.op_type == "ConvTranspose" else kernel_order(node, weight.shape)
+    safely = order is not None and target_of(config.target).adds_pairs_in_int16
+    codes = quantize_safely(weight, params, order) if safely and order is not None else quantize_weight(weight, params)
+    return params.dequantize(codes)
