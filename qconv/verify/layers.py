@@ -11,7 +11,7 @@ A float layer may have become several integer nodes: its group reaches back to t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -20,6 +20,7 @@ from qconv.data.source import Sample
 from qconv.errors import ModelError
 from qconv.integer.execution.executor import Executor
 from qconv.model.graph import const_array
+from qconv.model.pieces import pieces
 from qconv.model.session import open_session
 from qconv.verify.codes import Codes, final_codes
 from qconv.verify.endings import endings, used
@@ -48,15 +49,20 @@ class Group:
 
 
 def layer_reports(prepared: ir.Model, integer: ir.Model, side: Side, samples: Iterable[Sample]) -> tuple[LayerReport, ...]:
-    """All layers, worst SQNR first. `prepared` is the float graph that was lowered; a handful of samples will do."""
-    tensors = frozenset(_float_tensors(prepared))
-    codes = final_codes(integer, tensors)
-    if not codes:
-        return ()
-    meter = _Meter(prepared, integer, codes)
-    for sample in samples:
-        meter.add(side, sample)
-    return tuple(sorted(meter.results(), key=lambda layer: layer.similarity.sqnr_db))
+    """All layers, worst SQNR first. `prepared` is the float graph that was lowered; a handful of samples will do.
+
+    Tensors are fetched in pieces, with a run of both models for each, so that memory does not grow with the depth of a network.
+    """
+    values = _float_tensors(prepared)
+    codes = final_codes(integer, frozenset(values))
+    network = _Network.of(prepared, integer, codes)
+    taken, found = list(samples), []
+    for piece in pieces(values[tensor] for tensor, item in codes.items() if item.value.producer() is not None):
+        meter = _Meter(network, [str(value.name) for value in piece])
+        for sample in taken:
+            meter.add(side, sample)
+        found += meter.results()
+    return tuple(sorted(found, key=lambda layer: layer.similarity.sqnr_db))
 
 
 def groups(codes: Mapping[str, Codes]) -> dict[str, Group | None]:
@@ -92,31 +98,48 @@ def _group(output: Codes, ends: Mapping[ir.Value, Codes]) -> Group | None:
     return Group(tuple(reversed(nodes)), tuple(inputs.values()), output)
 
 
-class _Meter:
-    """Runs samples through both graphs with all layers exposed, and through every group alone."""
+@dataclass(frozen=True)
+class _Network:
+    """Both graphs, and what is known of all layers; `endings` as in endings.py, `nodes` of the integer graph by name."""
 
-    def __init__(self, prepared: ir.Model, integer: ir.Model, codes: dict[str, Codes]) -> None:
-        self._codes = codes
-        self._endings = {tensor: ends for tensor, ends in endings(prepared.graph).items() if tensor in codes}
-        self._names = list(dict.fromkeys((*codes, *(end for ends in self._endings.values() for end in ends))))
-        self._float = open_session(prepared, outputs=self._names)
-        inner = [tensor for tensor, item in codes.items() if item.value.producer() is not None]
-        self._inner = inner
-        self._integer = open_session(integer, outputs=[str(codes[tensor].value.name) for tensor in inner])
-        self._executor = Executor(integer)
-        self._nodes = {str(node.name): node for node in integer.graph}
+    prepared: ir.Model
+    integer: ir.Model
+    executor: Executor
+    codes: Mapping[str, Codes]
+    groups: Mapping[str, Group]
+    endings: Mapping[str, tuple[str, ...]]
+    nodes: Mapping[str, ir.Node]
+
+    @classmethod
+    def of(cls, prepared: ir.Model, integer: ir.Model, codes: Mapping[str, Codes]) -> _Network:
         order = {node: place for place, node in enumerate(integer.graph)}
-        self._groups = {tensor: _sorted(group, order) for tensor, group in groups(codes).items() if group is not None}
-        self._errors = {tensor: SimilarityMeter() for tensor in inner}
+        found = {tensor: _sorted(group, order) for tensor, group in groups(codes).items() if group is not None}
+        nodes = {str(node.name): node for node in integer.graph}
+        return cls(prepared, integer, Executor(integer), codes, found, endings(prepared.graph), nodes)
+
+
+class _Meter:
+    """Runs samples through both graphs with the layers of a piece exposed, and through every group of it alone."""
+
+    def __init__(self, network: _Network, tensors: Sequence[str]) -> None:
+        self._network, self._codes = network, network.codes
+        self._tensors = tensors
+        self._groups = {tensor: network.groups[tensor] for tensor in tensors if tensor in network.groups}
+        read = [item.tensor for group in self._groups.values() for item in group.inputs]
+        ends = [end for tensor in tensors for end in network.endings.get(tensor, ())]
+        self._reals = list(dict.fromkeys((*tensors, *read, *ends)))
+        self._float = open_session(network.prepared, outputs=self._reals)
+        self._integer = open_session(network.integer, outputs=[str(self._codes[tensor].value.name) for tensor in tensors])
+        self._errors = {tensor: SimilarityMeter() for tensor in tensors}
         self._own = {tensor: SimilarityMeter() for tensor in self._groups}
 
     def add(self, side: Side, sample: Sample) -> None:
         """One more sample; `side` knows how the integer model is fed."""
-        found = run_session(self._float, self._names, dict(sample.feeds), "the prepared model")
-        reals = dict(zip(self._names, found, strict=True))
-        wanted = [str(self._codes[tensor].value.name) for tensor in self._inner]
+        arrays = run_session(self._float, self._reals, dict(sample.feeds), "the prepared model")
+        reals = dict(zip(self._reals, arrays, strict=True))
+        wanted = [str(self._codes[tensor].value.name) for tensor in self._tensors]
         found = run_session(self._integer, wanted, side.feeds(sample.feeds), "the integer model")
-        for tensor, array in zip(self._inner, found, strict=True):
+        for tensor, array in zip(self._tensors, found, strict=True):
             self._add_error(self._errors[tensor], self._codes[tensor], array, reals)
         for tensor, group in list(self._groups.items()):
             self._add_own(tensor, group, reals)
@@ -131,7 +154,7 @@ class _Meter:
 
     def _add_error(self, meter: SimilarityMeter, codes: Codes, found: Array, reals: Mapping[str, Array]) -> None:
         reference = reals[codes.tensor]
-        ends = [reals[end] for end in self._endings.get(codes.tensor, ())]
+        ends = [reals[end] for end in self._network.endings.get(codes.tensor, ())]
         meter.add(used(reference, codes.span, ends), _real(codes, found, reference))
 
     def _run(self, group: Group, reals: Mapping[str, Array]) -> Array:
@@ -143,18 +166,18 @@ class _Meter:
             arrays = [
                 None if value is None else values[value] if value in values else const_array(value) for value in node.inputs
             ]
-            values.update(zip(node.outputs, self._executor.run_node(node, arrays), strict=False))
+            values.update(zip(node.outputs, self._network.executor.run_node(node, arrays), strict=False))
         return values[group.output.value]
 
     def results(self) -> list[LayerReport]:
-        """The figures of all layers, in the order of the graph."""
+        """The figures of the piece, in the order of the graph."""
         reports = []
-        for tensor in self._inner:
+        for tensor in self._tensors:
             node = self._codes[tensor].value.producer()
             assert node is not None
             own = self._own[tensor].result() if tensor in self._own else None
             source = node.metadata_props.get("qconv.source", str(node.name))
-            main = self._nodes.get(source, node)  # the layer itself, where a Clip or a Reshape ends it
+            main = self._network.nodes.get(source, node)  # the layer itself, where a Clip or a Reshape ends it
             reports.append(LayerReport(source, main.op_type, tensor, self._errors[tensor].result(), own))
         return reports
 
@@ -168,6 +191,6 @@ def _sorted(group: Group, order: Mapping[ir.Node, int]) -> Group:
     return Group(tuple(sorted(group.nodes, key=order.__getitem__)), group.inputs, group.output)
 
 
-def _float_tensors(prepared: ir.Model) -> list[str]:
-    values = [*prepared.graph.inputs, *(value for node in prepared.graph for value in node.outputs)]
-    return [str(value.name) for value in values if value.name and value.dtype in (ir.DataType.FLOAT, None)]
+def _float_tensors(prepared: ir.Model) -> dict[str, ir.Value]:
+    values = (*prepared.graph.inputs, *(value for node in prepared.graph for value in node.outputs))
+    return {str(value.name): value for value in values if value.name and value.dtype in (ir.DataType.FLOAT, None)}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qconv.verify import layers as module
 from qconv.verify.codes import final_codes
 from qconv.verify.layers import LayerReport, groups, layer_reports
 from qconv.verify.metrics import SimilarityMeter
@@ -105,3 +106,9 @@ def test_no_sample_means_no_error(tmp_path: Path) -> None:
     models = twins(tmp_path)
     found = layer_reports(models.prepared, models.integer, Side(models.integer_path), ())
     assert {layer.similarity.sqnr_db for layer in found} == {math.inf}
+
+
+def test_pieces_give_the_same_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = reports(tmp_path)
+    monkeypatch.setattr(module, "pieces", lambda values: ([value] for value in values))
+    assert reports(tmp_path) == whole
