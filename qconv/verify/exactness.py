@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 
 import onnx_ir as ir
 
@@ -14,7 +12,7 @@ from qconv.errors import ModelError
 from qconv.integer.execution.compare import Judge, Mismatch
 from qconv.verify.sides import Side
 
-_FEWEST = 2  # samples, however long they take
+_FEWEST = 2  # samples, however much work they are
 
 
 @dataclass(frozen=True)
@@ -45,31 +43,26 @@ class Exactness:
         )
 
 
-def exactness(integer: ir.Model, side: Side, samples: Iterable[Sample], seconds: float = 0.0) -> Exactness:
+def exactness(integer: ir.Model, side: Side, samples: Iterable[Sample], budget: int = 0) -> Exactness:
     """Compares all tensors that both compute; differing elements are added up over the samples.
 
-    Two samples are compared, and as many more of `samples` as the time of the first promises to take within `seconds`.
+    Two samples are compared, and more of `samples` while the work stays within `budget` elements (integer/execution/work.py),
+    so that the figures are the same on any machine.
     """
     found: dict[str, Mismatch] = {}
     count = 0
     try:
         judge = Judge(integer)
-        for sample in _affordable(samples, seconds):
+        spent = 0
+        for sample in samples:
+            if count >= _FEWEST and spent + judge.work > budget:
+                break
             for mismatch in judge.mismatches(side.feeds(sample.feeds)):
                 found[mismatch.tensor] = _sum(found.get(mismatch.tensor), mismatch)
-            count += 1
+            count, spent = count + 1, spent + judge.work
     except ModelError as error:
         return Exactness(count, 0, (), str(error))
     return Exactness(count, len(judge.compared), tuple(found.values()))
-
-
-def _affordable(samples: Iterable[Sample], seconds: float) -> Iterator[Sample]:
-    """The first samples, as many as the time that passes until the second is asked for allows."""
-    left = iter(samples)
-    started = time.perf_counter()
-    yield from islice(left, 1)
-    elapsed = time.perf_counter() - started
-    yield from islice(left, max(_FEWEST, int(seconds / max(elapsed, 1e-6))) - 1)
 
 
 def _sum(old: Mismatch | None, new: Mismatch) -> Mismatch:

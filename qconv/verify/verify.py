@@ -29,11 +29,11 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Effort:
-    """How many samples the costly parts take at most, and the seconds for exactness beyond two samples and for measuring time."""
+    """How many samples the costly parts take at most; the elements for exactness beyond two samples; seconds to measure time."""
 
     layer_samples: int = 4
     exact_samples: int = 32
-    exact_seconds: float = 2.0
+    exact_elements: int = 1 << 27
     latency_seconds: float = 2.0
 
 
@@ -62,7 +62,7 @@ def verify(
     culprit = first_loss(models.prepared.graph, layers)
     bad = output_warnings(comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None)
     first = next(iter(source))
-    exact = exactness(models.integer, integer_side, islice(source, effort.exact_samples), effort.exact_seconds)
+    exact = exactness(models.integer, integer_side, islice(source, effort.exact_samples), effort.exact_elements)
     return Report(
         float_model=str(models.float_path),
         integer_model=str(models.integer_path),

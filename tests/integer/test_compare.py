@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime as ort
 import pytest
 
 from qconv.errors import ModelError
+from qconv.integer.execution import exposed
 from qconv.integer.execution.arrays import Array, Operands
 from qconv.integer.execution.compare import Judge, mismatches
 from qconv.integer.execution.executor import Executor
+from qconv.integer.execution.exposed import run
 from tests.integer.graphs import ISLAND, QUANTIZED, graph, sample
 
 
@@ -20,6 +24,20 @@ def test_equal_on_every_tensor(text: str) -> None:
     judge = Judge(graph(text))
     for seed in range(5):
         assert judge.mismatches(sample(seed)) == []
+
+
+@pytest.mark.parametrize("text", [QUANTIZED, ISLAND])
+def test_pieces_of_one_tensor_are_each_run_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[Sequence[str]] = []
+
+    def counted(session: ort.InferenceSession, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
+        runs.append(names)
+        return run(session, names, feeds)
+
+    monkeypatch.setattr(exposed, "run", counted)
+    monkeypatch.setattr(exposed, "pieces", lambda values: ([value] for value in values))
+    assert mismatches(graph(text), sample()) == []
+    assert runs == [[value.name] for node in graph(text).graph for value in node.outputs]
 
 
 def test_what_is_compared() -> None:

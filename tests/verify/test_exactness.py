@@ -19,6 +19,7 @@ class OtherJudge:
     """Finds one tensor wrong in every sample, and another in the first."""
 
     compared = ("a", "b", "c")
+    work = 100
 
     def __init__(self, model: object) -> None:
         self._count = 0
@@ -39,7 +40,7 @@ def test_equal_networks(tmp_path: Path) -> None:
 def test_differences_add_up_in_order_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = twins(tmp_path)
     monkeypatch.setattr(module, "Judge", OtherJudge)
-    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(3), seconds=1e6)
+    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(3), budget=1000)
     assert not found.equal
     assert found.reasons == ("onnxruntime differs from exact integer arithmetic in 2 of 3 tensors, first in a of node conv",)
     assert found.mismatches == (Mismatch("a", "conv", 12, 30, 3.0), Mismatch("b", "add", 30, 30, 1.0))
@@ -58,12 +59,14 @@ def test_what_the_executor_cannot_do_is_a_problem_and_no_crash(tmp_path: Path, m
     assert found.reasons == ("onnxruntime could not be compared with exact integer arithmetic: node 'x' is outside",)
 
 
-def test_two_samples_are_compared_however_long_they_take(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("budget", "given", "compared"), [(0, 9, 2), (299, 9, 2), (300, 9, 3), (10_000, 9, 9), (10_000, 1, 1)])
+def test_two_samples_and_more_within_a_budget_of_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int, given: int, compared: int
+) -> None:
     models = twins(tmp_path)
-    side = Side(models.integer_path, models.integer)
-    assert exactness(models.integer, side, samples(9), seconds=0.0).samples == 2
-    assert exactness(models.integer, side, samples(9), seconds=1e6).samples == 9
-    assert exactness(models.integer, side, samples(1), seconds=1e6).samples == 1
+    monkeypatch.setattr(module, "Judge", OtherJudge)
+    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(given), budget)
+    assert found.samples == compared
 
 
 @pytest.mark.parametrize("fault", ["differs from", "could not be compared with"])
@@ -76,6 +79,6 @@ def test_faults_fail_whatever_is_demanded(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(module, "Judge", OtherJudge)
     else:
         monkeypatch.setattr(Judge, "mismatches", refuse)
-    verdict = verify(models, samples(2), effort=Effort(1, 2, 0.0, 0.0)).verdict
+    verdict = verify(models, samples(2), effort=Effort(1, 2, 0, 0.0)).verdict
     assert not verdict.passed
     assert fault in verdict.reasons[0]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
 
-from qconv.errors import ModelError
 from qconv.integer.execution.arrays import Array
 from qconv.integer.execution.executor import Executor
-from qconv.model.session import open_session, reason
+from qconv.integer.execution.exposed import Exposed, Fetched, Some, run
+from qconv.integer.execution.work import work
+from qconv.model.session import open_session
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,21 @@ class Mismatch:
 class Judge:
     """Compares one integer graph over many samples: sessions are opened once.
 
-    onnxruntime runs the graph twice: with every tensor exposed, which holds back some of its fusions, and as it is deployed,
-    where only the graph's outputs can be seen. Float islands take onnxruntime's values; outputs behind them are compared in
+    onnxruntime runs the graph twice: with tensors exposed, which holds back some of its fusions, and as it is deployed, where
+    only the graph's outputs can be seen. Float islands take onnxruntime's values; outputs behind them are compared in
     the first run only.
     """
 
     def __init__(self, model: ir.Model) -> None:
         self._executor = Executor(model)
         self._producers = {value.name: node for node in model.graph for value in node.outputs if value.name}
-        self._exposed_names = list(self._producers)
-        self._exposed = open_session(model, outputs=self._exposed_names, threads=1)
+        made = [value for node in model.graph for value in node.outputs if value.name]
+        self._exposed = Exposed(model, made)
         self._deployed = open_session(model, threads=1)
-        foreign = {value.name for node in self._executor.foreign for value in node.outputs if value.name}
-        self._foreign = foreign
-        self._compared = [name for name in self._exposed_names if name not in foreign]
-        self._exposed_set = frozenset(self._compared)
+        self._foreign = frozenset(str(value.name) for node in self._executor.foreign for value in node.outputs if value.name)
+        self._compared = dict.fromkeys(str(value.name) for value in made if value.name not in self._foreign)
         tainted = _downstream(model.graph, self._executor.foreign)
+        self.work = 0  # of the last sample, in the unit of work.py
         self._outputs = [value.name for value in model.graph.outputs if value.name and value.name not in tainted]
 
     @property
@@ -57,13 +56,16 @@ class Judge:
 
         Raises ModelError where onnxruntime or the executor cannot run the graph on `feeds`.
         """
-        exposed = _run(self._exposed, self._exposed_names, feeds)
-        deployed = _run(self._deployed, self._outputs, feeds) if self._outputs else {}
-        ours = self._executor.stream(feeds, given={name: exposed[name] for name in self._foreign})
+        exposed = Fetched(self._exposed, feeds)
+        deployed = run(self._deployed, self._outputs, feeds) if self._outputs else {}
         inner, outer = [], {}
-        for name, array in ((str(value.name), array) for value, array in ours):
-            if name in self._exposed_set:
-                inner.append(self._compare(name, array, exposed.pop(name)))
+        shapes: dict[ir.Value, tuple[int, ...]] = {}
+        self.work = 0
+        for value, array in self._executor.stream(feeds, given=Some(exposed, self._foreign)):
+            name, shapes[value] = str(value.name), array.shape
+            self.work += work(value, shapes)
+            if name in self._compared:
+                inner.append(self._compare(name, array, exposed.array(name)))
             if name in deployed:
                 outer[name] = self._compare(name, array, deployed[name])
         found = [*inner, *(outer[name] for name in deployed)]
@@ -83,13 +85,6 @@ class Judge:
 def mismatches(model: ir.Model, feeds: Mapping[str, Array]) -> list[Mismatch]:
     """The tensors of `model` in which onnxruntime and the executor differ on one sample; `Judge` is for many."""
     return Judge(model).mismatches(feeds)
-
-
-def _run(session: ort.InferenceSession, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
-    try:
-        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
-    except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        raise ModelError(f"onnxruntime cannot run the integer graph on a sample: {reason(error)}") from error
 
 
 def _downstream(graph: ir.Graph, nodes: tuple[ir.Node, ...]) -> set[str]:
