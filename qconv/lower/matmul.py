@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx_ir as ir
 
+from qconv.errors import ArtifactError
 from qconv.lower.context import MS, Codes, Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.model.graph import attr_int, const_array
-from qconv.ops.forms import bias_add, bias_of, summed_axes
+from qconv.ops.forms import bias_add, bias_of, inner_size, reads_probabilities, summed_axes
 from qconv.ops.kernel_order import kernel_order
 from qconv.ops.op_table import Role, role_of
-from qconv.quant.certify import Certificate, certify_one, effective_scale
+from qconv.quant.certify import certify_one, effective_scale
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.types import INT8, FloatArray, QuantParams
 
-_MAY_WRAP = (
-    "its inner size is not known or so large that sums may leave int32; exclude it, or export it with a smaller fixed size"
-)
+_LONGEST_ROW = 16_000_000  # probabilities in a row of unknown length
+_ROW_SUM = 1.001  # of the float32 probabilities of a row
 
 
 def lower_gemm(node: ir.Node, ctx: Context) -> None:
@@ -135,9 +137,7 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
     def scale_of(scale: FloatArray) -> FloatArray:
         return effective_scale(scale, b.params.scale, y.scale)
 
-    scale, certificate = a.params.scale, Certificate(1, 0, 0, 0, -ACC_LIMIT, ACC_LIMIT - 1, _MAY_WRAP)
-    if sums is not None:
-        scale, certificate = certify_one(scale, scale_of, limits.min - zero_point, limits.max - zero_point, *sums)
+    scale, certificate = certify_one(a.params.scale, scale_of, limits.min - zero_point, limits.max - zero_point, *sums)
     ctx.certificates[str(node.name)] = certificate
     inputs = [
         a.value,
@@ -150,15 +150,24 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
     ctx.set_codes(node.outputs[0], codes)
 
 
-def _sums(node: ir.Node, a: QuantParams, b: QuantParams) -> tuple[int, int] | None:
-    """The least and the greatest sum (a - Za)(b - Zb); None where it may leave int32, or the inner size is not known."""
-    shape = node.inputs[0].shape if node.inputs[0] is not None else None
-    inner = shape[-1] if shape is not None and len(shape) else None
-    if not isinstance(inner, int):
-        return None
+def _sums(node: ir.Node, a: QuantParams, b: QuantParams) -> tuple[int, int]:
+    """The least and the greatest sum (a - Za)(b - Zb).
+
+    Codes of a row of n probabilities add up to no more than 1 / S_a and n / 2 for their roundings. Raises ArtifactError where a
+    sum may leave int32.
+    """
+    inner = inner_size(node)
     ends = [(p.int_type.qmin - int(p.zero_point), p.int_type.qmax - int(p.zero_point)) for p in (a, b)]
-    products = [inner * left * right for left in ends[0] for right in ends[1]]
-    return (min(products), max(products)) if max(map(abs, products)) < ACC_LIMIT else None
+    lefts = [end * (_LONGEST_ROW if inner is None else inner) for end in ends[0]]
+    if reads_probabilities(node) and int(a.zero_point) == 0:
+        row = math.ceil(_ROW_SUM / float(a.scale) + (_LONGEST_ROW if inner is None else inner) / 2)
+        lefts = [min(row, end) for end in lefts]
+    products = [left * right for left in lefts for right in ends[1]]
+    if max(map(abs, products)) >= ACC_LIMIT:
+        raise ArtifactError(
+            f"the sums of MatMul {node.name} may leave int32 under this plan; let the plan leave it in float (float_nodes)"
+        )
+    return min(products), max(products)
 
 
 def _as_int8(node: ir.Node, ctx: Context, codes: Codes) -> Codes:

@@ -82,6 +82,24 @@ def channel_axis(node: ir.Node) -> int | None:
             return None
 
 
+def inner_size(node: ir.Node) -> int | None:
+    """The number of products that a MatMul sums up, or None where neither operand tells."""
+    for value, axis in zip(node.inputs, (-1, -2), strict=False):
+        shape = value.shape if value is not None else None
+        size = shape[max(axis, -len(shape))] if shape is not None and len(shape) else None
+        if isinstance(size, int):
+            return size
+    return None
+
+
+def reads_probabilities(node: ir.Node) -> bool:
+    """Whether the rows of a MatMul's first operand come from a Softmax, so that each sums to 1 however long it is."""
+    maker = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if maker is None or maker.op_type != "Softmax" or maker.outputs[0].shape is None:
+        return False
+    return attr_int(maker, "axis", -1) in (-1, len(maker.outputs[0].shape) - 1)
+
+
 def summed_axes(node: ir.Node) -> tuple[int, ...]:
     """The axes of the weight that one accumulator sums over."""
     weight = node.inputs[1]

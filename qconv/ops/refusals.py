@@ -7,6 +7,9 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from qconv.model.graph import attr_float, attr_int, attr_ints, attr_str, const_array
+from qconv.ops.forms import inner_size, reads_probabilities
+
+LARGEST_INNER = 33_025  # 255 * 255 * 33,025 < 2^31: more products of 8-bit codes may leave int32
 
 
 def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
@@ -51,6 +54,18 @@ def refuse_gemm(node: ir.Node) -> str | None:
     if attr_int(node, "transA", 0) or attr_float(node, "alpha", 1.0) != 1.0 or attr_float(node, "beta", 1.0) != 1.0:
         return "its alpha, beta or transA could not be folded; write it as MatMul and Add"
     return needs_constant(1, 2)(node)
+
+
+def refuse_matmul(node: ir.Node) -> str | None:
+    """Sums of products of two activations must fit in int32, or onnxruntime wraps around; weights are bounded by the plan."""
+    inner = inner_size(node)
+    if const_array(node.inputs[1]) is not None or reads_probabilities(node) or (inner is not None and inner <= LARGEST_INNER):
+        return None
+    many = "an unknown number of" if inner is None else f"{inner:,}"
+    return (
+        f"its sums of {many} products of two activations may leave int32; export it with a fixed inner size of at most "
+        f"{LARGEST_INNER:,}"
+    )
 
 
 def refuse_resize(node: ir.Node) -> str | None:

@@ -12,6 +12,7 @@ from qconv.ops.forms import bias_of, summed_axes
 from qconv.ops.op_table import Role, role_of
 from qconv.plan.activations import Activations, RangeOf, range_of_tensor
 from qconv.plan.eligible import float_nodes
+from qconv.plan.kernel_limits import beyond_kernels
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.shared_scales import SharedScales
 from qconv.plan.weights import safe_for, weight_params
@@ -33,14 +34,23 @@ def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha
     Raises ArtifactError when a range is missing, UsageError when an exclusion matches nothing.
     """
     in_float = float_nodes(graph, config.exclude)
-    ties = SharedScales(graph, in_float, config.activation.int_type)
-    observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
-    tensors = Activations(ties, observed, config).by_name()
+    ties, observed, tensors = _activations(graph, in_float, range_of, config)
+    while refused := beyond_kernels(ties.integer_nodes(), tensors):
+        in_float |= refused  # which may change what its neighbours share
+        ties, observed, tensors = _activations(graph, in_float, range_of, config)
     notes: list[str] = []
     for node in ties.integer_nodes():
         notes += _plan_weight(node, tensors, config)
         notes += _concat_notes(node, observed, tensors)
     return QuantPlan(tensors, in_float, tuple(notes), model_sha256)
+
+
+def _activations(
+    graph: ir.Graph, in_float: Mapping[str, str], range_of: RangeOf, config: QuantConfig
+) -> tuple[SharedScales, dict[ir.Value, tuple[float, float]], dict[str, QuantParams]]:
+    ties = SharedScales(graph, in_float, config.activation.int_type)
+    observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
+    return ties, observed, Activations(ties, observed, config).by_name()
 
 
 def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantConfig) -> list[str]:

@@ -55,9 +55,31 @@ def test_the_interval_of_two_activations_is_that_of_their_one_sided_codes(tmp_pa
     assert (certificate.low, certificate.high, certificate.proved) == (-8 * 255 * 255, 0, 1)
 
 
-def test_two_activations_of_unknown_inner_size_are_not_called_proved(tmp_path: Path) -> None:
-    text = "g (float[4,K] a, float[K,4] b) => (float[4,4] y) { y = MatMul(a, b) }"
-    feeds = [{"a": normal(4, 8, seed=i), "b": normal(8, 4, seed=i + 9)} for i in range(4)]
+@pytest.mark.parametrize(("size", "many"), [("K", "an unknown number of"), ("33026", "33,026")])
+def test_two_activations_whose_sums_may_leave_int32_stay_in_float(tmp_path: Path, size: str, many: str) -> None:
+    text = f"g (float[1,{size}] a, float[{size},2] b) => (float[1,2] y) {{ y = MatMul(a, b) }}"
+    inner = 8 if size == "K" else int(size)
+    feeds = [{"a": normal(1, inner, seed=i), "b": normal(inner, 2, seed=i + 9)} for i in range(2)]
+    (reason,) = quantize_graph(tmp_path, text, {}, feeds).quantized.plan.float_nodes.values()
+    assert many in reason and "int32" in reason
+
+
+def test_the_longest_sums_of_two_activations_just_fit(tmp_path: Path) -> None:
+    text = "g (float[1,33025] a, float[33025,2] b) => (float[1,2] y) { y = MatMul(a, b) }"
+    feeds = [{"a": np.abs(normal(1, 33025, seed=i)), "b": np.abs(normal(33025, 2, seed=i + 9))} for i in range(2)]
     (certificate,) = quantize_graph(tmp_path, text, {}, feeds).quantized.lowering.certificates.values()
-    assert (certificate.proved, certificate.scales) == (0, 1)
-    assert "int32" in certificate.why
+    assert (certificate.low, certificate.high) == (0, 33025 * 255 * 255)
+    assert certificate.high < 2**31 <= 33026 * 255 * 255
+
+
+@pytest.mark.parametrize(("size", "longest"), [("K", 16_000_000), ("40000", 40_000)])
+def test_rows_of_probabilities_sum_to_one_however_long_they_are(tmp_path: Path, size: str, longest: int) -> None:
+    text = f"g (float[1,{size}] a, float[{size},2] b) => (float[1,2] y) {{ p = Softmax<axis=-1>(a) y = MatMul(p, b) }}"
+    inner = 8 if size == "K" else int(size)
+    feeds = [{"a": normal(1, inner, seed=i), "b": np.abs(normal(inner, 2, seed=i + 9))} for i in range(2)]
+    result = quantize_graph(tmp_path, text, {}, feeds)
+    certificate = result.quantized.lowering.certificates["matmul1"]
+    assert (certificate.low, certificate.proved, certificate.why) == (0, 1, "")
+    # 1 / S of the probabilities is at least 255, and every rounding adds at most a half
+    assert 255 * (255 + longest // 2) <= certificate.high < 2**31
+    result.assert_exact()
