@@ -24,6 +24,17 @@ FORMS: list[tuple[str, dict[str, Array], tuple[int, ...], tuple[int, ...]]] = [
     ("g (float[N,12] x) => (float[N,7] y) { y = Gemm(x, w, b) }", {"w": normal(12, 7), "b": normal(7)}, (3, 12), (0,)),
     ("g (float[N,12] x) => (float[N,7] y) { y = Gemm<transB=1>(x, w) }", {"w": normal(7, 12)}, (3, 12), (1,)),
     ("g (float[N,12] x) => (float[N,7] y) { y = MatMul(x, w) }", {"w": normal(12, 7)}, (3, 12), (0,)),
+    ("g (float[2,N,12] x) => (float[2,N,7] y) { y = MatMul(x, w) }", {"w": normal(12, 7)}, (2, 3, 12), (0,)),
+    ("g (float[2,N,12] x) => (float[2,N,7] y) { y = MatMul(x, w) }", {"w": normal(2, 12, 7)}, (2, 3, 12), (1,)),
+    (
+        "g (float[2,N,12] x) => (float[2,N,7] y) { m = MatMul(x, w) y = Add(m, b) }",
+        {"w": normal(12, 7), "b": normal(7, scale=9.0)},
+        (2, 3, 12),
+        (0,),
+    ),
+    (f"{IMAGE} {{ y = Conv<group=4>(x, w, b) }}", {"w": normal(8, 1, 3, 3), "b": normal(8)}, (1, 4, 6, 6), (1, 2, 3)),
+    (f"{IMAGE} {{ y = Conv<dilations=[2,2]>(x, w) }}", {"w": normal(8, 4, 2, 2)}, (1, 4, 6, 6), (1, 2, 3)),
+    (f"{IMAGE} {{ y = AveragePool<kernel_shape=[3,3]>(x) }}", {}, (1, 4, 6, 6), (1, 2, 3)),
 ]
 _PLACES = {"QLinearConv": (2, 3, 8), "QGemm": (2, 3, 6), "QLinearMatMul": (2, 3, 99)}  # zero point of x, weight, bias
 

@@ -30,6 +30,20 @@ def test_a_tensor_with_another_reader_is_observed_and_implies_what_selects_from_
     assert observed(tmp_path, "c = Conv(x, w) r = Relu(c) y = Add(c, r)") == ["x", "c", "y"]
 
 
+PADS = [("", ", five", True), ("", "", False), ('<mode="edge">', ", five", False)]
+
+
+@pytest.mark.parametrize(("attribute", "value", "brings"), PADS)
+def test_a_pad_with_a_constant_brings_in_a_value_and_is_observed(
+    tmp_path: Path, attribute: str, value: str, brings: bool
+) -> None:
+    weights = {**CONV, "pads": np.asarray([0, 0, 1, 1, 0, 0, 1, 1]), "five": np.asarray(5, np.float32)}
+    body = f"c = Conv(x, w) s = Conv(c, v) p = Pad{attribute}(c, pads{value}) y = Conv(p, v)"
+    text = f"g (float[1,4,6,6] x) => (float[1,4,8,8] y, float[1,4,6,6] s) {{ {body} }}"
+    graph = pipeline.load_prepared(write_model(tmp_path / "m.onnx", text, weights)).ir.graph
+    assert ("p" in tensors_to_observe(graph, QuantConfig())) is brings
+
+
 def test_fixed_and_scaled_tensors_are_not_observed(tmp_path: Path) -> None:
     weights = {**CONV, "k": np.asarray(0.5, np.float32)}
     body = "c = Conv(x, w) s = Sigmoid(c) t = Transpose<perm=[0,1,3,2]>(s) m = Mul(t, k) y = Conv(m, v)"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from qconv.model.evaluate import run_node
 from qconv.quant.certify import (
+    BoolArray,
     Certificate,
     certify_table,
     certify_weight_scale,
@@ -44,6 +45,27 @@ def test_unproved_is_exactly_the_scales_that_disagree_somewhere(lo: int, hi: int
     assert unproved(scales, lo, hi, *ends).tolist() == wrong
     assert any(wrong)  # otherwise this test shows nothing
     assert not all(wrong)
+
+
+def test_the_ends_of_an_interval_belong_to_it() -> None:
+    """An interval that begins or ends at a single accumulator where the two maps part is not proved; one shorter by it is."""
+    scales = np.exp(np.random.default_rng(2).uniform(np.log(5e-5), np.log(2e-3), 400)).astype(np.float32)
+    codes = np.arange(-127, 128, dtype=np.int64)
+    at = thresholds(scales, codes)
+    late = ort_rescale(at, scales[:, None]) < codes
+    early = ort_rescale(at - 1, scales[:, None]) >= codes
+    assert late.any() and early.any()  # otherwise this test shows nothing
+
+    def fails(where: BoolArray, first: int, last: int) -> list[bool]:
+        """For the first such threshold t of each scale: whether [t + first, t + last] is unproved."""
+        rows = np.flatnonzero(where.any(axis=1))
+        t = at[rows, where[rows].argmax(axis=1)]
+        return sorted(set(unproved(scales[rows], -128, 127, t + first, t + last).tolist()))
+
+    assert fails(late, 0, 10) == fails(late, 0, 0) == fails(late, -10, 0) == [True]
+    assert fails(late, 1, 10) == fails(late, -10, -1) == [False]
+    assert fails(early, -10, -1) == fails(early, -1, -1) == fails(early, -1, 10) == fails(early, -10, 0) == [True]
+    assert fails(early, -10, -2) == fails(early, 0, 10) == [False]
 
 
 def test_nudged_weight_scales_agree_on_every_accumulator() -> None:

@@ -77,6 +77,18 @@ def test_a_bias_that_would_overflow_widens_its_channel_only() -> None:
     assert max(abs(lo).max(), abs(hi).max()) < ACC_LIMIT
 
 
+@pytest.mark.parametrize("zero_point", [0, 20, 128, 235, 255])
+def test_sums_that_would_overflow_widen_their_channel_wherever_the_zero_point_is(zero_point: int) -> None:
+    """The longer side of the codes counts: 200,000 products of 127 and 235 leave int32, those of 127 and 20 do not."""
+    weight = np.stack([np.ones(200_000), np.eye(1, 200_000)[0]]).astype(np.float32)
+    x = QuantParams(np.asarray(0.1, np.float32), np.asarray(zero_point), UINT8)
+    params = params_of_weight(weight, WEIGHT)
+    wider, raised = widen_for_accumulator(params, weight, None, x, (1,))
+    assert (raised, wider.scale[1]) == (1, params.scale[1])
+    lo, hi = accumulator_bounds(quantize_weight(weight, wider), (1,), None, x)
+    assert max(abs(lo).max(), abs(hi).max()) < ACC_LIMIT
+
+
 def test_accumulator_bounds_are_reached() -> None:
     x = QuantParams(np.asarray(0.1, np.float32), np.asarray(100), UINT8)
     codes = np.asarray([[3, -2, 5]], np.int8)
