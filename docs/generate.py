@@ -29,6 +29,7 @@ RULES = {
     ScaleRule.AVERAGES: "the parameters of the input, though the op averages: an AveragePool whose windows differ in size",
     ScaleRule.SHARED: "inputs and output share parameters where their ranges are alike; else the inputs are rescaled",
     ScaleRule.FIXED: "from the mathematics of the op",
+    ScaleRule.WITHIN: "from the calibrated range of the output, within what the mathematics of the op allow",
     ScaleRule.SCALED: "the codes stay, and the scale is multiplied: Mul by a positive constant scalar",
     ScaleRule.NONE: "there is no float output",
 }

@@ -30,7 +30,7 @@ from qconv.ops.refusals import (
     refuse_pool,
     refuse_resize,
 )
-from qconv.quant.types import IntType, QuantParams
+from qconv.quant.types import FloatArray, IntType, QuantParams
 
 
 class Role(Enum):
@@ -50,6 +50,7 @@ class ScaleRule(Enum):
     AVERAGES = "same as input, values mix"  # the same parameters, but the op averages
     SHARED = "shared by all"  # inputs and output share parameters, or the inputs are rescaled
     FIXED = "fixed"  # from the mathematics of the op
+    WITHIN = "own range within a fixed one"  # from its own range where that is much narrower than the mathematics allow
     SCALED = "input times a constant"  # the codes stay, the scale changes
     NONE = "no float output"
 
@@ -98,12 +99,17 @@ def rule_of(node: ir.Node) -> ScaleRule:
 def _unit_interval(node: ir.Node, int_type: IntType) -> QuantParams:
     """[0, 1], where 1.0 is the highest code: a probability of one must not lose half a step.
 
-    onnxruntime's QLinearSoftmax multiplies by floor(1 / S), so S is the largest float32 whose inverse reaches the highest code.
+    onnxruntime's QLinearSoftmax multiplies by floor(1 / S), so the inverse of S reaches the highest code.
     """
-    scale = np.float32(1.0 / int_type.qmax)
-    while np.floor(np.float32(1.0) / scale) < int_type.qmax:
+    return QuantParams(inverse_scale(int_type.qmax), np.asarray(0), int_type)
+
+
+def inverse_scale(steps: int) -> FloatArray:
+    """The largest float32 close to 1 / steps whose inverse does not round to less than `steps`."""
+    scale = np.float32(1.0 / steps)
+    while np.floor(np.float32(1.0) / scale) < steps:
         scale = np.nextafter(scale, np.float32(0.0))
-    return QuantParams(np.asarray(scale), np.asarray(0), int_type)
+    return np.asarray(scale)
 
 
 def _hard_sigmoid(node: ir.Node, int_type: IntType) -> QuantParams:
@@ -124,7 +130,7 @@ def _plus_minus_one(node: ir.Node, int_type: IntType) -> QuantParams:
 
 
 D, W, B, H = Role.DATA, Role.WEIGHT, Role.BIAS, Role.STATIC
-FREE, SAME, FIXED = ScaleRule.FREE, ScaleRule.SAME, ScaleRule.FIXED
+FREE, SAME, FIXED, WITHIN = ScaleRule.FREE, ScaleRule.SAME, ScaleRule.FIXED, ScaleRule.WITHIN
 
 
 def _moves(op_type: str, condition: str = "", refuse: Callable[[ir.Node], str | None] = lambda node: None) -> OpSpec:
@@ -167,11 +173,11 @@ _ROWS = [
     OpSpec("Relu", (D,), SAME, "nothing where the range implies it, else Clip on codes"),
     OpSpec("Clip", (D, H), SAME, "nothing where the range implies it, else Clip on codes", needs_constant(1, 2)),
     OpSpec("LeakyRelu", (D,), FREE, "QLinearLeakyRelu", refuse_leaky_relu, condition="positive slope"),
-    OpSpec("Sigmoid", (D,), FIXED, "QLinearSigmoid", fixed=_unit_interval),
+    OpSpec("Sigmoid", (D,), WITHIN, "QLinearSigmoid", fixed=_unit_interval),
     OpSpec("HardSigmoid", (D,), FIXED, "QLinearConcat of one input (a change of parameters) and Clip", fixed=_hard_sigmoid),
     OpSpec("HardSwish", (D,), FREE, "HardSigmoid as above, and QLinearMul"),
-    OpSpec("Softmax", (D,), FIXED, "QLinearSoftmax", needs_rank, fixed=_unit_interval),
-    OpSpec("Tanh", (D,), FIXED, "a table of 256 codes (GatherElements)", fixed=_plus_minus_one),
+    OpSpec("Softmax", (D,), WITHIN, "QLinearSoftmax", needs_rank, fixed=_unit_interval),
+    OpSpec("Tanh", (D,), WITHIN, "a table of 256 codes (GatherElements)", fixed=_plus_minus_one),
     *map(_table, ("Abs", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "Log", "Mish", "Neg", "Pow", "Reciprocal")),
     *map(_table, ("Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "ThresholdedRelu")),
     *map(_moves, ("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Expand", "Tile", "Identity")),

@@ -15,7 +15,7 @@ from qconv.pipeline.checks import Warn, checks_for
 from qconv.pipeline.job import Job
 from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.pipeline.samples import synthetic
-from qconv.plan.make import tensors_to_observe
+from qconv.plan.make import bounded_tensors, tensors_to_observe
 from qconv.plan.outcomes import outcomes
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.checkpoint import Checkpoint
@@ -61,7 +61,7 @@ def run(
     summaries = keeper.with_earlier(latest)
     calibration = Calibration(
         model.digest, job.method, keeper.seen, source.description, source.warning, summaries, job.data_spec,
-        _derived(model, source, summaries), _coverage(job, keeper.seen),
+        _derived(job, model, source, summaries), _coverage(job, keeper.seen),
     )  # fmt: skip
     if warn is not None:
         for finding in (*watched.findings(), *calibration.still):
@@ -81,14 +81,20 @@ def _counted_from(done: int, progress: Progress | None) -> Progress | None:
     return lambda more, total: progress(done + more, None if total is None else done + total)
 
 
-def _derived(model: PreparedModel, source: SampleSource, summaries: Mapping[str, Summary]) -> dict[str, tuple[float, float]]:
-    """The ranges of all tensors where the samples are synthetic; none where they are real, and a method shall choose."""
+def _derived(
+    job: Job, model: PreparedModel, source: SampleSource, summaries: Mapping[str, Summary]
+) -> dict[str, tuple[float, float]]:
+    """The ranges of all tensors where the samples are synthetic; none where they are real, and a method shall choose.
+
+    What the mathematics of an op bound takes all of it: no synthetic sample makes a network sure of anything.
+    """
     made_up = synthetic(source)
     if made_up is None:
         return {}
     extremes = {name: (summary.lo, summary.hi) for name, summary in summaries.items()}
     graph = model.with_batchnorms.graph
-    return data_free_ranges(extremes, graph, exact=made_up.exact, outcomes=outcomes(model.ir.graph))
+    exact = {**made_up.exact, **bounded_tensors(model.ir.graph, job.config)}
+    return data_free_ranges(extremes, graph, exact=exact, outcomes=outcomes(model.ir.graph))
 
 
 def _coverage(job: Job, seen: int) -> Coverage | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,10 +11,10 @@ from qconv.data.source import Sample, SampleSource, known_length
 from qconv.data.strided import Strided
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.samples import recorded_samples, synthetic
-from qconv.plan.make import tensors_to_observe
+from qconv.plan.make import bounded_tensors, tensors_to_observe
 from qconv.plan.outcomes import outcomes
 from qconv.ranges.choices import choice_of
-from qconv.ranges.methods import CANDIDATES, Choice
+from qconv.ranges.methods import CANDIDATES, METHODS, Choice
 from qconv.ranges.search.output_error import Noise
 from qconv.ranges.search.search import search_ranges
 from qconv.statistics.calibration import Calibration
@@ -40,6 +40,16 @@ def spread(samples: SampleSource) -> list[Sample]:
     return list(islice(iter(Strided(samples, 0, step)), count))
 
 
+def _bounded(loaded: PreparedModel, calibration: Calibration, config: QuantConfig, keep: Collection[str]) -> dict[str, Choice]:
+    """For tensors within a fixed range: the extremes of those in `keep`, and of others the range of least squared error.
+
+    Other methods cut what is rare, and few probabilities are large; those are the ones that count.
+    """
+    names = bounded_tensors(loaded.ir.graph, config).keys() & calibration.tensors.keys() - calibration.derived.keys()
+    methods = {name: "minmax" if name in keep else "mse" for name in sorted(names)}
+    return {name: Choice(m, METHODS[m](calibration.tensors[name], config.activation)) for name, m in methods.items()}
+
+
 def choose(
     loaded: PreparedModel,
     calibration: Calibration,
@@ -57,6 +67,8 @@ def choose(
     keep = outcomes(loaded.ir.graph)
     guess = choice_of(calibration, config.activation, config.method, config.percent, keep)
     choices = {name: choice for name in calibration.tensors if (choice := guess(name)) is not None}
+    bounded = _bounded(loaded, calibration, config, keep)
+    choices |= bounded
     observed = tensors_to_observe(loaded.ir.graph, config)
     measured = (config.method or calibration.method) == "auto" and not calibration.derived and observed
     if measured and samples is None:
@@ -64,7 +76,9 @@ def choose(
     if not measured or samples is None or synthetic(samples) is not None or not choices.keys() >= set(observed):
         return Choices(choices)  # a range that is missing is for the plan to name
     candidates = {  # in graph order, whatever that of the file
-        name: {method: choose_range(calibration.tensors[name], config.activation) for method, choose_range in CANDIDATES.items()}
+        name: dict.fromkeys(CANDIDATES, choices[name].range)
+        if name in bounded
+        else {method: choose_range(calibration.tensors[name], config.activation) for method, choose_range in CANDIDATES.items()}
         for name in observed
     }
     taken = spread(samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,15 +11,16 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
-from qconv.ops.op_table import Role, ScaleRule, role_of, rule_of
+from qconv.ops.op_table import Role, ScaleRule, inverse_scale, role_of, rule_of
 from qconv.plan.eligible import float_nodes
 from qconv.plan.shared_scales import Group, SharedScales
 from qconv.plan.weights import rounded_weight
 from qconv.quant.params import params_of_range
-from qconv.quant.types import FloatArray, QuantParams
+from qconv.quant.types import FloatArray, QuantParams, Scheme
 
 RangeOf = Callable[[str], tuple[float, float] | None]
-_ALIKE = 1.25  # Concat inputs whose scales differ less than this share one: a third of a bit against a rescaling
+_ALIKE = 1.25  # scales that differ less than this may as well be one: a third of a bit
+_MOST_STEPS = 1 << 13  # of one, for a range within [0, 1]: with finer ones, few multipliers of what reads them can be proved
 
 
 class Activations:
@@ -48,6 +50,8 @@ class Activations:
             assert origin is not None
             base = self.params(origin)
             return QuantParams(base.scale * np.float32(factor), base.zero_point, base.int_type)
+        if group.within is not None:
+            return params_within(group.within, *self._span(group), self._scheme)
         return params_of_range(*self._span(group), self._scheme)
 
     def _span(self, group: Group) -> tuple[float, float]:
@@ -66,8 +70,9 @@ class ActivationPlan:
         self._graph, self._config = graph, config
         self._in_float = float_nodes(graph, config.exclude)
         ties = self._ties()
-        fixed = (node.outputs[0] for node in ties.integer_nodes() if rule_of(node) is ScaleRule.FIXED)
-        self.rounded = [str(value.name) for value in (*ties.observed(), *fixed)]
+        observed = ties.observed()
+        fixed = (node.outputs[0] for node in ties.integer_nodes() if rule_of(node) in (ScaleRule.FIXED, ScaleRule.WITHIN))
+        self.rounded = [str(value.name) for value in dict.fromkeys((*observed, *fixed))]
         self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
 
     def params(self, range_of: RangeOf) -> dict[str, QuantParams]:
@@ -88,6 +93,21 @@ class ActivationPlan:
 
     def _ties(self) -> SharedScales:
         return SharedScales(self._graph, self._in_float, self._config.activation.int_type)
+
+
+def params_within(limits: QuantParams, lo: float, hi: float, scheme: Scheme) -> QuantParams:
+    """Those of a range inside the one of `limits`, which stand where the range is nearly as wide.
+
+    From zero up, the scale is one over a whole number: onnxruntime's QLinearSoftmax multiplies by floor(1 / S).
+    """
+    low, high = limits.ends
+    narrow = params_of_range(max(lo, low), min(hi, high), scheme)
+    if float(narrow.scale) * _ALIKE > float(limits.scale):
+        return limits
+    if int(limits.zero_point):
+        return narrow
+    steps = min(math.floor((1.0 + 2.0**-20) / float(narrow.scale)), _MOST_STEPS)
+    return QuantParams(inverse_scale(steps), narrow.zero_point, narrow.int_type)
 
 
 def range_of_tensor(value: ir.Value, range_of: RangeOf) -> tuple[float, float]:

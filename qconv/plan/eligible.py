@@ -18,7 +18,8 @@ from qconv.ops.forms import bias_add
 from qconv.ops.op_table import COMPUTE, Role, ScaleRule, role_of, rule_of, spec_of
 
 EXCLUDED = "excluded"
-LOSSY = frozenset({ScaleRule.FREE, ScaleRule.FIXED, ScaleRule.AVERAGES, ScaleRule.SCALED})  # rules of ops that compute new values
+# Rules of ops that compute new values.
+LOSSY = frozenset({ScaleRule.FREE, ScaleRule.FIXED, ScaleRule.WITHIN, ScaleRule.AVERAGES, ScaleRule.SCALED})
 BESIDE = "it is arithmetic beside a node without integer form, where 8 bits would only add error; it follows that node"
 BETWEEN = "every neighbour of it is float, so integers would only add error; it follows them"
 

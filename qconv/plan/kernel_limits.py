@@ -44,22 +44,16 @@ def _largest(node: ir.Node, tensors: Mapping[str, QuantParams]) -> float:
     match node.op_type:
         case "Mul" if scalar_factor(node) is None:
             a, b, y = (tensors[str(value.name)] for value in (*node.inputs, node.outputs[0]) if value is not None)
-            product = max(left * right for left in _ends(a) for right in _ends(b))
+            product = max(left * right for left in a.ends for right in b.ends)
         case "HardSwish":
             x, y = (tensors[str(value.name)] for value in (node.inputs[0], node.outputs[0]) if value is not None)
-            product = _ends(x)[1] * _ends(hard_sigmoid_params(0.5, x.int_type))[1]
+            product = x.ends[1] * hard_sigmoid_params(0.5, x.int_type).ends[1]
         case "Add" | "Sub" if not is_bias_add(node):
             a, b, y = (tensors[str(value.name)] for value in (*node.inputs, node.outputs[0]) if value is not None)
-            product = _ends(a)[1] + (_ends(b)[1] if node.op_type == "Add" else -_ends(b)[0])
+            product = a.ends[1] + (b.ends[1] if node.op_type == "Add" else -b.ends[0])
         case _:
             return 0.0
     return product / float(y.scale) + int(y.zero_point)
-
-
-def _ends(params: QuantParams) -> tuple[float, float]:
-    """The least and the greatest real of a tensor's codes."""
-    low, high = (code - int(params.zero_point) for code in (params.int_type.qmin, params.int_type.qmax))
-    return float(params.scale) * low, float(params.scale) * high
 
 
 def _averages(node: ir.Node, tensors: Mapping[str, QuantParams]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import onnx_ir as ir
@@ -26,6 +27,13 @@ def tensors_to_observe(graph: ir.Graph, config: QuantConfig) -> list[str]:
     """Names of the tensors whose ranges a plan for this graph will ask for, in graph order."""
     ties = SharedScales(graph, float_nodes(graph, config.exclude), config.activation.int_type)
     return [str(value.name) for value in ties.observed()]
+
+
+def bounded_tensors(graph: ir.Graph, config: QuantConfig) -> dict[str, tuple[float, float]]:
+    """Of the tensors to observe those whose values the mathematics of an op bound, with the bounds: Sigmoid, Softmax, Tanh."""
+    ties = SharedScales(graph, float_nodes(graph, config.exclude), config.activation.int_type)
+    limits = {str(value.name): group.within for value in ties.observed() if (group := ties.group(value)) is not None}
+    return {name: params.ends for name, params in limits.items() if params is not None}
 
 
 def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha256: str = "") -> QuantPlan:
@@ -79,7 +87,7 @@ def _concat_notes(
         if value is None or not is_float(value) or const_array(value) is not None:
             continue
         params = tensors[str(value.name)]
-        span = observed[value][1] - observed[value][0] if value in observed else _span(params)
+        span = min(_span(params), observed[value][1] - observed[value][0] if value in observed else math.inf)
         if 0 < span * _FEW_CODES < whole and params != output:
             notes.append(
                 f"{node.name}: {value.name} covers only {span / whole:.1%} of the joint range and keeps few codes; "

@@ -21,16 +21,22 @@ from qconv.quant.types import IntType, QuantParams
 
 @dataclass(eq=False)
 class Group:
-    """Tensors with one (S, Z). `fixed` and `scaled_from` decide the parameters without a range."""
+    """Tensors with one (S, Z). `fixed` and `scaled_from` decide the parameters without a range; `within` bounds them."""
 
     members: list[ir.Value] = field(default_factory=list)
     fixed: QuantParams | None = None
+    within: QuantParams | None = None
     scaled_from: tuple[ir.Value, float] | None = None
 
     @property
     def decided(self) -> bool:
         """Whether no range is needed."""
         return self.fixed is not None or self.scaled_from is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it keeps its parameters beside others that are free: decided, or bounded by the mathematics of an op."""
+        return self.decided or self.within is not None
 
 
 class SharedScales:
@@ -69,7 +75,7 @@ class SharedScales:
                 continue
             for value in _data_inputs(node):
                 output, own = self._groups[node.outputs[0]], self._groups[value]
-                if own is output or own.decided or output.decided:
+                if own is output or own.settled or output.settled:
                     continue
                 (lo, hi), (low, high) = span(output), span(own)
                 if max(hi, high) - min(lo, low) <= limit * min(hi - lo, high - low):
@@ -85,10 +91,11 @@ class SharedScales:
         first, second = self._group(a), self._group(b)
         if first is second:
             return True
-        if first.decided and second.decided:
+        if first.settled and second.settled:
             return False
         first.members += second.members
-        first.fixed, first.scaled_from = first.fixed or second.fixed, first.scaled_from or second.scaled_from
+        first.fixed, first.within = first.fixed or second.fixed, first.within or second.within
+        first.scaled_from = first.scaled_from or second.scaled_from
         for member in second.members:
             self._groups[member] = first
         return True
@@ -102,10 +109,12 @@ class SharedScales:
             case ScaleRule.SHARED:
                 for value in dict.fromkeys(_data_inputs(node)):
                     # An input that is used elsewhere, or whose parameters are decided, keeps them and is rescaled here.
-                    if const_array(value) is not None or (sole_consumer(value) is node and not self._group(value).decided):
+                    if const_array(value) is not None or (sole_consumer(value) is node and not self._group(value).settled):
                         self._union(outputs[0], value)
             case ScaleRule.FIXED:
                 self._group(outputs[0]).fixed = TABLE[node.op_type].fixed(node, activation)
+            case ScaleRule.WITHIN:
+                self._group(outputs[0]).within = TABLE[node.op_type].fixed(node, activation)
             case ScaleRule.SCALED:
                 factor = scalar_factor(node)
                 assert factor is not None

@@ -118,6 +118,12 @@ class QuantParams:
     def __hash__(self) -> int:
         return hash((self.scale.tobytes(), self.zero_point.tobytes(), self.int_type, self.axis))
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the greatest real that has a code; of a tensor with one scale."""
+        low, high = (code - int(self.zero_point) for code in (self.int_type.qmin, self.int_type.qmax))
+        return float(self.scale) * low, float(self.scale) * high
+
     def quantize(self, real: NDArray[Any]) -> IntArray:
         """Codes of `real`, as onnxruntime's QuantizeLinear computes them: clip(rint(real / S) + Z), in float32.
 
