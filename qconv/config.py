@@ -42,8 +42,8 @@ class QuantConfig:
 
     @property
     def activation(self) -> Scheme:
-        """Unsigned and affine: the fastest form of onnxruntime on x86."""
-        return Scheme(IntType(self.activation_bits, signed=False))
+        """Affine; unsigned or signed, as kernels of the target like it."""
+        return Scheme(IntType(self.activation_bits, target_of(self.target).signed_activations))
 
     def weight(self, axis: int | None) -> Scheme:
         """Signed, symmetric, without the lowest code; per channel along `axis` unless per tensor was asked for."""

@@ -11,20 +11,25 @@ from qconv.errors import UsageError
 class Target:
     """A kind of processor, as onnxruntime uses it.
 
-    `adds_pairs_in_int16` says that a kernel may add two products in 16 bits: weights then keep to safe pairs
-    (quant/saturation.py), and the second operand of a product of two activations stays unsigned.
+    `signed_activations` are int8, others uint8. `adds_pairs_in_int16` says that a kernel may add products of uint8 and int8 in 16
+    bits: weights then keep to safe pairs (quant/saturation.py), and the second operand of a product of two activations stays
+    unsigned. `adds_in_integers` says that QLinearAdd has short multipliers there (quant/neon.py): Adds are then proved for that
+    kernel and for those of x86.
     """
 
     name: str
     title: str
-    adds_pairs_in_int16: bool
+    signed_activations: bool = False
+    adds_pairs_in_int16: bool = False
+    adds_in_integers: bool = False
 
 
 TARGETS = {
     target.name: target
     for target in (
         Target("x86", "every x86", adds_pairs_in_int16=True),
-        Target("x86-vnni", "x86 with VNNI, or without AVX2", adds_pairs_in_int16=False),
+        Target("x86-vnni", "x86 with VNNI, or without AVX2"),
+        Target("arm", "64-bit ARM and every x86, with int8 activations", signed_activations=True, adds_in_integers=True),
     )
 }
 

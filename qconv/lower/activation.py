@@ -98,7 +98,8 @@ def _hard_sigmoid(node: ir.Node, ctx: Context, alpha: float, beta: float, y: Qua
     x, tensor = ctx.codes(node.inputs[0]), node.outputs[0]
     steps = beta / float(y.scale)
     shift = int(y.zero_point) + round(steps)
-    if alpha <= 0 or abs(steps - round(steps)) > 1e-4 or not 0 <= shift <= 255:
+    limits = np.iinfo(y.int_type.dtype)
+    if alpha <= 0 or abs(steps - round(steps)) > 1e-4 or not limits.min <= shift <= limits.max:
         return None
     steep = replace(x.params, scale=np.float32(alpha) * x.params.scale)
     shifted = QuantParams(y.scale, np.asarray(shift), replace(y.int_type, bits=8))

@@ -14,6 +14,7 @@ from qconv.model.graph import const_array
 from qconv.ops.forms import is_bias_add, scalar_factor
 from qconv.quant.certify import certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier
+from qconv.quant.neon import neon_add_table
 from qconv.quant.params import params_of_constant
 from qconv.quant.tables import ORT_ADD_FORMS, add_table, mul_scale, mul_table, ort_mul_table
 from qconv.quant.types import FloatArray, QuantParams, Scheme
@@ -28,7 +29,10 @@ def lower_add(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_sub(node: ir.Node, ctx: Context) -> None:
-    """y = a + (-b): the codes of -b are those of b mirrored, qmax - q, which is an exclusive or with qmax."""
+    """y = a + (-b): the codes of -b are those of b mirrored, qmin + qmax - q.
+
+    That is an exclusive or: with qmax for unsigned codes, with -1 for signed ones.
+    """
     a, value = ctx.codes(node.inputs[0]), node.inputs[1]
     assert value is not None
     array = const_array(value)
@@ -37,12 +41,11 @@ def lower_sub(node: ir.Node, ctx: Context) -> None:
         _emit_add(node, ctx, a, ctx.constant_codes(-array, params, f"{value.name}_negated"))
         return
     b = ctx.codes(value)
-    top = b.params.int_type.qmax
-    mask = ctx.initializer(np.asarray(top, np.uint8), f"{node.name}_mirror")
-    mirrored = QuantParams(b.params.scale, top - b.params.zero_point.astype(np.int16), b.params.int_type)
-    negated = ctx.emit(
-        "BitwiseXor", [b.value, mask], b.value, ir.DataType.UINT8, name=f"{node.name}/negate", output=f"{value.name}_negated"
-    )
+    int_type = b.params.int_type
+    mask = ctx.initializer(np.asarray(int_type.qmin + int_type.qmax, int_type.dtype), f"{node.name}_mirror")
+    mirrored = QuantParams(b.params.scale, int_type.qmin + int_type.qmax - b.params.zero_point.astype(np.int16), int_type)
+    dtype = ir.DataType.from_numpy(int_type.dtype)
+    negated = ctx.emit("BitwiseXor", [b.value, mask], b.value, dtype, name=f"{node.name}/negate", output=f"{value.name}_negated")
     _emit_add(node, ctx, a, Codes(negated, mirrored))
 
 
@@ -62,11 +65,18 @@ def lower_mul(node: ir.Node, ctx: Context) -> None:
 
 def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:
     y = ctx.params(node.outputs[0])
+    forms = (*ORT_ADD_FORMS, neon_add_table) if ctx.target.adds_in_integers else ORT_ADD_FORMS
+
+    def nudged_alike(scale: FloatArray) -> FloatArray:
+        """S_b raised by as many ulps as S_a: where a is Z_a, only b can leave a tie that kernels round differently."""
+        ulps = scale.view(np.int32) - a.params.scale.view(np.int32)
+        return (b.params.scale.view(np.int32) + ulps).view(np.float32)
 
     def multipliers(scale: FloatArray) -> list[Multiplier]:
-        return [Multiplier.of(scale / y.scale), Multiplier.of(b.params.scale / y.scale)]
+        return [Multiplier.of(scale / y.scale), Multiplier.of(nudged_alike(scale) / y.scale)]
 
-    ctx.set_codes(node.outputs[0], _emit_binary(node, ctx, "QLinearAdd", a, b, (add_table, *ORT_ADD_FORMS), multipliers))
+    codes = _emit_binary(node, ctx, "QLinearAdd", a, b, (add_table, *forms), multipliers, nudged_alike)
+    ctx.set_codes(node.outputs[0], codes)
 
 
 def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
@@ -76,24 +86,31 @@ def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
     def multipliers(scale: FloatArray) -> list[Multiplier]:
         return [Multiplier.of(mul_scale(scale, b.params.scale, y.scale))]
 
-    return _emit_binary(node, ctx, "QLinearMul", a, b, (mul_table, ort_mul_table), multipliers)
+    return _emit_binary(node, ctx, "QLinearMul", a, b, (mul_table, ort_mul_table), multipliers, lambda scale: b.params.scale)
 
 
 def _emit_binary(
     node: ir.Node, ctx: Context, op_type: str, a: Codes, b: Codes, tables: Sequence[Table],
-    multipliers: Callable[[FloatArray], list[Multiplier]],
+    multipliers: Callable[[FloatArray], list[Multiplier]], scale_of_b: Callable[[FloatArray], FloatArray],
 ) -> Codes:  # fmt: skip
-    """A node of two operands; the scale of `a` is nudged until the first table, ours, equals all others."""
+    """A node of two operands; the scale of `a` is nudged until the first table, ours, equals all others.
+
+    `scale_of_b` is the scale of `b` that goes with one of `a`.
+    """
     output = node.outputs[0]
     y = ctx.params(output)
-    ours, *theirs = [partial(table, b=b.params, y=y) for table in tables]
+
+    def on_pairs(table: Table, a: QuantParams) -> Int64Array:
+        return table(a, replace(b.params, scale=scale_of_b(a.scale)), y)
+
+    ours, *theirs = [partial(on_pairs, table) for table in tables]
     scale, certificate = certify_table(a.params, ours, *theirs)
     ctx.certificates[str(node.name)] = certificate
     inputs = [
         a.value,
         *ctx.scale_and_zero_point(a.params, f"{node.name}_a", scale),
         b.value,
-        *ctx.scale_and_zero_point(b.params, f"{node.name}_b"),
+        *ctx.scale_and_zero_point(b.params, f"{node.name}_b", scale_of_b(scale)),
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
     return ctx.emit_codes(op_type, inputs, output, y, domain=MS, multiplier=multipliers(scale))

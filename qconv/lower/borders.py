@@ -24,7 +24,7 @@ def integer_inputs(ctx: Context, io: Io) -> None:
         params = ctx.params(value)
         ctx.begin(next(iter(ctx.graph), None))
         value.dtype = ir.DataType.UINT8 if io == "uint8" else ir.DataType.INT8
-        codes = value if io == "uint8" else _to_unsigned(ctx, value)
+        codes = value if _signed(io) == params.int_type.signed else _with_other_sign(ctx, value, f"{value.name}_quantized")
         ctx.set_codes(value, Codes(codes, params))
         _describe(value, params, io)
 
@@ -78,17 +78,11 @@ def _output_codes(ctx: Context, value: ir.Value, codes: Codes, io: Io) -> ir.Val
     """The codes as a graph output under the old name."""
     ctx.begin(None)
     name = str(value.name)
-    if io == "uint8":
-        result = ctx.emit("Identity", [codes.value], value, ir.DataType.UINT8, name=f"{name}/output", output=f"{name}_output")
+    if _signed(io) == codes.params.int_type.signed:
+        dtype = ir.DataType.from_numpy(codes.params.int_type.dtype)
+        result = ctx.emit("Identity", [codes.value], value, dtype, name=f"{name}/output", output=f"{name}_output")
     else:
-        mask = ctx.initializer(np.asarray(128, np.uint8), f"{name}_offset")
-        flipped = ctx.emit(
-            "BitwiseXor", [codes.value, mask], value, ir.DataType.UINT8, name=f"{name}/flip", output=f"{name}_flipped"
-        )
-        result = ctx.emit(
-            "Cast", [flipped], value, ir.DataType.INT8, name=f"{name}/signed", output=f"{name}_output",
-            attributes={"to": int(ir.DataType.INT8)},
-        )  # fmt: skip
+        result = _with_other_sign(ctx, codes.value, f"{name}_output", name)
     value.name, result.name = f"{name}_replaced", name
     _describe(result, codes.params, io)
     return result
@@ -96,16 +90,28 @@ def _output_codes(ctx: Context, value: ir.Value, codes: Codes, io: Io) -> ir.Val
 
 def _describe(value: ir.Value, params: QuantParams, io: Io) -> None:
     """Writes the scale and the zero point of an integer input or output where its reader looks for them."""
+    moved = 128 * (int(params.int_type.signed) - int(_signed(io)))
     value.metadata_props["qconv.scale"] = json.dumps(float(str(params.scale)))
-    value.metadata_props["qconv.zero_point"] = json.dumps(int(params.zero_point) - (128 if io == "int8" else 0))
+    value.metadata_props["qconv.zero_point"] = json.dumps(int(params.zero_point) + moved)
 
 
-def _to_unsigned(ctx: Context, value: ir.Value) -> ir.Value:
-    """int8 codes plus 128: read as uint8, the highest bit flipped."""
-    name = str(value.name)
-    cast = ctx.emit(
-        "Cast", [value], value, ir.DataType.UINT8, name=f"{name}/unsigned", output=f"{name}_unsigned",
-        attributes={"to": int(ir.DataType.UINT8)},
-    )  # fmt: skip
+def _signed(io: Io) -> bool:
+    return io == "int8"
+
+
+def _with_other_sign(ctx: Context, value: ir.Value, output: str, name: str | None = None) -> ir.Value:
+    """int8 codes plus 128 as uint8, or uint8 codes less 128 as int8: the highest bit flipped, and read as the other type."""
+    name = str(value.name) if name is None else name
+    signed = value.dtype is ir.DataType.UINT8
     mask = ctx.initializer(np.asarray(128, np.uint8), f"{name}_offset")
-    return ctx.emit("BitwiseXor", [cast, mask], value, ir.DataType.UINT8, name=f"{name}/flip", output=f"{name}_quantized")
+
+    def cast(codes: ir.Value, output: str, dtype: ir.DataType) -> ir.Value:
+        step = "signed" if signed else "unsigned"
+        return ctx.emit("Cast", [codes], codes, dtype, name=f"{name}/{step}", output=output, attributes={"to": int(dtype)})
+
+    def flip(codes: ir.Value, output: str) -> ir.Value:
+        return ctx.emit("BitwiseXor", [codes, mask], codes, ir.DataType.UINT8, name=f"{name}/flip", output=output)
+
+    if signed:
+        return cast(flip(value, f"{name}_flipped"), output, ir.DataType.INT8)
+    return flip(cast(value, f"{name}_unsigned", ir.DataType.UINT8), output)

@@ -14,16 +14,18 @@ from qconv.quant.tables import codes_of
 def lower_table(node: ir.Node, ctx: Context) -> None:
     """table[q] = quantize(f(dequantize(q))), with f computed once by onnxruntime's float kernel.
 
-    The codes are flattened, because GatherElements wants data and indices of one rank, and cast, because it wants int32.
+    The codes are flattened, because GatherElements wants data and indices of one rank, and cast, because it wants int32. An
+    index below zero counts from the end, so that the entries of negative codes stand there.
     """
     x, y, output = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0]), node.outputs[0]
     reals = x.params.dequantize(codes_of(x.params.int_type).astype(x.params.int_type.dtype))
     with np.errstate(all="ignore"):
         table = y.quantize(run_float_node(node, [reals, *map(const_array, node.inputs[1:])])[0])
-    name = str(node.name)
+    table = np.roll(table, int(codes_of(x.params.int_type)[0]))
+    name, kinds = str(node.name), [ir.DataType.from_numpy(params.int_type.dtype) for params in (x.params, y)]
     flat_like = ir.Value(shape=ir.Shape([None]))
     flat = ctx.emit(
-        "Reshape", [x.value, ctx.initializer(np.asarray([-1], np.int64), f"{name}_flat")], flat_like, ir.DataType.UINT8,
+        "Reshape", [x.value, ctx.initializer(np.asarray([-1], np.int64), f"{name}_flat")], flat_like, kinds[0],
         name=f"{name}/flatten", output=f"{name}_flattened",
     )  # fmt: skip
     index = ctx.emit(
@@ -36,7 +38,7 @@ def lower_table(node: ir.Node, ctx: Context) -> None:
         attributes={"to": int(ir.DataType.INT32)},
     )
     found = ctx.emit(
-        "GatherElements", [ctx.initializer(table, f"{name}_table"), index], flat_like, ir.DataType.UINT8,
+        "GatherElements", [ctx.initializer(table, f"{name}_table"), index], flat_like, kinds[1],
         name=f"{name}/lookup", output=f"{name}_looked_up", attributes={"axis": 0},
     )  # fmt: skip
     shape = ctx.shape_of(output, x.value, name)

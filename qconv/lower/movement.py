@@ -9,7 +9,7 @@ from qconv.lower.context import MS, Context
 from qconv.model.graph import attr_str, const_array
 from qconv.quant.certify import Certificate, certify_one
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
-from qconv.quant.types import FloatArray
+from qconv.quant.types import FloatArray, QuantParams
 
 
 def lower_same(node: ir.Node, ctx: Context) -> None:
@@ -64,8 +64,8 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
         def scale_of(s: FloatArray) -> FloatArray:
             return np.asarray(s / (y.scale * np.float32(count)), np.float32)
 
-        zero_in, zero_out = int(x.params.zero_point), int(y.zero_point)
-        scale, certificate = certify_one(scale, scale_of, -zero_out, 255 - zero_out, -zero_in * count, (255 - zero_in) * count)
+        acc_lo, acc_hi = (count * end for end in _ends(x.params))
+        scale, certificate = certify_one(scale, scale_of, *_ends(y), acc_lo, acc_hi)
         ctx.certificates[str(node.name)] = certificate
         multiplier = [Multiplier.of(scale_of(scale))]
     else:
@@ -80,6 +80,12 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
         "QLinearGlobalAveragePool", inputs, output, y, domain=MS, attributes={"channels_last": 0}, multiplier=multiplier
     )
     ctx.set_codes(output, codes)
+
+
+def _ends(params: QuantParams) -> tuple[int, int]:
+    """The lowest and the highest code of the container, less the zero point."""
+    limits, zero_point = np.iinfo(params.int_type.dtype), int(params.zero_point)
+    return limits.min - zero_point, limits.max - zero_point
 
 
 def lower_host(node: ir.Node, ctx: Context) -> None:

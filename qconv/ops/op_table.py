@@ -101,7 +101,7 @@ def _unit_interval(node: ir.Node, int_type: IntType) -> QuantParams:
 
     onnxruntime's QLinearSoftmax multiplies by floor(1 / S), so the inverse of S reaches the highest code.
     """
-    return QuantParams(inverse_scale(int_type.qmax), np.asarray(0), int_type)
+    return QuantParams(inverse_scale(int_type.qmax - int_type.qmin), np.asarray(int_type.qmin), int_type)
 
 
 def inverse_scale(steps: int) -> FloatArray:
@@ -118,15 +118,16 @@ def _hard_sigmoid(node: ir.Node, int_type: IntType) -> QuantParams:
 
 
 def hard_sigmoid_params(beta: float, int_type: IntType) -> QuantParams:
-    """Scale beta / floor(beta qmax): beta and, for the usual 1/2, 1.0 are codes."""
-    steps = math.floor(beta * int_type.qmax) if 0 < beta <= 1 else 0
-    return QuantParams(np.asarray(beta / steps if steps else 1.0 / int_type.qmax, np.float32), np.asarray(0), int_type)
+    """Scale beta / floor(beta (qmax - qmin)): beta and, for the usual 1/2, 1.0 are codes."""
+    every = int_type.qmax - int_type.qmin
+    steps = math.floor(beta * every) if 0 < beta <= 1 else 0
+    return QuantParams(np.asarray(beta / steps if steps else 1.0 / every, np.float32), np.asarray(int_type.qmin), int_type)
 
 
 def _plus_minus_one(node: ir.Node, int_type: IntType) -> QuantParams:
     """[-1, 1], where -1.0, 0.0 and 1.0 are codes."""
-    middle = 1 << (int_type.bits - 1)
-    return QuantParams(np.asarray(1.0 / (middle - 1), np.float32), np.asarray(middle), int_type)
+    half = 1 << (int_type.bits - 1)
+    return QuantParams(np.asarray(1.0 / (half - 1), np.float32), np.asarray(int_type.qmin + half), int_type)
 
 
 D, W, B, H = Role.DATA, Role.WEIGHT, Role.BIAS, Role.STATIC

@@ -104,7 +104,7 @@ def params_within(limits: QuantParams, lo: float, hi: float, scheme: Scheme) -> 
     narrow = params_of_range(max(lo, low), min(hi, high), scheme)
     if float(narrow.scale) * _ALIKE > float(limits.scale):
         return limits
-    if int(limits.zero_point):
+    if int(limits.zero_point) != limits.int_type.qmin:
         return narrow
     steps = min(math.floor((1.0 + 2.0**-20) / float(narrow.scale)), _MOST_STEPS)
     return QuantParams(inverse_scale(steps), narrow.zero_point, narrow.int_type)

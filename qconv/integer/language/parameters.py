@@ -97,10 +97,12 @@ def _form_violations(node: ir.Node) -> list[str]:
                 else ["its scales are not 1, or its zero points differ: onnxruntime's float32 sum is exact for these only"]
             )
         case "QLinearSoftmax":
-            form = _inverse_is_whole(constant(node, 3)) and _equals(constant(node, 4), 0)
+            form = _inverse_is_whole(constant(node, 3)) and _is_lowest_code(constant(node, 4))
             if form and node.attributes.get_int("opset", 0) == 13:
                 return []
-            return ["1 / scale of its output is not a whole number, its zero point is not 0, or its opset is not 13"]
+            return [
+                "1 / scale of its output is not a whole number, its zero point is not the lowest code, or its opset is not 13"
+            ]
         case "QLinearLeakyRelu" if node.attributes.get_float("alpha", 0.01) <= 0:
             return ["alpha is not positive"]
         case _:
@@ -113,6 +115,12 @@ def _inverse_is_whole(scale: Array | None) -> bool:
         return False
     step = np.float32(scale.reshape(()))
     return bool(abs(float(np.floor(np.float32(1.0) / step)) * float(step) - 1.0) < 1e-6)
+
+
+def _is_lowest_code(zero_point: Array | None) -> bool:
+    """Whether a zero point is 0 if unsigned, and the lowest code of some number of bits if signed."""
+    lowest = [0] if zero_point is None or zero_point.dtype.kind == "u" else [-(1 << bits) for bits in range(8)]
+    return any(_equals(zero_point, code) for code in lowest)
 
 
 def _metadata_violations(node: ir.Node) -> list[str]:
