@@ -84,7 +84,10 @@ class Probe:
 
         def respond(array: FloatArray) -> Matrix:
             outputs: list[FloatArray] = session.run(None, {name: array})
-            return np.concatenate([channels_first(output) for output in outputs], dtype=np.float64)
+            rows = [channels_first(output) for output in outputs]
+            length = min(row.shape[1] for row in rows)  # maps of several sizes: as many positions of each, evenly
+            picked = [row[:, np.arange(length) * row.shape[1] // max(length, 1)] for row in rows]
+            return np.concatenate(picked, dtype=np.float64)
 
         variance = np.concatenate([norm.variance for norm in norms])
         floor = max(1e-3 * float(np.median(variance)), 1e-12)  # dead channels must not rule the fit

@@ -32,8 +32,9 @@ def bias_add(node: ir.Node) -> ir.Node | None:
         return None
     bias = _constant_operand(user)
     columns = const_array(node.inputs[1]).shape[1]  # type: ignore[union-attr]
-    fits = bias is not None and bias.size == columns == bias.shape[-1] and bias.ndim <= len(node.outputs[0].shape or ())
-    return user if fits else None
+    if bias is None or bias.size != columns or bias.shape[-1:] != (columns,):
+        return None
+    return user if bias.ndim <= len(node.outputs[0].shape or ()) else None
 
 
 def is_bias_add(node: ir.Node) -> bool:
@@ -73,13 +74,33 @@ def channel_axis(node: ir.Node) -> int | None:
         case "Conv":
             return 0
         case "ConvTranspose":
-            return 1 if attr_int(node, "group", 1) == 1 else None
+            return 1  # of the weight by channels
         case "Gemm":
             return 0 if attr_int(node, "transB", 0) else 1
         case "MatMul":
             return 1 if rank == 2 else None
         case _:
             return None
+
+
+def by_channels(node: ir.Node, weight: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The weight with one axis for its output channels: of a grouped ConvTranspose [Cin / g, Cout, *kernel], else as it is."""
+    group = attr_int(node, "group", 1) if node.op_type == "ConvTranspose" else 1
+    if group == 1:
+        return weight
+    inputs, outputs, *kernel = weight.shape
+    split = np.moveaxis(weight.reshape(group, inputs // group, outputs, *kernel), 0, 1)
+    return split.reshape(inputs // group, group * outputs, *kernel)
+
+
+def of_channels(node: ir.Node, weight: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The inverse of `by_channels`."""
+    group = attr_int(node, "group", 1) if node.op_type == "ConvTranspose" else 1
+    if group == 1:
+        return weight
+    inputs, outputs, *kernel = weight.shape
+    split = np.moveaxis(weight.reshape(inputs, group, outputs // group, *kernel), 1, 0)
+    return split.reshape(group * inputs, outputs // group, *kernel)
 
 
 def inner_size(node: ir.Node) -> int | None:

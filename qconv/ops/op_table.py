@@ -20,6 +20,7 @@ from qconv.ops.forms import averages_whole_windows, is_bias_add, scalar_factor
 from qconv.ops.refusals import (
     needs_constant,
     needs_rank,
+    refuse_average_pool,
     refuse_concat_of_constants,
     refuse_conv,
     refuse_conv_transpose,
@@ -28,6 +29,7 @@ from qconv.ops.refusals import (
     refuse_matmul,
     refuse_pad,
     refuse_pool,
+    refuse_power,
     refuse_resize,
 )
 from qconv.quant.types import FloatArray, IntType, QuantParams
@@ -167,7 +169,9 @@ _ROWS = [
     OpSpec(
         "Concat", (D,), ScaleRule.SHARED, "Concat on codes; QLinearConcat where parameters differ", refuse_concat_of_constants
     ),
-    OpSpec("AveragePool", (D,), FREE, "depthwise QLinearConv; QLinearAveragePool where padding is not counted", refuse_pool),
+    OpSpec(
+        "AveragePool", (D,), FREE, "depthwise QLinearConv; QLinearAveragePool where padding is not counted", refuse_average_pool
+    ),
     OpSpec("GlobalAveragePool", (D,), FREE, "QLinearGlobalAveragePool", needs_rank),
     OpSpec("MaxPool", (D,), SAME, "MaxPool on codes", refuse_pool),
     OpSpec("GlobalMaxPool", (D,), SAME, "ReduceMax on codes", needs_rank),
@@ -179,7 +183,8 @@ _ROWS = [
     OpSpec("HardSwish", (D,), FREE, "HardSigmoid as above, and QLinearMul"),
     OpSpec("Softmax", (D,), WITHIN, "QLinearSoftmax", needs_rank, fixed=_unit_interval),
     OpSpec("Tanh", (D,), WITHIN, "a table of 256 codes (GatherElements)", fixed=_plus_minus_one),
-    *map(_table, ("Abs", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "Log", "Mish", "Neg", "Pow", "Reciprocal")),
+    *map(_table, ("Abs", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "Log", "Mish", "Neg", "Reciprocal")),
+    OpSpec("Pow", (D, H), FREE, "a table of 256 codes (GatherElements)", refuse_power, condition="one constant exponent"),
     *map(_table, ("Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "ThresholdedRelu")),
     *map(_moves, ("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Expand", "Tile", "Identity")),
     *map(_moves, ("DepthToSpace", "SpaceToDepth", "Gather", "GatherElements", "ReduceMax", "ReduceMin")),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from qconv.model.graph import attr_float, attr_int, attr_ints, attr_str, const_array
-from qconv.ops.forms import inner_size, reads_probabilities
+from qconv.ops.forms import averages_whole_windows, inner_size, reads_probabilities
 
 LARGEST_INNER = 33_025  # 255 * 255 * 33,025 < 2^31: more products of 8-bit codes may leave int32
 
@@ -102,6 +102,24 @@ def refuse_pool(node: ir.Node) -> str | None:
     if attr_str(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
         return "its auto_pad depends on a size that is not known; export it with explicit pads or fixed sizes"
     return None
+
+
+def refuse_average_pool(node: ir.Node) -> str | None:
+    """Windows of different sizes go to QLinearAveragePool, which has no dilations and counts what lies beyond the padding."""
+    if not averages_whole_windows(node):
+        if attr_int(node, "count_include_pad", 0) and attr_int(node, "ceil_mode", 0):
+            return "onnxruntime's integer pool miscounts where ceil_mode lets a window reach beyond the padding; use floor"
+        if any(size != 1 for size in attr_ints(node, "dilations", [1])):
+            return "onnxruntime's integer pool has no dilations where windows leave the map; use other pads"
+    return refuse_pool(node)
+
+
+def refuse_power(node: ir.Node) -> str | None:
+    """A table has one exponent."""
+    exponent = const_array(node.inputs[1])
+    if exponent is not None and exponent.size != 1:
+        return "it has several exponents, and a table of codes holds one; split it by exponent"
+    return needs_constant(1)(node)
 
 
 def refuse_leaky_relu(node: ir.Node) -> str | None:

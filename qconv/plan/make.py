@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from qconv.config import QuantConfig
 from qconv.model.graph import const_array, is_float
-from qconv.ops.forms import bias_of, summed_axes
+from qconv.ops.forms import bias_of, by_channels, summed_axes
 from qconv.ops.op_table import Role, role_of
 from qconv.plan.activations import Activations, RangeOf, range_of_tensor
 from qconv.plan.eligible import float_nodes
@@ -69,7 +69,9 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantCo
     bias = bias_of(node)
     assert weight is not None and node.inputs[0] is not None and node.inputs[1] is not None
     params = weight_params(node, weight, config)
-    params, raised = widen_for_accumulator(params, weight, bias, tensors[str(node.inputs[0].name)], summed_axes(node))
+    params, raised = widen_for_accumulator(
+        params, by_channels(node, weight), bias, tensors[str(node.inputs[0].name)], summed_axes(node)
+    )
     tensors[str(node.inputs[1].name)] = safe_for(node, weight, params, config)
     return [f"{node.name}: {raised} channels got a wider weight scale, so that accumulators fit in int32"] if raised else []
 

@@ -105,7 +105,8 @@ class SharedScales:
         match rule_of(node):
             case ScaleRule.SAME | ScaleRule.AVERAGES:
                 for output in outputs:
-                    self._union(_first_data(node), output)
+                    if not self._pads_beyond(node):
+                        self._union(_first_data(node), output)
             case ScaleRule.SHARED:
                 for value in dict.fromkeys(_data_inputs(node)):
                     # An input that is used elsewhere, or whose parameters are decided, keeps them and is rescaled here.
@@ -120,6 +121,15 @@ class SharedScales:
                 assert factor is not None
                 source = next(v for v in _data_inputs(node) if const_array(v) is None)
                 self._group(outputs[0]).scaled_from = (source, factor)
+
+    def _pads_beyond(self, node: ir.Node) -> bool:
+        """Whether a Pad brings in a value that the fixed parameters of what it pads have no code for."""
+        group = self._group(_first_data(node))
+        limits, value = group.fixed or group.within, const_array(node.inputs[2]) if _adds_values(node) else None
+        if limits is None or value is None:
+            return False
+        low, high = limits.ends
+        return not low <= float(value.reshape(())) <= high
 
     def _implied(self, value: ir.Value) -> bool:
         """Whether the range of `value` follows from members that are observed anyway."""

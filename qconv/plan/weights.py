@@ -7,7 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
-from qconv.ops.forms import channel_axis
+from qconv.ops.forms import by_channels, channel_axis, of_channels
 from qconv.ops.kernel_order import kernel_order, kernel_weight
 from qconv.quant.params import params_of_weight, quantize_weight
 from qconv.quant.saturation import quantize_safely, safe_params
@@ -17,7 +17,7 @@ from qconv.targets import target_of
 
 def weight_params(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> QuantParams:
     """Of the weight of a layer, without regard to accumulators (`widen_for_accumulator`) and to pairs (`safe_for`)."""
-    return params_of_weight(weight, config.weight(channel_axis(node)))
+    return params_of_weight(by_channels(node, weight), config.weight(channel_axis(node)))
 
 
 def safe_for(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, config: QuantConfig) -> QuantParams:
@@ -36,5 +36,6 @@ def rounded_weight(node: ir.Node, weight: NDArray[np.floating], config: QuantCon
     params = safe_for(node, weight, weight_params(node, weight, config), config)
     order = None if node.op_type == "ConvTranspose" else kernel_order(node, weight.shape)
     safely = order is not None and target_of(config.target).adds_pairs_in_int16
-    codes = quantize_safely(weight, params, order) if safely and order is not None else quantize_weight(weight, params)
-    return params.dequantize(codes)
+    channels = by_channels(node, weight)
+    codes = quantize_safely(channels, params, order) if safely and order is not None else quantize_weight(channels, params)
+    return np.asarray(of_channels(node, params.dequantize(codes)), np.float32)

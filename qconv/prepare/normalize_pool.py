@@ -3,7 +3,8 @@
 1. AveragePool whose kernel is the whole map, without padding.
 2. ReduceMean over all axes from 2 on; without keepdims a Squeeze follows. A Transpose before it that brings the channels to
    the end is read through.
-3. The moments of a normalization over three dimensions stay as they are: they are no pooling, and are recognised as such.
+3. AveragePool and MaxPool in ceil_mode whose last window ends with the padded map: floor gives the same.
+4. The moments of a normalization over three dimensions stay as they are: they are no pooling, and are recognised as such.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ def _normalize(editor: Editor, node: ir.Node) -> int:
     if node.op_type == "AveragePool" and _pools_all(node):
         editor.rewrite(node, "GlobalAveragePool", [node.inputs[0]])
         return 1
+    if node.op_type in ("AveragePool", "MaxPool") and attr_int(node, "ceil_mode", 0) and _fills(node):
+        node.attributes.pop("ceil_mode")
+        return 1
     return _rewrite_mean(editor, node) if node.op_type == "ReduceMean" else 0
 
 
@@ -35,6 +39,21 @@ def _pools_all(node: ir.Node) -> bool:
     if x is None or x.shape is None or padded or not set(attr_ints(node, "dilations", (1,))) <= {1}:
         return False
     return list(x.shape)[2:] == kernel
+
+
+def _fills(node: ir.Node) -> bool:
+    """Whether the windows of a pool end where its padded map ends."""
+    x, kernel = node.inputs[0], attr_ints(node, "kernel_shape", ())
+    rank = len(kernel)
+    if x is None or x.shape is None or attr_str(node, "auto_pad", "NOTSET") != "NOTSET" or len(x.shape) != rank + 2:
+        return False
+    sizes, pads = list(x.shape)[2:], attr_ints(node, "pads", [0] * 2 * rank)
+    strides, dilations = attr_ints(node, "strides", [1] * rank), attr_ints(node, "dilations", [1] * rank)
+    for axis, size in enumerate(sizes):
+        reach = dilations[axis] * (kernel[axis] - 1) + 1
+        if not isinstance(size, int) or (size + pads[axis] + pads[axis + rank] - reach) % strides[axis]:
+            return False
+    return True
 
 
 def _rewrite_mean(editor: Editor, node: ir.Node) -> int:

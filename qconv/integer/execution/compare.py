@@ -68,7 +68,7 @@ class Judge:
                 inner.append(self._compare(name, array, exposed.array(name)))
             if name in deployed:
                 outer[name] = self._compare(name, array, deployed[name])
-        found = [*inner, *(outer[name] for name in deployed)]
+        found = [*inner, *(outer[name] for name in deployed if name in outer)]  # an output may be a constant
         return list(dict.fromkeys(mismatch for mismatch in found if mismatch is not None))
 
     def _compare(self, name: str, ours: Array, theirs: Array) -> Mismatch | None:
