@@ -75,5 +75,5 @@ def _pool_codes(node: ir.Node, ctx: Context, x: Codes) -> None:
         *ctx.scale_and_zero_point(x.params, f"{node.name}_x", one),
         *ctx.scale_and_zero_point(x.params, f"{node.name}_y", one),
     ]
-    attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
+    attributes = {a.name: a for a in node.attributes.values() if a.name not in ("auto_pad", "dilations")}
     ctx.set_codes(output, ctx.emit_codes("QLinearAveragePool", inputs, output, x.params, domain=MS, attributes=attributes))
