@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "lower": BASE | {"plan", "integer", "tuning", "targets"},
     "tuning": {"errors", "quant", "model", "ops", "integer"},
     "integer": {"errors", "quant.fixedpoint", "quant.types", "model"},  # it judges what `lower` makes by other arithmetic
-    "verify": BASE | {"integer", "data"},
+    "verify": BASE | {"integer", "data", "targets"},
     "plot": BASE | {"statistics", "ranges"},
     "pipeline": BASE | CALIBRATION | STAGES | {"targets", ""},
     "engines": BASE | {"pipeline", "statistics", "data", ""},

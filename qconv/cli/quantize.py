@@ -163,9 +163,10 @@ def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
 
 
 def _processors(result: Quantized) -> Iterator[str]:
-    """Where the model is not exact, if a narrower target was asked for."""
+    """Where the model gives the same codes, and what stands against more if a narrower target was asked for."""
     from qconv.integer.saturation import saturating_nodes
 
+    yield f"the same codes on {result.model.metadata_props['qconv.exact_on']}"
     nodes = [str(node.name) for node in saturating_nodes(result.model.graph)]
     if nodes:
         some = ", ".join(nodes[:NAMED]) + (", ..." if len(nodes) > NAMED else "")

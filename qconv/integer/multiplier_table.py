@@ -67,6 +67,8 @@ def table_of(model: ir.Model) -> dict[str, Any]:
     return {
         "format": "qconv-table-1",
         "model_sha256": properties.get(f"{PREFIX}model_sha256"),
+        "target": properties.get(f"{PREFIX}target"),
+        "exact_on": properties.get(f"{PREFIX}exact_on"),
         "calibration": json.loads(properties.get(f"{PREFIX}calibration", "null")),
         "multiplier": "M = m0 * 2^-(31 + n)",
         "nodes": rows_of(model),

@@ -25,6 +25,7 @@ from qconv.ranges.methods import Choice
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 from qconv.targets import target_of
+from qconv.verify.processors import exact_on
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def _describe(loaded: PreparedModel, calibration: Calibration, config: QuantConf
     properties["qconv.version"] = __version__
     properties["qconv.model_sha256"] = loaded.digest
     properties["qconv.target"] = config.target
+    properties["qconv.exact_on"] = ", ".join(exact_on(loaded.ir.graph))
     properties["qconv.calibration"] = json.dumps(
         {**calibration.origin(), "method": config.method or calibration.method, **chosen}
     )

@@ -17,8 +17,8 @@ from qconv.verify.compare import compare
 from qconv.verify.cost import measure
 from qconv.verify.exactness import exactness
 from qconv.verify.layers import layer_reports
-from qconv.verify.machine import machine_warnings
 from qconv.verify.parts import output_parts
+from qconv.verify.processors import machine_warnings
 from qconv.verify.report import DataReport, Report
 from qconv.verify.shout import accuracy_warnings, first_loss, output_warnings
 from qconv.verify.sides import Side
