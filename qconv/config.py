@@ -10,6 +10,7 @@ from qconv.quant.types import IntType, PerChannel, PerTensor, Scheme
 from qconv.targets import target_of
 
 Io = Literal["float", "int8", "uint8"]
+Recovery = Literal["none", "fast", "full"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class QuantConfig:
 
     `exclude` holds globs of node names or op types that stay in float. `io` is the type of the model's inputs and outputs.
     `method` chooses the ranges, by default the one that the calibration names; `percent` is what percentile keeps. `target`
-    names the processors that the model shall be exact on, see qconv/targets.py.
+    names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much is done to recover
+    accuracy where there are samples, see qconv/recover.
     Raises UsageError for a number of bits outside 4 to 8, and for an unknown target.
     """
 
@@ -31,12 +33,15 @@ class QuantConfig:
     method: str | None = None
     percent: float = 99.99
     target: str = "x86"
+    effort: Recovery = "fast"
 
     def __post_init__(self) -> None:
         target_of(self.target)
         for what, bits in (("weight", self.weight_bits), ("activation", self.activation_bits)):
             if not 4 <= bits <= 8:
                 raise UsageError(f"--{what}-bits takes 4 to 8, not {bits}")
+        if self.effort not in ("none", "fast", "full"):
+            raise UsageError(f"--effort takes none, fast or full, not {self.effort}")
         if self.io not in ("float", "int8", "uint8"):
             raise UsageError(f"--io takes float, int8 or uint8, not {self.io}")
 

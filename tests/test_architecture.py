@@ -20,7 +20,7 @@ PARTS = {path.stem for path in PACKAGE.iterdir()}
 # What each part may import besides itself. `errors` and `quant` know no graph; stages know each other only where it says so.
 BASE = {"errors", "config", "quant", "model", "ops"}
 CALIBRATION = {"data", "statistics", "ranges", "data_free"}
-STAGES = {"prepare", "plan", "lower", "tuning", "integer", "verify"}
+STAGES = {"prepare", "plan", "recover", "lower", "tuning", "integer", "verify"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "quant": {"errors"},
@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "data_free": BASE | {"data", "statistics", "autodiff"},
     "ranges": BASE | {"data", "statistics", "plan"},
     "plan": BASE | {"targets"},
+    "recover": BASE | {"plan", "ranges", "targets"},
     "lower": BASE | {"plan", "integer", "tuning", "targets"},
     "tuning": {"errors", "quant", "model", "ops", "integer"},
     "integer": {"errors", "quant.fixedpoint", "quant.types", "model"},  # it judges what `lower` makes by other arithmetic

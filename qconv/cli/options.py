@@ -65,6 +65,15 @@ def target_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def effort_option(command: F) -> F:
+    """--effort."""
+    return click.option(
+        "--effort", type=click.Choice(["none", "fast", "full"]), default="fast", show_default=True,
+        help="How much is done to recover accuracy with samples: weights are rounded so that each layer repairs what those "
+        "before it lost. fast takes seconds for small networks, full several times as long, for wide layers too.",
+    )(command)  # fmt: skip
+
+
 def exclude_option(command: F) -> F:
     """--exclude."""
     return click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from qconv.cli.options import (
     METHODS,
     PATH,
     data_options,
+    effort_option,
     exclude_option,
     image_options,
     strict_option,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from qconv.data.source import SampleSource
     from qconv.pipeline import Job, PreparedModel, Quantized
     from qconv.quant.certify import Certificate
+    from qconv.recover.recover import Recovered
     from qconv.statistics.calibration import Calibration
 
 FEW_BITS = 6  # of activations, where clipping begins to matter for most networks
@@ -46,6 +49,7 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
     "--io", type=click.Choice(["float", "int8", "uint8"]), default="float", show_default=True, help="Type of inputs and outputs."
 )
 @target_option
+@effort_option
 @click.option("--plan", type=PATH, help="Take all decisions from this plan file instead of the calibration.")
 @click.option("--save-plan", type=PATH, help="Write the decisions to this file, to be edited and given back.")
 @strict_option
@@ -54,7 +58,7 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, exclude: tuple[str, ...],
-    integer_only: bool, io: Any, target: str, plan: Path | None, save_plan: Path | None, strict: bool, threads: int,
+    integer_only: bool, io: Any, target: str, effort: Any, plan: Path | None, save_plan: Path | None, strict: bool, threads: int,
     output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
@@ -72,7 +76,7 @@ def quantize(
     from qconv.plan.quant_plan import QuantPlan
 
     config = QuantConfig(
-        weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target
+        weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort
     )
     loaded = pipeline.load_prepared(model)
     job = pipeline.Job(
@@ -139,6 +143,8 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
         out.print(f"  range: {line}", markup=False)
     if result.measured:
         out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
+    if result.recovered is not None:
+        out.print(_recovery(result.recovered), markup=False)
     for line in (*_proofs(result.lowering.certificates), *_processors(result)):
         out.print(line, markup=False)
     with progress("measuring") as update:
@@ -160,6 +166,18 @@ def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
     yield f"{proved} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps"
     open_ = [(f"{name} ({c.scales - c.proved} of {c.scales})", c.why) for name, c in certificates.items() if c.why]
     yield from grouped("not proved", open_)
+
+
+def _recovery(recovered: Recovered) -> str:
+    """What recovery did, and what it gained."""
+    if not recovered.layers:
+        return f"recovery: nothing to gain on {recovered.samples} samples; all weights keep their nearest codes"
+    before, after = (-10.0 * math.log10(max(noise, 1e-30)) for noise in (recovered.noise_before, recovered.noise_after))
+    layers = "1 layer is" if recovered.layers == 1 else f"{recovered.layers} layers are"
+    return (
+        f"recovery: the weights of {layers} fitted to {recovered.samples} samples; signal to noise at the outputs, on samples "
+        f"held back, {before:.1f} -> {after:.1f} dB"
+    )
 
 
 def _processors(result: Quantized) -> Iterator[str]:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from qconv.lower.context import MS, Attribute, Codes, Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.model.graph import attr_ints, const_array
-from qconv.ops.forms import averages_whole_windows, bias_of, summed_axes
+from qconv.ops.forms import averages_whole_windows, summed_axes
 from qconv.ops.kernel_order import kernel_order
 from qconv.quant.types import INT8, QuantParams
 
@@ -21,7 +21,8 @@ def lower_conv(node: ir.Node, ctx: Context) -> None:
     weight, value = const_array(node.inputs[1]), node.inputs[1]
     assert weight is not None and value is not None
     w, order = ctx.params(value), kernel_order(node, weight.shape)
-    linear = quantize_linear(ctx, str(node.name), weight, bias_of(node), summed_axes(node), x.params, w, y, order)
+    codes, bias = ctx.weight_codes(value), ctx.bias(node)
+    linear = quantize_linear(ctx, str(node.name), weight, bias, summed_axes(node), x.params, w, y, order, codes)
     attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
     ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, str(value.name), attributes))
 

@@ -19,7 +19,6 @@ from qconv.lower.context import Attribute, Codes, Context
 from qconv.lower.conv import emit_conv
 from qconv.lower.linear import quantize_linear
 from qconv.model.graph import attr_int, attr_ints, const_array
-from qconv.ops.forms import bias_of
 from qconv.ops.kernel_order import conv_order, phase_weights
 from qconv.quant.types import QuantParams
 
@@ -34,12 +33,13 @@ def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
     stride, group, y = attr_ints(node, "strides", [1, 1])[0], attr_int(node, "group", 1), ctx.params(output)
     taps = [-(-size // stride) for size in weight.shape[2:]]
     phases = phase_weights(weight, stride, group)
-    params, bias = ctx.params(value), bias_of(node)
+    params, bias, given = ctx.params(value), ctx.bias(node), ctx.weight_codes(value)
     if params.axis is not None:
         params = QuantParams(np.repeat(params.scale, stride**2), np.repeat(params.zero_point, stride**2), params.int_type, 0)
     bias = None if bias is None else np.repeat(bias, stride**2)
     order = conv_order(phases.shape, group)
-    linear = quantize_linear(ctx, str(node.name), phases, bias, (1, 2, 3), x.params, params, y, order)
+    given = None if given is None else phase_weights(given, stride, group)
+    linear = quantize_linear(ctx, str(node.name), phases, bias, (1, 2, 3), x.params, params, y, order, given)
     attributes: dict[str, Attribute] = {"group": group, "kernel_shape": taps, "pads": [taps[0] - 1, taps[1] - 1] * 2}
     bounds = _crop_bounds(node, [stride * t - k for t, k in zip(taps, weight.shape[2:], strict=True)])
     whole = None if bounds is None else f"{output.name}_whole"

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qconv.errors import ArtifactError
 from qconv.lower.context import Context
 from qconv.quant.certify import Interval, Reach, certify_weight_scale, effective_scale
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.params import accumulator_bounds, quantize_bias, quantize_weight
-from qconv.quant.saturation import KernelOrder, quantize_safely
+from qconv.quant.saturation import KernelOrder, quantize_safely, unsafe_pairs
 from qconv.quant.types import INT8, FloatArray, IntArray, QuantParams
 
 
@@ -33,14 +34,18 @@ class Linear:
 
 def quantize_linear(
     ctx: Context, name: str, weight: NDArray[np.floating], bias: NDArray[np.floating] | None, summed: tuple[int, ...],
-    x: QuantParams, w: QuantParams, y: QuantParams, order: KernelOrder | None,
+    x: QuantParams, w: QuantParams, y: QuantParams, order: KernelOrder | None, codes: IntArray | None = None,
 ) -> Linear:  # fmt: skip
     """Quantizes a weight and a bias, and nudges the weight scale until requantization is proved for every accumulator.
 
-    `order` is that of a kernel that may add products in 16 bits, None for one that never does.
+    `order` is that of a kernel that may add products in 16 bits, None for one that never does. `codes` take the place of the
+    nearest codes of the weight. Raises ArtifactError where given codes do not fit the target or int32.
     """
-    safely = order is not None and ctx.target.adds_pairs_in_int16
-    codes = quantize_safely(weight, w, order) if safely and order is not None else quantize_weight(weight, w)
+    safe_order = order if ctx.target.adds_pairs_in_int16 else None
+    if codes is None:
+        codes = quantize_weight(weight, w) if safe_order is None else quantize_safely(weight, w, safe_order)
+    elif safe_order is not None and unsafe_pairs(safe_order.rows(codes)).any():
+        raise ArtifactError(f"the plan's codes for node {name} saturate without VNNI; plan anew, or take --target x86-vnni")
     zero_point = int(y.zero_point)
     limits = np.iinfo(y.int_type.dtype)
     reach = _reach(codes, summed, bias, x, per_channel=w.axis is not None)

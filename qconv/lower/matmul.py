@@ -11,7 +11,7 @@ from qconv.errors import ArtifactError
 from qconv.lower.context import MS, Codes, Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.model.graph import attr_int, const_array
-from qconv.ops.forms import bias_add, bias_of, inner_size, reads_probabilities, summed_axes
+from qconv.ops.forms import bias_add, inner_size, reads_probabilities, summed_axes
 from qconv.ops.kernel_order import kernel_order
 from qconv.ops.op_table import Role, role_of
 from qconv.quant.certify import certify_one, effective_scale
@@ -84,8 +84,10 @@ def _output_shape(node: ir.Node, ctx: Context, x: Codes, output: ir.Value) -> ir
 def _linear(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Linear:
     weight = const_array(node.inputs[1])
     assert weight is not None
-    w, order = ctx.params(node.inputs[1]), kernel_order(node, weight.shape)
-    return quantize_linear(ctx, str(node.name), weight, bias_of(node), summed_axes(node), x.params, w, y, order)
+    value = node.inputs[1]
+    assert value is not None
+    w, order, codes = ctx.params(value), kernel_order(node, weight.shape), ctx.weight_codes(value)
+    return quantize_linear(ctx, str(node.name), weight, ctx.bias(node), summed_axes(node), x.params, w, y, order, codes)
 
 
 def _weight_inputs(node: ir.Node, ctx: Context, linear: Linear) -> list[ir.Value]:

@@ -66,6 +66,17 @@ def averages_whole_windows(node: ir.Node) -> bool:
     return attr_int(node, "ceil_mode", 0) == 0 and (includes or not padded) and _channels(node.inputs[0]) is not None
 
 
+def output_channels(node: ir.Node) -> int:
+    """How many outputs the constant weight of a layer has; those of a batch of matrices count once."""
+    weight = node.inputs[1]
+    assert weight is not None and weight.shape is not None
+    sizes = weight.shape.numpy()
+    if node.op_type == "ConvTranspose":
+        return sizes[1] * attr_int(node, "group", 1)
+    axis = channel_axis(node)
+    return sizes[-1 if axis is None else axis]
+
+
 def channel_axis(node: ir.Node) -> int | None:
     """The axis of the weight that counts output channels; None where one scale must serve (batched constants)."""
     weight = node.inputs[1]

@@ -19,9 +19,11 @@ from qconv.lower import Lowering, lower
 from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.prepared import PreparedModel, prepared
+from qconv.pipeline.recovery import recovered_plan
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.ranges.methods import Choice
+from qconv.recover.recover import Recovered
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 from qconv.targets import target_of
@@ -33,7 +35,7 @@ class Quantized:
     """An integer model and everything that was decided about it.
 
     `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given. `measured`
-    tells with how many samples method auto measured.
+    tells with how many samples method auto measured. `recovered` tells what recovery gained, None where it was not tried.
     """
 
     model: ir.Model
@@ -42,6 +44,7 @@ class Quantized:
     audit: Audit
     choices: Mapping[str, Choice]
     measured: int = 0
+    recovered: Recovered | None = None
 
     @property
     def methods(self) -> dict[str, list[str]]:
@@ -81,17 +84,19 @@ def quantize(
     """
     loaded = prepared(model)
     calibration.check_model(loaded.digest)
-    choices = Choices({})
+    choices, recovered = Choices({}), None
     if plan is None:
         choices = choose(loaded, calibration, config, samples, progress, threads)
         ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
         plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
+        recovered = recovered_plan(loaded, calibration, plan, config, samples, threads)
+        plan = plan if recovered is None else recovered.plan
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     if config.integer_only:
         _refuse_float(plan)
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target))
-    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured)
+    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, recovered)
     _describe(loaded, calibration, config, result.methods)
     return result
 

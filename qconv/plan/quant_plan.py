@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,19 +12,25 @@ from typing import Any
 import numpy as np
 
 from qconv.errors import ArtifactError
-from qconv.quant.types import IntType, QuantParams
+from qconv.quant.types import FloatArray, IntArray, IntType, QuantParams
 
 FORMAT = "qconv-plan-1"
 
 
 @dataclass(frozen=True)
 class QuantPlan:
-    """Tensor name -> parameters, node name -> why it stays in float, and remarks for the report."""
+    """Tensor name -> parameters, node name -> why it stays in float, and remarks for the report.
+
+    `weight_codes` are codes of weights, in the layout of the float weight, where they are not the nearest ones; `biases` are
+    biases, one for each output channel, that take the place of the float model's. Both go by the name of the weight.
+    """
 
     tensors: Mapping[str, QuantParams]
     float_nodes: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     model_sha256: str = ""
+    weight_codes: Mapping[str, IntArray] = field(default_factory=dict)
+    biases: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data; scales as the shortest decimals that give back the same float32."""
@@ -32,6 +39,8 @@ class QuantPlan:
             "model_sha256": self.model_sha256,
             "float_nodes": dict(self.float_nodes),
             "notes": list(self.notes),
+            "weight_codes": {name: _codes_to_json(codes) for name, codes in self.weight_codes.items()},
+            "biases": {name: [float(str(b)) for b in bias] for name, bias in self.biases.items()},
             "tensors": {name: _params_to_json(params) for name, params in self.tensors.items()},
         }
 
@@ -48,14 +57,16 @@ class QuantPlan:
             {str(k): str(v) for k, v in data.get("float_nodes", {}).items()},
             tuple(map(str, data.get("notes", ()))),
             str(data.get("model_sha256", "")),
+            {str(name): _codes_from_json(str(name), entry) for name, entry in _table(data, "weight_codes").items()},
+            {str(name): _bias_from_json(str(name), entry) for name, entry in _table(data, "biases").items()},
         )
 
     def dumps(self) -> str:
         """The text of the plan file: one line per tensor."""
         data = self.to_json()
-        rows = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in data.pop("tensors").items())
+        tables = ",\n".join(_table_text(key, data.pop(key)) for key in ("tensors", "weight_codes", "biases"))
         head = json.dumps(data, indent=2)
-        return f'{head[:-2]},\n  "tensors": {{\n{rows}\n  }}\n}}\n'
+        return f"{head[:-2]},\n{tables}\n}}\n"
 
     @classmethod
     def load(cls, path: Path) -> QuantPlan:
@@ -66,6 +77,41 @@ class QuantPlan:
             raise ArtifactError(f"the plan {path} cannot be read ({error}); check the path") from None
         except json.JSONDecodeError as error:
             raise ArtifactError(f"the plan {path} is not valid JSON (line {error.lineno}: {error.msg}); mend that line") from None
+
+
+def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    table = data.get(key, {})
+    if not isinstance(table, dict):
+        raise ArtifactError(f"the plan's entry {key} is not a table; mend it or plan anew")
+    return table
+
+
+def _table_text(key: str, table: Mapping[str, Any]) -> str:
+    rows = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in table.items())
+    return f'  "{key}": {{\n{rows}\n  }}' if table else f'  "{key}": {{}}'
+
+
+def _codes_to_json(codes: IntArray) -> dict[str, Any]:
+    """The shape, and the bytes of the int8 codes in base64."""
+    return {"shape": list(codes.shape), "int8": base64.b64encode(np.ascontiguousarray(codes, np.int8).tobytes()).decode()}
+
+
+def _codes_from_json(name: str, entry: Any) -> IntArray:
+    try:
+        raw = base64.b64decode(entry["int8"], validate=True)
+        return np.frombuffer(raw, np.int8).reshape([int(size) for size in entry["shape"]])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"the plan's codes of weight {name} are damaged ({error}); leave them out or plan anew") from None
+
+
+def _bias_from_json(name: str, entry: Any) -> FloatArray:
+    try:
+        bias = np.asarray(entry, np.float32)
+        if bias.ndim == 1 and np.isfinite(bias).all():
+            return bias
+    except (TypeError, ValueError):
+        pass
+    raise ArtifactError(f"the plan's bias for weight {name} is not a list of numbers; leave it out or plan anew")
 
 
 def _params_to_json(params: QuantParams) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from qconv.ops.forms import by_channels, channel_axis, of_channels
 from qconv.ops.kernel_order import kernel_order, kernel_weight
 from qconv.quant.params import params_of_weight, quantize_weight
 from qconv.quant.saturation import quantize_safely, safe_params
-from qconv.quant.types import FloatArray, QuantParams
+from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.targets import target_of
 
 
@@ -34,8 +34,13 @@ def rounded_weight(node: ir.Node, weight: NDArray[np.floating], config: QuantCon
     Codes of a ConvTranspose are those before its phases are taken apart: a few of them differ by pairs that saturate.
     """
     params = safe_for(node, weight, weight_params(node, weight, config), config)
-    order = None if node.op_type == "ConvTranspose" else kernel_order(node, weight.shape)
-    safely = order is not None and target_of(config.target).adds_pairs_in_int16
-    channels = by_channels(node, weight)
-    codes = quantize_safely(channels, params, order) if safely and order is not None else quantize_weight(channels, params)
+    codes = weight_codes(node, by_channels(node, weight), params, config)
     return np.asarray(of_channels(node, params.dequantize(codes)), np.float32)
+
+
+def weight_codes(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, config: QuantConfig) -> IntArray:
+    """The codes that lowering gives to a weight with these parameters; that of a ConvTranspose lies by channels."""
+    order = None if node.op_type == "ConvTranspose" else kernel_order(node, weight.shape)
+    if order is None or not target_of(config.target).adds_pairs_in_int16:
+        return quantize_weight(weight, params)
+    return quantize_safely(weight, params, order)

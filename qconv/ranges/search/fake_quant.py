@@ -28,7 +28,7 @@ class FakeQuant:
         self._tensors = tuple(plan.rounded)
         self._type = int_type
         _round_weights(copy.graph, plan)
-        self._names = _insert(copy.graph, plan, int_type)
+        self._names = insert_codes(copy.graph, plan, int_type)
         self._session = open_session(copy, threads=threads, fuse_quantized=False)
 
     def run(self, feeds: Feeds, params: Mapping[str, QuantParams]) -> list[FloatArray]:
@@ -45,7 +45,7 @@ def _round_weights(graph: ir.Graph, plan: ActivationPlan) -> None:
         graph.initializers[name].const_value = ir.tensor(reals, name=name)
 
 
-def _insert(graph: ir.Graph, plan: ActivationPlan, int_type: IntType) -> list[tuple[str, str]]:
+def insert_codes(graph: ir.Graph, plan: ActivationPlan, int_type: IntType) -> list[tuple[str, str]]:
     """Quantizes and dequantizes each tensor; the names of the inputs for its scale and zero point."""
     names = Names(graph)
     values = {str(value.name): value for value in (*graph.inputs, *(value for node in graph for value in node.outputs))}

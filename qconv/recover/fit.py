@@ -1,0 +1,141 @@
+"""The weights of one layer, fitted to its moments and rounded.
+
+Rows that were held back decide which ridge toward the float weights is taken, which scales, and whether the layer changes at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qconv.quant.params import SMALLEST_SCALE
+from qconv.quant.types import FloatArray, IntArray, QuantParams
+from qconv.recover.layers import Layer
+from qconv.recover.moments import Fit, Float64Array
+from qconv.recover.rounding import Levels, descended, rounded
+
+_RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)  # of the mean diagonal
+_ROUNDING_RIDGES = (0.03, 0.3)
+_WIDER = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75)  # for neighbours that must not saturate
+_NARROWER = (0.55, 0.65, 0.75, 0.85, 1.0)  # for few levels, of which clipping gives more
+_FEW_LEVELS = 64
+_BIAS_ROOM = 2.0**29  # steps that a bias may take, of 2^31
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a layer computes with: parameters and codes of the weight in the layout of the graph, and its bias or None."""
+
+    params: QuantParams
+    codes: IntArray
+    bias: FloatArray | None
+
+    @property
+    def reals(self) -> FloatArray:
+        """The weight that the codes stand for."""
+        return self.params.dequantize(self.codes)
+
+
+def fit_weights(
+    layer: Layer, weight: NDArray[np.floating], nearest: Weights, x: QuantParams, train: Fit, held: Fit, *, pairs: bool
+) -> Weights:
+    """The best for rows that were held back: `nearest` as it is, `nearest` with a better bias, or rounded to second order.
+
+    `weight` is the float weight, `x` are the parameters of the layer's input, and `pairs` forbids neighbours that saturate.
+    """
+    exact: Float64Array = layer.weights(weight.astype(np.float64))
+    near = layer.weights(nearest.reals.astype(np.float64))
+    bias = np.zeros_like(train.mean_y) if nearest.bias is None else _spread(nearest.bias, layer)
+    levels = Levels(nearest.params.int_type.qmin, nearest.params.int_type.qmax, pairs)
+    choices = [(held.loss(near, bias), nearest)]
+    if layer.has_bias:
+        choices.append((held.loss(near, train.bias(near)), _with(nearest, layer, nearest.codes, near, train)))
+    target = _ridge_target(exact, train, held)
+    scales = _scales(target, train, x, levels, per_tensor=nearest.params.axis is None)
+    codes, scale = _rounded(target, train, held, scales, levels)
+    found = codes * scale[:, None, :]
+    of_channels = scale.reshape(-1).astype(np.float32)
+    params = replace(nearest.params, scale=of_channels if nearest.params.axis is not None else of_channels[0])
+    changed = Weights(params, layer.weight(codes).astype(params.int_type.dtype), nearest.bias)
+    choices.append((held.loss(found, train.bias(found)), _with(changed, layer, changed.codes, found, train)))
+    return min(choices, key=lambda choice: choice[0])[1]
+
+
+def _with(weights: Weights, layer: Layer, codes: IntArray, reals: Float64Array, train: Fit) -> Weights:
+    bias = train.bias(reals).reshape(-1).astype(np.float32) if layer.has_bias else None
+    return Weights(weights.params, codes, bias)
+
+
+def _spread(bias: NDArray[np.floating], layer: Layer) -> Float64Array:
+    return np.broadcast_to(bias.astype(np.float64), layer.outputs).reshape(layer.groups, -1)
+
+
+def _ridge_target(exact: Float64Array, train: Fit, held: Fit) -> Float64Array:
+    """The real weights that rows held back like best, between the least squares and the float weights."""
+    best, target = held.loss(exact, train.bias(exact)), exact
+    for ridge in _RIDGES:
+        weight = ridge * _diagonal(train)
+        v = np.asarray(np.linalg.solve(_ridged(train, ridge), train.target + weight[:, None, None] * exact), np.float64)
+        loss = held.loss(v, train.bias(v))
+        if loss < best:
+            best, target = loss, v
+    return target
+
+
+def _rounded(
+    target: Float64Array, train: Fit, held: Fit, scales: Sequence[Float64Array], levels: Levels
+) -> tuple[Float64Array, Float64Array]:
+    """Codes and scales of the rounding that rows held back like best."""
+    best, result = np.inf, (_ridged(train, _ROUNDING_RIDGES[0]), target, scales[0])
+    for ridge in _ROUNDING_RIDGES:
+        hessian = _ridged(train, ridge)
+        codes, scale = _best_scales(hessian, target, scales, levels)
+        found = codes * scale[:, None, :]
+        loss = held.loss(found, train.bias(found))
+        if loss < best:
+            best, result = loss, (hessian, codes, scale)
+    hessian, codes, scale = result
+    return descended(hessian, target, scale, codes, levels), scale
+
+
+def _best_scales(
+    hessian: Float64Array, target: Float64Array, scales: Sequence[Float64Array], levels: Levels
+) -> tuple[Float64Array, Float64Array]:
+    """Each output with the scale whose codes lose least; one for all outputs where all candidates are."""
+    count = len(scales)
+    tried = np.concatenate(scales, axis=1)
+    wanted = np.concatenate([target] * count, axis=2)
+    codes = rounded(hessian, wanted, tried, levels)
+    error = codes * tried[:, None, :] - wanted
+    losses = (error * (hessian @ error)).sum(axis=1).reshape(len(codes), count, -1)
+    if all((scale == scale.flat[0]).all() for scale in scales):
+        losses = np.broadcast_to(losses.sum(axis=(0, 2), keepdims=True), losses.shape)
+    choice = losses.argmin(axis=1)[:, None, :]
+    of_scale = np.take_along_axis(tried.reshape(losses.shape), choice, 1)[:, 0]
+    by_scale = codes.reshape(*codes.shape[:2], count, -1)
+    return np.take_along_axis(by_scale, choice[:, None], 2)[:, :, 0], of_scale
+
+
+def _scales(v: Float64Array, train: Fit, x: QuantParams, levels: Levels, *, per_tensor: bool) -> list[Float64Array]:
+    """Candidates for the scales [G, O]: float32 numbers under which the bias fits in int32."""
+    least = float(SMALLEST_SCALE)
+    base = np.abs(v).max(axis=1) / levels.qmax
+    base = np.where(base > least, base, base[base > least].min(initial=1.0))  # as for nearest codes: a dead channel
+    base = np.maximum(base, np.abs(train.bias(v)) / (float(x.scale) * _BIAS_ROOM))
+    if per_tensor:
+        base = np.full_like(base, base.max())
+    factors = _NARROWER if levels.qmax - levels.qmin < _FEW_LEVELS else _WIDER if levels.pairs else (1.0,)
+    return [(base * factor).astype(np.float32).astype(np.float64) for factor in factors]
+
+
+def _ridged(train: Fit, ridge: float) -> Float64Array:
+    return np.asarray(train.hessian + (ridge * _diagonal(train))[:, None, None] * np.eye(train.hessian.shape[1]))
+
+
+def _diagonal(train: Fit) -> Float64Array:
+    """The mean diagonal of each group; never zero, so that a ridge makes every group definite."""
+    mean = np.einsum("gkk->gk", train.hessian).mean(axis=1)
+    return np.asarray(np.maximum(mean, max(float(mean.max(initial=0.0)) * 1e-9, float(SMALLEST_SCALE) ** 2)))

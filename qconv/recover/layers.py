@@ -1,0 +1,133 @@
+"""A layer of weights as many small products of matrices: rows of its input, weights [G, K, O], rows of its output.
+
+K counts elements in the order of the kernel (quant/saturation.py): positions, and at each the input channels of the group, with
+the channels that tuning adds as zeros. So neighbours in K are neighbours in the processor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
+from qconv.ops.forms import bias_add
+from qconv.ops.kernel_order import conv_order, padded_channels
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A Conv, Gemm or MatMul with a constant weight of its own."""
+
+    name: str
+    weight_name: str
+    x: str
+    y: str
+    shape: tuple[int, ...]
+    groups: int
+    width: int  # input channels of a group, with those that tuning adds
+    transposed: bool  # a Gemm's weight [N, K]
+    is_conv: bool
+    has_bias: bool
+    pairs: bool  # whether its kernel adds products of neighbours
+    strides: tuple[int, ...] = ()
+    dilations: tuple[int, ...] = ()
+    pads: tuple[int, ...] = ()
+
+    def weights(self, weight: Array) -> Array:
+        """A weight in the layout of the graph as [G, K, O]."""
+        if not self.is_conv:
+            return np.expand_dims(weight.T if self.transposed else weight, 0)
+        outputs, channels, *kernel = weight.shape
+        moved = np.moveaxis(weight.reshape(self.groups, outputs // self.groups, channels, *kernel), 2, -1)
+        padded = np.pad(moved, [(0, 0)] * (moved.ndim - 1) + [(0, self.width - channels)])
+        return padded.reshape(self.groups, outputs // self.groups, -1).transpose(0, 2, 1)
+
+    def weight(self, weights: Array) -> Array:
+        """[G, K, O] in the layout of the graph."""
+        if not self.is_conv:
+            only: Array = weights[0]
+            return only.T if self.transposed else only
+        outputs, channels, *kernel = self.shape
+        split = weights.transpose(0, 2, 1).reshape(self.groups, outputs // self.groups, *kernel, self.width)
+        return np.ascontiguousarray(np.moveaxis(split[..., :channels], -1, 2).reshape(self.shape))
+
+    @property
+    def columns(self) -> int:
+        """K, of one group."""
+        return self.width * math.prod(self.shape[2:]) if self.is_conv else self.shape[1 if self.transposed else 0]
+
+    @property
+    def outputs(self) -> int:
+        """The output channels of all groups."""
+        return self.shape[0] if self.is_conv or self.transposed else self.shape[-1]
+
+    def rows(self, x: Array, y: Array, count: int, zero_point: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """At most `count` rows of codes [G, R, K] and of outputs [G, R, O], from positions drawn without replacement."""
+        if not self.is_conv:
+            taken = _draw(y.size // y.shape[-1], count, rng)
+            return x.reshape(-1, x.shape[-1])[taken][None], y.reshape(-1, y.shape[-1])[taken][None]
+        spatial = y.shape[2:]
+        taken = _draw(len(y) * math.prod(spatial), count, rng)
+        batch, *places = np.unravel_index(taken, (len(y), *spatial))
+        at: tuple[Any, ...] = (batch, slice(None), *places)
+        windows = self._windows(x, zero_point)[at]
+        split = np.moveaxis(windows.reshape(len(taken), self.groups, -1, *windows.shape[2:]), (1, 2), (0, -1))
+        padding = [(0, 0)] * (split.ndim - 1) + [(0, self.width - split.shape[-1])]
+        codes = np.pad(split, padding, constant_values=zero_point).reshape(self.groups, len(taken), -1)
+        outputs = y[at].reshape(len(taken), self.groups, -1)
+        return codes, np.ascontiguousarray(outputs.transpose(1, 0, 2))
+
+    def _windows(self, x: Array, zero_point: int) -> Array:
+        """Views [N, C, *out, *kernel] of what each output position sees."""
+        kernel = self.shape[2:]
+        half = len(self.pads) // 2
+        pads = [(0, 0), (0, 0), *zip(self.pads[:half], self.pads[half:], strict=True)]
+        padded = np.pad(x, pads, constant_values=zero_point)
+        reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, self.dilations, strict=True))
+        seen = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=tuple(range(2, x.ndim)))
+        steps = tuple(slice(None, None, s) for s in self.strides)
+        inner = tuple(slice(None, None, d) for d in self.dilations)
+        return seen[(slice(None), slice(None), *steps, *inner)]
+
+
+def layer_of(node: ir.Node) -> Layer | None:
+    """The layer that a node is; None for an op without weights, and for forms that are left as they are."""
+    if node.op_type not in ("Conv", "Gemm", "MatMul") or len(node.inputs) < 2:
+        return None
+    x, value, y = node.inputs[0], node.inputs[1], node.outputs[0]
+    weight = const_array(value)
+    if x is None or value is None or weight is None or len(value.uses()) != 1 or y.name is None:
+        return None
+    names = (str(node.name), str(value.name), str(x.name), str(y.name))
+    if node.op_type == "Conv":
+        return _conv(node, names, weight.shape)
+    if weight.ndim != 2 or attr_int(node, "transA", 0):
+        return None
+    transposed = bool(attr_int(node, "transB", 0))
+    has_bias = node.op_type == "Gemm" or bias_add(node) is not None
+    width = weight.shape[1 if transposed else 0]
+    return Layer(*names, weight.shape, 1, width, transposed, is_conv=False, has_bias=has_bias, pairs=True)
+
+
+def _conv(node: ir.Node, names: tuple[str, str, str, str], shape: tuple[int, ...]) -> Layer | None:
+    if attr_str(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        return None
+    group, ones = attr_int(node, "group", 1), [1] * (len(shape) - 2)
+    width, pairs = padded_channels(shape[1], len(shape), group), conv_order(shape, group) is not None
+    return Layer(
+        *names, shape, group, width, transposed=False, is_conv=True, has_bias=True, pairs=pairs,
+        strides=tuple(attr_ints(node, "strides", ones)), dilations=tuple(attr_ints(node, "dilations", ones)),
+        pads=tuple(attr_ints(node, "pads", [0] * (2 * len(ones)))),
+    )  # fmt: skip
+
+
+def _draw(total: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Up to `count` of `total` indices, in order."""
+    return np.arange(total) if total <= count else np.sort(rng.choice(total, count, replace=False))

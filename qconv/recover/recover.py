@@ -1,0 +1,202 @@
+"""Weight codes and biases that repair what quantization lost, layer by layer, from samples.
+
+Each layer is fitted so that, fed by the network as quantized so far, it gives what the float network gives there. So it also
+repairs what the layers before it lost. What comes out is kept only if the outputs are closer to the float network's for it, on
+samples that the fit did not see.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.config import QuantConfig
+from qconv.model.graph import const_array
+from qconv.model.session import open_session
+from qconv.ops.forms import bias_of
+from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.weights import weight_codes
+from qconv.quant.types import QuantParams
+from qconv.ranges.search.output_error import noise_of
+from qconv.recover.fit import Weights, fit_weights
+from qconv.recover.layers import Layer, layer_of
+from qconv.recover.moments import Fit, Moments
+from qconv.recover.stages import Stages
+from qconv.recover.twin import Twin
+from qconv.targets import target_of
+
+Array = NDArray[Any]
+Feeds = Mapping[str, Array]
+Progress = Callable[[int, int | None], None]
+_HELD_BACK = 5  # one sample of so many
+_ROWS_PER_COLUMN = 8  # fewer, and a layer's moments say little
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much to do: samples, rows of each layer, and the widest layer [K] that is rounded anew."""
+
+    samples: int
+    rows: int
+    columns: int
+
+
+EFFORTS = {"fast": Effort(100, 12_000, 1_200), "full": Effort(400, 60_000, 4_608)}
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The plan, and the noise at the outputs before and after (ranges/search/output_error.py); `layers` that changed."""
+
+    plan: QuantPlan
+    layers: int
+    samples: int
+    noise_before: float
+    noise_after: float
+
+
+def recover(
+    model: ir.Model,
+    plan: QuantPlan,
+    config: QuantConfig,
+    samples: Sequence[Feeds],
+    effort: Effort,
+    *,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Recovered:
+    """Adds weight codes and biases to a plan, for layers that gain by them. `model` is prepared, and not changed.
+
+    Deterministic for the same samples. Raises ModelError where a part of the model cannot be run alone.
+    """
+    order = np.random.default_rng(0).permutation(len(samples))
+    fitted, held = _split([samples[i] for i in order])
+    twin, layers = Twin(model, plan, config), list(_layers(model.graph, plan, effort))
+    before = _outputs(twin.model, held, threads)
+    moments = _Moments(model, twin, layers, plan, effort, [*held, *fitted], len(held), threads)
+    found: dict[Layer, Weights] = {}
+    for number, layer in enumerate(layers):
+        train, check = moments.of_next(number)
+        weights = _fit(model, layer, plan, config, train, check)
+        if weights is not None:
+            found[layer] = weights
+            twin.set_weights(layer, weights)
+        if progress is not None:
+            progress(number + 1, len(layers))
+    exact = _outputs(model, held, threads)
+    noise = [noise_of(outputs, exact) for outputs in (before, _outputs(twin.model, held, threads))]
+    if noise[1] >= noise[0]:
+        return Recovered(plan, 0, len(samples), noise[0], noise[0])
+    return Recovered(_with(plan, found), len(found), len(samples), *noise)
+
+
+class _Moments:
+    """Runs both networks from layer to layer; the first `held` samples only judge."""
+
+    def __init__(
+        self, model: ir.Model, twin: Twin, layers: Sequence[Layer], plan: QuantPlan, effort: Effort, samples: Sequence[Feeds],
+        held: int, threads: int,
+    ) -> None:  # fmt: skip
+        exact = model.clone()
+        nodes = {str(node.name): node for node in exact.graph}
+        self._twin, self._layers, self._plan, self._effort, self._held = twin, layers, plan, effort, held
+        self._ahead = Stages(exact, [nodes[layer.name] for layer in layers], samples, threads)
+        self._behind = Stages(twin.model, [twin.node(layer) for layer in layers], samples, threads)
+        self._ahead.advance([])
+
+    def of_next(self, number: int) -> tuple[Fit, Fit]:
+        """The moments of the next layer: of the samples to fit to, and of those that are held back."""
+        layer = self._layers[number]
+        source = self._twin.source(layer)
+        inputs = [values[source] for values in self._behind.advance([source])]
+        self._ahead.keep(len(inputs))
+        outputs = [values[layer.y] for values in self._ahead.advance([layer.y])]
+        self._behind.keep(len(outputs))
+        return _Rows(layer, self._plan, self._effort, number, self._held).fits(inputs[: len(outputs)], outputs)
+
+
+def _fit(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig, train: Fit, held: Fit) -> Weights | None:
+    """The weights of one layer; None where those that lowering would give it are best."""
+    node = next(node for node in model.graph if node.name == layer.name)
+    weight, params, bias = const_array(node.inputs[1]), plan.tensors[layer.weight_name], bias_of(node)
+    assert weight is not None
+    codes = weight_codes(node, weight, params, config)
+    nearest = Weights(params, codes, None if bias is None else bias.astype(np.float32))
+    pairs = layer.pairs and target_of(config.target).adds_pairs_in_int16
+    fitted = fit_weights(layer, weight, nearest, plan.tensors[layer.x], train, held, pairs=pairs)
+    return None if fitted is nearest else fitted
+
+
+class _Rows:
+    """Moments of one layer from rows of all samples, those of the first `held` samples apart from the others."""
+
+    def __init__(self, layer: Layer, plan: QuantPlan, effort: Effort, seed: int, held: int) -> None:
+        self._layer, self._held = layer, held
+        self._x = plan.tensors[layer.x]
+        self._y = plan.tensors.get(layer.y)
+        self._rng = np.random.default_rng(seed)
+        self._rows = max(effort.rows, _ROWS_PER_COLUMN * layer.columns)
+
+    def fits(self, codes: Sequence[Array], outputs: Sequence[Array]) -> tuple[Fit, Fit]:
+        """Of the samples that are fitted to, and of those that are held back."""
+        count = math.ceil(self._rows / len(codes))
+        rows = [self._taken(x, y, count) for x, y in zip(codes, outputs, strict=True)]
+        step = self._step(rows)
+        parts = (rows[self._held :] or rows, rows[: self._held])
+        train, held = (self._fit([x for x, _ in part], [y for _, y in part], step) for part in parts)
+        return train, held
+
+    def _taken(self, x: Array, y: Array, count: int) -> tuple[Array, Array]:
+        codes = x if x.dtype == self._x.int_type.dtype else self._x.quantize(x)
+        return self._layer.rows(codes, y, count, int(self._x.zero_point), self._rng)
+
+    def _step(self, rows: Sequence[tuple[Array, Array]]) -> float:
+        """The width of a code of the output; of 255 to its greatest value where the plan has none, as before a bias."""
+        if self._y is not None:
+            return float(self._y.scale)
+        return max(max(float(np.abs(y).max(initial=0.0)) for _, y in rows) / 255.0, 1e-30)
+
+    def _fit(self, codes: Sequence[Array], outputs: Sequence[Array], step: float) -> Fit:
+        moments = Moments.of(np.concatenate(codes, axis=1), np.concatenate(outputs, axis=1), step)
+        return Fit.of(moments, self._x, step, has_bias=self._layer.has_bias)
+
+
+def _split(samples: Sequence[Feeds]) -> tuple[Sequence[Feeds], Sequence[Feeds]]:
+    """Those that layers are fitted to, and those that are held back: all, where there are too few to divide."""
+    if len(samples) < _HELD_BACK:
+        return samples, samples
+    apart = len(samples) // _HELD_BACK
+    return samples[apart:], samples[:apart]
+
+
+def _layers(graph: ir.Graph, plan: QuantPlan, effort: Effort) -> Iterator[Layer]:
+    """The integer layers of weights that are not wider than the effort allows."""
+    for node in graph:
+        layer = layer_of(node) if node.name not in plan.float_nodes else None
+        if layer is None or not {layer.weight_name, layer.x} <= plan.tensors.keys():
+            continue
+        if 0 < layer.columns <= effort.columns and layer.outputs:
+            yield layer
+
+
+def _with(plan: QuantPlan, found: Mapping[Layer, Weights]) -> QuantPlan:
+    params: dict[str, QuantParams] = {layer.weight_name: weights.params for layer, weights in found.items()}
+    codes = {layer.weight_name: weights.codes for layer, weights in found.items()}
+    biases = {layer.weight_name: weights.bias for layer, weights in found.items() if weights.bias is not None}
+    return replace(
+        plan,
+        tensors={**plan.tensors, **params},
+        weight_codes={**plan.weight_codes, **codes},
+        biases={**plan.biases, **biases},
+    )
+
+
+def _outputs(model: ir.Model, samples: Sequence[Feeds], threads: int) -> list[list[Array]]:
+    session = open_session(model, threads=threads, fuse_quantized=False)
+    return [list(session.run(None, dict(feeds))) for feeds in samples]
