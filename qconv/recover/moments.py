@@ -6,8 +6,8 @@
     x, y      sum x, sum y     [G, K], [G, O]
     power     sum y^2          [G, O]
 
-x are the codes of the layer's input, those of uint8 minus 128, y its output in the float network in steps of 1/256 of a code: both are whole
-numbers, so every sum is exact, and sums over shards of the samples add up to the same bytes in any order.
+x are the codes of the layer's input, those of uint8 minus 128, and y its output in the float network in steps of 1/256 of a code:
+both are whole numbers, so every sum is exact, and sums over shards of the samples add up to the same bytes in any order.
 """
 
 from __future__ import annotations
