@@ -53,6 +53,13 @@ class Appender:
             self._graph.register_initializer(self._constants[numbers])
         return self._constants[numbers]
 
+    def real(self, number: float) -> ir.Value:
+        """A constant float32 scalar."""
+        tensor = ir.tensor(np.asarray(number, np.float32))
+        value = ir.Value(name=self._names.fresh("qconv_real"), const_value=tensor)
+        self._graph.register_initializer(value)
+        return value
+
     def integer_input(self, wish: str) -> ir.Value:
         """A new graph input, int64 [1]."""
         value = ir.Value(name=self._names.fresh(wish), type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([1]))

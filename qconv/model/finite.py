@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from qconv.errors import ModelError
 
 _BLOCK = 1 << 20  # elements looked at together, so that mapped weights are never all in memory
+# What passes a mask of -inf on to a Softmax, or adds it there.
+_MASK_OPS = {"Add", "Cast", "Concat", "Expand", "Gather", "Identity", "Mul", "Reshape", "Slice", "Squeeze", "Tile", "Transpose"}
+_MASK_OPS |= {"Trilu", "Unsqueeze"}
 _BOUND_OPS = {"Clip", "Max", "Min", "Pad", "Where", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
 
 
@@ -28,5 +31,6 @@ def _check(value: ir.Value, array: NDArray[np.floating]) -> None:
         if np.isfinite(block).all():
             continue
         kind = "NaN" if np.isnan(block).any() else "an infinity"
-        if kind == "NaN" or not all(node.op_type in _BOUND_OPS for node in value.consumers()):
+        allowed = _BOUND_OPS if (block == np.inf).any() else _BOUND_OPS | _MASK_OPS
+        if kind == "NaN" or not all(node.op_type in allowed for node in value.consumers()):
             raise ModelError(f"weight '{value.name}' holds {kind}: train or export the model again")

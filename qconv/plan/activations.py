@@ -11,6 +11,7 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
+from qconv.ops.forms import is_bias_add
 from qconv.ops.op_table import Role, ScaleRule, inverse_scale, role_of, rule_of
 from qconv.plan.eligible import float_nodes
 from qconv.plan.shared_scales import Group, SharedScales
@@ -18,7 +19,9 @@ from qconv.plan.weights import rounded_weight
 from qconv.quant.params import params_of_range
 from qconv.quant.types import FloatArray, QuantParams, Scheme
 
+Range = tuple[float, float]
 RangeOf = Callable[[str], tuple[float, float] | None]
+_DWARFS = 2.0  # an operand this many times wider than what its sum can show is bounded: a bit and more
 _ALIKE = 1.25  # scales that differ less than this may as well be one: a third of a bit
 _MOST_STEPS = 1 << 13  # of one, for a range within [0, 1]: with finer ones, few multipliers of what reads them can be proved
 
@@ -29,7 +32,11 @@ class Activations:
     def __init__(self, ties: SharedScales, observed: Mapping[ir.Value, tuple[float, float]], config: QuantConfig) -> None:
         self._ties, self._observed, self._scheme = ties, observed, config.activation
         self._done: dict[Group, QuantParams] = {}
+        self._narrowed: dict[Group, Range] = {}
         ties.join_alike(self._span, _ALIKE)
+        for node in ties.integer_nodes():
+            if node.op_type == "Add" and not is_bias_add(node):
+                self._narrow(node)
 
     def by_name(self) -> dict[str, QuantParams]:
         """Of all members of all groups."""
@@ -54,8 +61,25 @@ class Activations:
             return params_within(group.within, *self._span(group), self._scheme)
         return params_of_range(*self._span(group), self._scheme)
 
+    def _narrow(self, node: ir.Node) -> None:
+        """Bounds an operand of a sum, as a mask is, by what can still change the sum within its calibrated range."""
+        operands = [value for value in node.inputs if value is not None]
+        output = self._ties.group(node.outputs[0])
+        groups = [self._ties.group(value) for value in operands]
+        if output is None or len(groups) != 2 or groups[0] is groups[1]:
+            return
+        for own, other in (groups, groups[::-1]):
+            if own is None or other is None or own is output or own.settled or not self._ties.ends_in(own, node):
+                continue
+            (lo, hi), (low, high), (least, most) = self._span(own), self._span(other), self._span(output)
+            narrow = max(lo, min(least - high, 0.0)), min(hi, max(most - low, 0.0))
+            if (narrow[1] - narrow[0]) * _DWARFS < hi - lo:
+                self._narrowed[own] = narrow
+
     def _span(self, group: Group) -> tuple[float, float]:
         """The union of the ranges of a group's members, with zero in it."""
+        if group in self._narrowed:
+            return self._narrowed[group]
         ranges = [self._observed[v] for v in group.members if v in self._observed]
         constants = [array for v in group.members if (array := const_array(v)) is not None and array.size]
         ranges += [(float(array.min()), float(array.max())) for array in constants]

@@ -81,6 +81,11 @@ class SharedScales:
                 if max(hi, high) - min(lo, low) <= limit * min(hi - lo, high - low):
                     self._union(node.outputs[0], value)
 
+    def ends_in(self, group: Group, node: ir.Node) -> bool:
+        """Whether nothing but `node` reads the members of a group, besides what passes them on within it."""
+        users = {user for member in group.members for user in member.consumers() if not self._selects(user, member)}
+        return users == {node} and not any(member.is_graph_output() for member in group.members)
+
     def _group(self, value: ir.Value) -> Group:
         if value not in self._groups:
             self._groups[value] = Group([value])

@@ -15,15 +15,16 @@ from qconv.errors import DataError
 from qconv.model.graph import const_array, is_float
 from qconv.model.session import open_session, reason
 from qconv.quant.types import FloatArray
+from qconv.statistics.floors import Floors
 from qconv.statistics.reductions import values_by_name
 
 
 class Culprit:
     """Judges samples whose reductions are suspect. The session for that is opened at the first one, and kept."""
 
-    def __init__(self, model: ir.Model, tensors: Sequence[str], threads: int) -> None:
+    def __init__(self, model: ir.Model, tensors: Sequence[str], threads: int, floors: Floors = Floors()) -> None:
         self._values = {n: v for n, v in values_by_name(model.graph).items() if is_float(v) and const_array(v) is None}
-        self._model, self._tensors, self._threads = model, tuple(tensors), threads
+        self._model, self._tensors, self._threads, self._floors = model, tuple(tensors), threads, floors
         self._session: ort.InferenceSession | None = None
 
     def tensors(self, sample: Sample, index: int) -> list[FloatArray]:
@@ -31,7 +32,7 @@ class Culprit:
 
         Raises DataError that names the first tensor in graph order which is NaN or infinite, and the sample.
         """
-        arrays = self._arrays(sample)
+        arrays = {name: self._floors.raised_array(name, array) for name, array in self._arrays(sample).items()}
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise DataError(self._sentence(name, array, sample, index))

@@ -14,6 +14,7 @@ from qconv.errors import DataError, UsageError
 from qconv.model.graph import is_float
 from qconv.model.session import open_session
 from qconv.statistics.finiteness import LIMIT, doubtful
+from qconv.statistics.floors import Floors
 from qconv.statistics.histogram_bank import HistogramBank
 from qconv.statistics.nonfinite import Culprit, run
 from qconv.statistics.reductions import values_by_name, with_reductions
@@ -70,10 +71,11 @@ class _Observer:
 
     def __init__(self, model: ir.Model, tensors: Sequence[str], averages: bool, exact: bool, threads: int) -> None:
         self.tally = HistogramBank(tensors, averages=averages)
-        doubts = doubtful(model.graph, tensors)
-        self._reduced = with_reductions(model, tuple(dict.fromkeys((*tensors, *doubts))), doubts, tensors, exact)
+        floors = Floors.of(model.graph)
+        doubts = [name for name in doubtful(model.graph, tensors) if name in floors.rows or name not in floors.carriers]
+        self._reduced = with_reductions(model, tuple(dict.fromkeys((*tensors, *doubts))), doubts, tensors, exact, floors)
         self._session = open_session(self._reduced.model, threads=threads)
-        self._culprit = Culprit(model, tensors, threads)
+        self._culprit = Culprit(model, tensors, threads, floors)
 
     def observe(self, sample: Sample, number: int) -> None:
         """One sample. Raises DataError."""

@@ -24,6 +24,7 @@ import onnx_ir as ir
 from qconv.model.appender import Appender
 from qconv.model.graph import const_array
 from qconv.quant.types import FloatArray
+from qconv.statistics.floors import Floors
 from qconv.statistics.sampler import Sampler
 from qconv.statistics.sampling import Sampling
 
@@ -67,23 +68,25 @@ class ReducedModel:
 
 
 def with_reductions(
-    model: ir.Model, tensors: Sequence[str], summed: Collection[str] = (), sampled: Sequence[str] = (), exact: bool = False
-) -> ReducedModel:
+    model: ir.Model, tensors: Sequence[str], summed: Collection[str] = (), sampled: Sequence[str] = (), exact: bool = False,
+    floors: Floors = Floors(),
+) -> ReducedModel:  # fmt: skip
     """A copy that yields the extremes of `tensors`, the sums of those in `summed`, and elements of `sampled`.
 
     With `exact`, those are all elements. Weights are shared. A second output tells how many elements there are of each tensor
-    of free shape, where there are any.
+    of free shape, where there are any. Tensors with a floor are raised to it before they are looked at.
     """
     copy = model.clone()
-    values = values_by_name(copy.graph)
-    chosen = [values[name] for name in tensors]
-    clamped = tuple(value.name not in summed and clamped_at_zero(value) for value in chosen)
     appender = Appender(copy.graph)
+    found_values = values_by_name(copy.graph)
+    values = {name: floors.raised(found_values[name], appender) for name in dict.fromkeys((*tensors, *sampled))}
+    chosen = [values[name] for name in tensors]
+    clamped = tuple(name not in summed and clamped_at_zero(values[name]) for name in tensors)
     sampler = Sampler([values[name] for name in sampled], appender, exact)
     wanted = set(sampled)
     parts = {
-        value: _reduce(value, zero, str(value.name) in summed, sampler if value.name in wanted else None, appender)
-        for value, zero in reversed(list(zip(chosen, clamped, strict=True)))
+        values[name]: _reduce(values[name], zero, name in summed, sampler if name in wanted else None, appender)
+        for name, zero in reversed(list(zip(tensors, clamped, strict=True)))
     }
     rows = [parts[value] for value in chosen]
     elements = [parts[values[name]].elements for name in sampled]

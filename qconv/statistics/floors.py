@@ -1,0 +1,108 @@
+"""Below which values of a tensor nothing counts, so that a mask does not widen its range.
+
+1. Softmax gives what lies far below the largest of its row next to nothing, and 8 bits give it nothing at all. So what only a
+   Softmax reads is looked at as max(x, largest of the row - REACH - ln n), where a row has n elements: all that is left out
+   adds up to exp(-REACH) of the row.
+2. What such a tensor is made of by sums and selections may hold the mask itself: -inf, float32's lowest, -1e4. It is looked at
+   as max(x, LOWEST), and may be infinite without being wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.model.appender import Appender
+from qconv.model.graph import attr_int, const_array, is_float
+
+REACH = 7.5
+LOWEST = -1e9
+_LONGEST_ROW = 1 << 12  # where the length of a row is not known
+
+_JOINS = ("Add", "Where", "Sub")
+_CARRIES = (*_JOINS, "Cast", "Clip", "Concat", "Div", "Expand", "Gather", "Identity", "Max", "Min", "Mul", "Neg", "Pad")
+_MOVES = ("Flatten", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze")
+
+
+@dataclass(frozen=True)
+class Floors:
+    """`rows` has the axis and the reach below the largest for what a Softmax reads, `carriers` what may hold a mask."""
+
+    rows: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    carriers: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, graph: ir.Graph) -> Floors:
+        """Of the tensors of a prepared float graph."""
+        rows: dict[str, tuple[int, float]] = {}
+        carriers: set[str] = set()
+        for node in graph:
+            value = node.inputs[0] if node.op_type == "Softmax" else None
+            if value is None or not is_float(value) or const_array(value) is not None or not _only_softmax(value):
+                continue
+            assert value.shape is not None
+            axis = attr_int(node, "axis", -1) % len(value.shape)
+            size = value.shape[axis]
+            rows[str(value.name)] = axis, REACH + math.log(max(size if isinstance(size, int) else _LONGEST_ROW, 1))
+            carriers |= _carriers(value)
+        return cls(rows, frozenset(carriers))
+
+    def raised(self, value: ir.Value, appender: Appender) -> ir.Value:
+        """The tensor as it is looked at, in a graph that nodes are appended to."""
+        name = str(value.name)
+        if name in self.rows:
+            axis, reach = self.rows[name]
+            attributes = {"keepdims": 1}
+            top = appender.append("ReduceMax", [value, appender.integers(axis)], f"{name}_row_maximum", attributes)
+            floor = appender.append("Sub", [top, appender.real(reach)], f"{name}_row_floor")
+        elif name in self.carriers:
+            floor = appender.real(LOWEST)
+        else:
+            return value
+        result = appender.append("Max", [value, floor], f"{name}_raised")
+        result.shape = value.shape
+        return result
+
+    def raised_array(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """The same of an array."""
+        if name in self.rows and array.size:
+            axis, reach = self.rows[name]
+            raised: NDArray[Any] = np.maximum(array, array.max(axis=axis, keepdims=True) - np.float32(reach))
+            return raised
+        return np.asarray(np.maximum(array, np.float32(LOWEST))) if name in self.carriers else array
+
+
+def _only_softmax(value: ir.Value) -> bool:
+    """Whether nothing but Softmax along one axis reads a tensor of known rank."""
+    if value.shape is None or not len(value.shape) or value.is_graph_output():
+        return False
+    axes = {attr_int(user, "axis", -1) if user.op_type == "Softmax" else None for user in value.consumers()}
+    return len(axes) == 1 and None not in axes
+
+
+def _carriers(value: ir.Value) -> set[str]:
+    """What sums and selections make a tensor of; none where no two tensors meet."""
+    found: set[ir.Value] = set()
+    pending, joined = [value], False
+    while pending:
+        current = pending.pop()
+        if current in found or not is_float(current):
+            continue
+        found.add(current)
+        node = current.producer()
+        if node is not None and node.domain in ("", "ai.onnx") and node.op_type in (*_CARRIES, *_MOVES):
+            joined = joined or node.op_type in _JOINS
+            pending += [source for source in node.inputs if source is not None]
+    return {str(carrier.name) for carrier in found if _carries(carrier)} if joined else set()
+
+
+def _carries(value: ir.Value) -> bool:
+    """Whether a tensor may hold a mask: it is given, or made by an op that passes one on."""
+    node = value.producer()
+    return node is None or node.op_type in (*_CARRIES, *_MOVES)
