@@ -13,8 +13,8 @@ class Target:
 
     `signed_activations` are int8, others uint8. `adds_pairs_in_int16` says that a kernel may add products of uint8 and int8 in 16
     bits: weights then keep to safe pairs (quant/saturation.py), and the second operand of a product of two activations stays
-    unsigned. `adds_in_integers` says that QLinearAdd has short multipliers there (quant/neon.py): Adds are then proved for that
-    kernel and for those of x86.
+    unsigned. `adds_in_integers` says that QLinearAdd has short multipliers there (quant/neon.py): an Add must be proved for that
+    kernel, as it is for other targets too where a scale can be found.
     """
 
     name: str

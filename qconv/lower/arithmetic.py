@@ -65,7 +65,6 @@ def lower_mul(node: ir.Node, ctx: Context) -> None:
 
 def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:
     y = ctx.params(node.outputs[0])
-    forms = (*ORT_ADD_FORMS, neon_add_table) if ctx.target.adds_in_integers else ORT_ADD_FORMS
 
     def nudged_alike(scale: FloatArray) -> FloatArray:
         """S_b raised by as many ulps as S_a: where a is Z_a, only b can leave a tie that kernels round differently."""
@@ -75,8 +74,10 @@ def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:
     def multipliers(scale: FloatArray) -> list[Multiplier]:
         return [Multiplier.of(scale / y.scale), Multiplier.of(nudged_alike(scale) / y.scale)]
 
-    codes = _emit_binary(node, ctx, "QLinearAdd", a, b, (add_table, *forms), multipliers, nudged_alike)
-    ctx.set_codes(node.outputs[0], codes)
+    x86 = (add_table, *ORT_ADD_FORMS)
+    everywhere = (add_table, neon_add_table, *ORT_ADD_FORMS)
+    choices = (everywhere,) if ctx.target.adds_in_integers else (everywhere, x86)
+    ctx.set_codes(node.outputs[0], _emit_binary(node, ctx, "QLinearAdd", a, b, choices, multipliers, nudged_alike))
 
 
 def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
@@ -86,16 +87,16 @@ def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
     def multipliers(scale: FloatArray) -> list[Multiplier]:
         return [Multiplier.of(mul_scale(scale, b.params.scale, y.scale))]
 
-    return _emit_binary(node, ctx, "QLinearMul", a, b, (mul_table, ort_mul_table), multipliers, lambda scale: b.params.scale)
+    return _emit_binary(node, ctx, "QLinearMul", a, b, ((mul_table, ort_mul_table),), multipliers, lambda scale: b.params.scale)
 
 
 def _emit_binary(
-    node: ir.Node, ctx: Context, op_type: str, a: Codes, b: Codes, tables: Sequence[Table],
+    node: ir.Node, ctx: Context, op_type: str, a: Codes, b: Codes, choices: Sequence[Sequence[Table]],
     multipliers: Callable[[FloatArray], list[Multiplier]], scale_of_b: Callable[[FloatArray], FloatArray],
 ) -> Codes:  # fmt: skip
-    """A node of two operands; the scale of `a` is nudged until the first table, ours, equals all others.
+    """A node of two operands; the scale of `a` is nudged until the first table of a choice, ours, equals all others.
 
-    `scale_of_b` is the scale of `b` that goes with one of `a`.
+    The first of `choices` for which there is such a scale counts. `scale_of_b` is the scale of `b` that goes with one of `a`.
     """
     output = node.outputs[0]
     y = ctx.params(output)
@@ -103,8 +104,11 @@ def _emit_binary(
     def on_pairs(table: Table, a: QuantParams) -> Int64Array:
         return table(a, replace(b.params, scale=scale_of_b(a.scale)), y)
 
-    ours, *theirs = [partial(on_pairs, table) for table in tables]
-    scale, certificate = certify_table(a.params, ours, *theirs)
+    for tables in choices:
+        ours, *theirs = [partial(on_pairs, table) for table in tables]
+        scale, certificate = certify_table(a.params, ours, *theirs)
+        if certificate.proved == certificate.scales:
+            break
     ctx.certificates[str(node.name)] = certificate
     inputs = [
         a.value,

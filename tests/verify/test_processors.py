@@ -29,31 +29,43 @@ def _quantized(target: str, folder: Path) -> ir.Model:
     return quantize_graph(folder, _TEXT, {"w": weight, "v": weight}, feeds, config=QuantConfig(target=target)).quantized.model
 
 
-@pytest.mark.parametrize(
-    ("target", "expected"), [("x86", "x86, x86-vnni"), ("x86-vnni", "x86-vnni"), ("arm", "x86, x86-vnni, arm")]
-)
+# Halves everywhere: one kernel rounds them to even, the other away from zero.
+_SUMS = """<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]>
+g (uint8[4] a, uint8[4] b) => (uint8[4] y) <float half = {0.5}, float one = {1.0}, uint8 zero = {0}> {
+    [exact] e = com.microsoft.QLinearAdd(a, one, zero, b, one, zero, one, zero)
+    [halves] y = com.microsoft.QLinearAdd(e, half, zero, b, half, zero, one, zero)
+}"""
+
+
+@pytest.mark.parametrize(("target", "expected"), [("x86", "x86, x86-vnni, arm"), ("x86-vnni", "x86-vnni, arm")])
 def test_a_model_says_where_it_is_exact(target: str, expected: str, tmp_path: Path) -> None:
     model = _quantized(target, tmp_path)
     assert ", ".join(exact_on(model.graph)) == model.metadata_props["qconv.exact_on"] == expected
     assert model.metadata_props["qconv.target"] == target
 
 
-def test_a_processor_that_it_is_not_exact_on_is_named_with_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_only_sums_with_differing_codes_are_named() -> None:
+    graph = ir.from_onnx_text(_SUMS).graph
+    assert [node.name for node in differing_additions(graph)] == ["halves"]
+    assert exact_on(graph) == ("x86", "x86-vnni")
+
+
+def test_a_processor_that_saturates_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = _quantized("x86-vnni", tmp_path).graph
-    monkeypatch.setattr(processors, "adds_pairs_in_int16", lambda: True)
-    monkeypatch.setattr(processors, "adds_in_integers", lambda: True)
-    pairs, sums = machine_warnings(graph)
-    assert "AVX2 and no VNNI" in pairs and "conv0, conv1" in pairs and "--target x86," in pairs
-    assert "short multipliers" in sums and "add2" in sums and "--target arm," in sums
     monkeypatch.setattr(processors, "adds_pairs_in_int16", lambda: False)
+    assert list(machine_warnings(graph)) == []
+    monkeypatch.setattr(processors, "adds_pairs_in_int16", lambda: True)
+    (sentence,) = machine_warnings(graph)
+    assert "AVX2 and no VNNI" in sentence and "conv0, conv1" in sentence and "--target x86," in sentence
+
+
+def test_a_processor_that_adds_otherwise_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = ir.from_onnx_text(_SUMS).graph
     monkeypatch.setattr(processors, "adds_in_integers", lambda: False)
     assert list(machine_warnings(graph)) == []
-
-
-def test_only_sums_with_differing_codes_are_named(tmp_path: Path) -> None:
-    assert [node.name for node in differing_additions(_quantized("x86", tmp_path).graph)] == ["add2"]
+    monkeypatch.setattr(processors, "adds_in_integers", lambda: True)
+    (sentence,) = machine_warnings(graph)
+    assert "short multipliers" in sentence and "halves" in sentence and "exact," not in sentence and "--target arm," in sentence
 
 
 def test_this_processor_is_found_out_by_computing() -> None:
