@@ -24,7 +24,11 @@ def lower_pad(node: ir.Node, ctx: Context) -> None:
         array = const_array(others[1])
         value = np.zeros((), np.float32) if array is None else array.reshape(())
         others[1] = ctx.constant_codes(value, ctx.params(node.outputs[0]), f"{node.name}_value").value
-    _on_codes(node, ctx, others if others[2] is not None else others[:2])
+    else:
+        others[1] = None  # a value of float type, which these modes do not read
+    while others[-1] is None:
+        others.pop()
+    _on_codes(node, ctx, others)
 
 
 def _on_codes(node: ir.Node, ctx: Context, others: list[ir.Value | None]) -> None:

@@ -11,6 +11,7 @@ from onnx import inliner, shape_inference
 from onnx_ir.passes import common
 
 from qconv.errors import ModelError, QconvError
+from qconv.model.ask import ask_onnxruntime
 from qconv.model.finite import check_finite
 from qconv.model.half import half_to_float
 from qconv.model.names import name_everything
@@ -50,6 +51,7 @@ def load(path: str | Path) -> LoadedModel:
 
 
 def _normalise(proto: onnx.ModelProto, folder: Path) -> ir.Model:
+    declared = _forget_wrong_sizes(proto.graph)
     model = _to_ir(proto)
     ir.external_data.set_base_dir(model.graph, folder)
     _check_inputs(model)
@@ -58,10 +60,44 @@ def _normalise(proto: onnx.ModelProto, folder: Path) -> ir.Model:
     model.graph.sort()
     model = to_working_opset(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    for output in model.graph.outputs:
+        output.shape = _believed(output.shape, declared.get(str(output.name)))
+    ask_onnxruntime(model)
     half_to_float(model)
     check_finite(model)
     name_everything(model)
     return model
+
+
+def _forget_wrong_sizes(graph: onnx.GraphProto) -> dict[str, ir.Shape]:
+    """Takes away sizes below zero, which some exporters write for unknown ones, and the shapes that outputs declare.
+
+    Returns the latter by name. onnxruntime does not believe them either, where inference finds another.
+    """
+    for info in (*graph.input, *graph.value_info, *graph.output):
+        for dim in info.type.tensor_type.shape.dim:
+            if dim.HasField("dim_value") and dim.dim_value < 0:
+                dim.ClearField("dim_value")
+    declared = {}
+    for info in graph.output:
+        if info.type.tensor_type.HasField("shape"):
+            dims = info.type.tensor_type.shape.dim
+            sizes = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in dims]
+            declared[info.name] = ir.Shape(sizes)
+            info.type.tensor_type.ClearField("shape")
+    return declared
+
+
+def _believed(inferred: ir.Shape | None, declared: ir.Shape | None) -> ir.Shape | None:
+    """What an output declares as far as inference does not contradict it."""
+    if inferred is None or declared is None:
+        return inferred or declared
+    if len(inferred) != len(declared):
+        return inferred
+    pairs = list(zip(inferred, declared, strict=True))
+    if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs):
+        return inferred
+    return ir.Shape([a if isinstance(a, int) else b for a, b in pairs])
 
 
 def _to_ir(proto: onnx.ModelProto) -> ir.Model:

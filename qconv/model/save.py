@@ -30,7 +30,7 @@ def save(model: ir.Model, path: Path, *, largest_single_file: int = LARGEST_SING
         if data is not None:
             _refuse_own_source(model, path.with_name(data))
         _write(model, draft, data)
-        _check(draft)
+        _check(draft, shapeless=any(output.shape is None for output in model.graph.outputs))
         _put_in_place(folder, path, data)
 
 
@@ -101,11 +101,13 @@ def _write(model: ir.Model, draft: Path, data: str | None) -> None:
             value.const_value = tensor
 
 
-def _check(draft: Path) -> None:
+def _check(draft: Path, *, shapeless: bool) -> None:
+    """Raises ModelError. The checker wants a shape for every output, which a `shapeless` one of unknown rank cannot have."""
     try:
         onnx.checker.check_model(draft)
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise ModelError(f"the model to be written is not valid ONNX: {str(error).splitlines()[0]}") from error
+        if not shapeless or "Field 'shape' of 'type' is required" not in str(error):
+            raise ModelError(f"the model to be written is not valid ONNX: {str(error).splitlines()[0]}") from error
     check_file(draft, optimize=True)
 
 

@@ -13,9 +13,11 @@ from qconv.data.source import SampleSource
 from qconv.data_free.batchnorm_match import affine_front
 from qconv.errors import ModelError
 from qconv.model.load import LoadedModel, load
+from qconv.model.session import open_session
 from qconv.prepare import prepare
 from qconv.prepare.selfcheck import largest_relative_difference
 from qconv.prepare.simplify import simplify
+from qconv.statistics.nonfinite import run
 
 # Preparation reorders float32 sums and multiplies weights ahead of time: 1e-6 to 1e-4 in practice. More than this is a defect.
 SELF_CHECK_LIMIT = 1e-2
@@ -60,8 +62,14 @@ def prepared(model: str | Path | PreparedModel) -> PreparedModel:
 
 def self_check(model: LoadedModel, source: SampleSource) -> float:
     """The largest relative difference between the prepared model and its file on a few samples; ModelError past a bound."""
-    feeds = [sample.feeds for sample in islice(iter(source), SELF_CHECK_SAMPLES)]
-    difference = largest_relative_difference(model.path, model.ir, feeds)
+    samples = list(islice(iter(source), SELF_CHECK_SAMPLES))
+    try:
+        difference = largest_relative_difference(model.path, model.ir, [sample.feeds for sample in samples])
+    except Exception:
+        session = open_session(model.path)
+        for sample in samples:
+            run(session, sample)  # names the sample that the model itself cannot take
+        raise
     if not difference <= SELF_CHECK_LIMIT:
         raise ModelError(
             f"simplifying {model.path} changed its outputs by {difference:.1e} of their size, which is no rounding; "

@@ -50,6 +50,12 @@ def touches_float(node: ir.Node) -> bool:
     return any(touches_float(inner) for graph in subgraphs for inner in graph)
 
 
+def is_given_integer(node: ir.Node) -> bool:
+    """Whether a node only turns an integer input of the model, pixels or tokens, into the reals that are quantized next."""
+    value = node.inputs[0] if node.op_type == "Cast" and not node.domain else None
+    return value is not None and value.is_graph_input() and not is_float(value)
+
+
 def _graphs(attribute: ir.Attr) -> Iterable[ir.Graph]:
     return attribute.as_graphs() if attribute.type == ir.AttributeType.GRAPHS else [attribute.as_graph()]
 
@@ -73,12 +79,21 @@ def _reason(node: ir.Node, exclude: Sequence[str]) -> str | None:
         if _matches(node, pattern):
             return f"{EXCLUDED} by {pattern!r}"
     spec = spec_of(node)
+    if is_given_integer(node):
+        return None
     if spec is None:
         return f"{node.op_type} has no integer form here; rewrite it with supported ops (docs/ops.md) or accept a float island"
+    if any(value is not None and _is_empty(value) for value in (*node.inputs, *node.outputs)):
+        return "one of its tensors has no elements; give the model's inputs a size"
     data = [value for i, value in enumerate(node.inputs) if value is not None and role_of(node, i) is Role.DATA]
     if not data or any(not is_float(value) for value in data):
         return None if not any(map(is_float, node.outputs)) else "its input is not a float32 tensor; cast it"
     return spec.refuse(node)
+
+
+def _is_empty(value: ir.Value) -> bool:
+    """Whether a float tensor is known to have no elements: kernels of onnxruntime divide by their number."""
+    return is_float(value) and value.shape is not None and 0 in list(value.shape)
 
 
 def _follow_bias(graph: ir.Graph, reasons: dict[str, str]) -> None:

@@ -26,6 +26,7 @@ from .separate_weights import separate_weights
 from .simplify import simplify
 from .static_reshape import static_reshape
 from .sum_to_add import sum_to_add
+from .whole_resize import whole_resize
 
 Pass = Callable[[ir.Model], int]
 
@@ -35,6 +36,7 @@ CLEANING: Final[tuple[Pass, ...]] = (
     static_reshape,
     remove_noops,
     sum_to_add,
+    whole_resize,
     prelu_to_leaky_relu,
     normalize_clamps,
     fuse_hardswish,

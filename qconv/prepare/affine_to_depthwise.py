@@ -22,8 +22,8 @@ def affine_to_depthwise(model: ir.Model) -> int:
 
 def _convert(editor: Editor, chain: Chain) -> int:
     shape, last = chain.source.shape, chain.nodes[-1]
-    if chain.affine.axis != 1 or shape is None or len(shape) < 2:
-        return 0
+    if chain.affine.axis != 1 or shape is None or len(shape) < 2 or 0 in list(shape):
+        return 0  # a convolution of no elements ends the process
     channels, lifted = len(chain.affine.scale), len(shape) == 2
     kernel = [1] * (1 if lifted else len(shape) - 2)
     weight = editor.constant(f"{last.name}/weight", chain.affine.scale.astype(np.float32).reshape(channels, 1, *kernel))

@@ -29,7 +29,7 @@ def doubtful(graph: ir.Graph, observed: Collection[str]) -> list[str]:
     bounds: dict[ir.Value, float] = {}
     found = []
     for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
-        if not is_float(value) or const_array(value) is not None:
+        if not is_float(value) or const_array(value) is not None or (value.shape is not None and 0 in list(value.shape)):
             continue
         bound = _bound(value.producer(), bounds)
         if not bound <= OVERFLOW:  # also for NaN, as 0 * inf

@@ -50,9 +50,10 @@ def calibrate(
     Raises DataError when there are no samples, when one does not fit, or when a tensor is NaN or infinite: the message names
     the tensor and the sample. Raises UsageError for an unknown tensor.
     """
-    observer = _Observer(model, _checked(model, tensors), averages, exact, threads)
-    if not observer.tally.tensors:
+    observed = _checked(model, tensors)
+    if not observed:
         return {}
+    observer = _Observer(model, observed, averages, exact, threads)
     total, done = known_length(samples), 0
     for sample in prefetch(samples):
         observer.observe(sample, first + done * step)

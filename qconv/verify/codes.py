@@ -73,12 +73,12 @@ def final_codes(model: ir.Model, tensors: frozenset[str]) -> dict[str, Codes]:
     return found
 
 
-def border_codes(value: ir.Value) -> Codes | None:
+def border_codes(value: ir.Value, *, raw: bool = False) -> Codes | None:
     """The codes of a graph input or output; None where it is not of an 8-bit type.
 
-    Raises ModelError where such a value does not say its scale.
+    Raises ModelError where such a value does not say its scale, unless it may hold `raw` integers: pixels, or classes.
     """
-    if value.dtype not in _INT_TYPES:
+    if value.dtype not in _INT_TYPES or (raw and "qconv.scale" not in value.metadata_props):
         return None
     if "qconv.scale" not in value.metadata_props:
         raise ModelError(

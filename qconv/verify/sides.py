@@ -25,8 +25,8 @@ class Side:
         """`model` is given for an integer model: the graph of the file, with the scales of integer inputs and outputs."""
         self._path = path
         self._session = open_session(path, threads=threads)
-        self._inputs = _borders(model.graph.inputs if model is not None else ())
-        self._outputs = _borders(model.graph.outputs if model is not None else ())
+        self._inputs = {} if model is None else _borders(model.graph.inputs, model)
+        self._outputs = {} if model is None else _borders(model.graph.outputs, model)
         initializers = {node.name for node in self._session.get_overridable_initializers()}
         self._wanted = {node.name: node.type for node in self._session.get_inputs() if node.name not in initializers}
 
@@ -74,6 +74,8 @@ def run_session(session: ort.InferenceSession, outputs: Sequence[str] | None, fe
         raise ModelError(f"{what} cannot run on the samples: {reason}") from None
 
 
-def _borders(values: Sequence[ir.Value]) -> dict[str, Codes]:
-    found = {str(value.name): border_codes(value) for value in values}
+def _borders(values: Sequence[ir.Value], model: ir.Model) -> dict[str, Codes]:
+    """A model that tells who made it has all its metadata: what has no scale there was of 8 bits in the float model already."""
+    raw = "qconv.version" in model.metadata_props
+    found = {str(value.name): border_codes(value, raw=raw) for value in values}
     return {name: codes for name, codes in found.items() if codes is not None}

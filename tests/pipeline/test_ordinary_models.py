@@ -1,0 +1,108 @@
+"""Ordinary models that were refused once, or ended in a defect: each goes through calibrate, quantize and verify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from qconv import pipeline
+from qconv.config import QuantConfig
+from qconv.errors import DataError
+from qconv.integer.language.audit import audit
+from tests.lower.harness import Array, Given, normal
+
+
+def converted(folder: Path, text: str, weights: Mapping[str, Array], feeds: list[dict[str, Array]]) -> tuple[float, Path]:
+    """The worst SQNR of the outputs in dB, and the integer model."""
+    proto = onnx.parser.parse_model(text)
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
+    path, target = folder / "m.onnx", folder / "m.int8.onnx"
+    onnx.save(proto, path)
+    loaded = pipeline.load_prepared(path)
+    pipeline.self_check(loaded, Given(feeds))
+    calibration = pipeline.calibrate(loaded, Given(feeds))
+    pipeline.quantize(path, calibration, config=QuantConfig()).save(target)
+    report = pipeline.verify(path, target, Given(feeds))
+    return min((output.similarity.sqnr_db for output in report.outputs), default=np.inf), target
+
+
+HEAD = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
+CONV = {"w": normal(4, 3, 3, 3), "b": normal(4)}
+
+
+def pictures(count: int = 3) -> list[dict[str, Array]]:
+    return [{"x": normal(1, 3, 8, 8, seed=i)} for i in range(count)]
+
+
+def test_pixels_of_8_bits_are_taken_as_they_are_and_their_cast_is_no_float_node(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    feeds = [{"x": rng.integers(0, 256, (1, 3, 8, 8)).astype(np.uint8)} for _ in range(3)]
+    text = f"{HEAD} g (uint8[1,3,8,8] x) => (float[1,4,6,6] y) {{ c = Cast<to=1>(x) y = Conv(c, w, b) }}"
+    db, path = converted(tmp_path, text, CONV, feeds)
+    assert db > 35 and audit(path).integer_only
+
+
+def test_classes_of_8_bits_are_taken_as_they_are(tmp_path: Path) -> None:
+    body = "c = Conv(x, w, b) a = ArgMax<axis=1, keepdims=0>(c) y = Cast<to=2>(a)"
+    text = f"{HEAD} g (float[1,3,8,8] x) => (uint8[1,6,6] y) {{ {body} }}"
+    assert converted(tmp_path, text, CONV, pictures())[0] > 10
+
+
+def test_a_size_of_minus_one_is_unknown(tmp_path: Path) -> None:
+    text = f"{HEAD} g (float[1,3,8,8] x) => (float[1,4,6,6] y) {{ y = Conv(x, w, b) }}"
+    proto = onnx.parser.parse_model(text)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    assert converted(tmp_path, onnx.printer.to_text(proto), CONV, pictures())[0] > 30
+
+
+def test_a_declared_shape_that_contradicts_the_graph_is_not_believed(tmp_path: Path) -> None:
+    body = "f = Reshape(c, s) y = Relu(f)"
+    text = f"{HEAD} g (float[1,3,8,8] x) => (float[1,n] y) {{ c = Conv(x, w, b) {body} }}"
+    assert converted(tmp_path, text, {**CONV, "s": np.asarray([4, 6, 6])}, pictures())[0] > 30
+
+
+def test_an_output_of_unknown_rank_and_a_constant_one(tmp_path: Path) -> None:
+    body = "c = Conv(x, w, b) h = Shape(x) s = Cast<to=1>(h) y = Squeeze(c)"
+    text = f"{HEAD} g (float[N,3,8,8] x) => (float y, float[4] s) {{ {body} }}"
+    proto = onnx.parser.parse_model(text)
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    assert converted(tmp_path, onnx.printer.to_text(proto), CONV, pictures())[0] > 30
+
+
+def test_tensors_without_elements_do_not_end_the_process(tmp_path: Path) -> None:
+    text = f"{HEAD} g (float[1,0] x) => (float[1,0] y) {{ y = Mul(c, x) }}"
+    feeds = [{"x": np.zeros((1, 0), np.float32)}]
+    assert converted(tmp_path, text, {"c": np.zeros((1, 0), np.float32)}, feeds)[0] == np.inf
+
+
+def test_types_behind_an_op_of_onnxruntime_are_asked_of_it(tmp_path: Path) -> None:
+    text = f"{HEAD} g (float[2,4] x) => (float[2,3] y) {{ g = com.microsoft.Gelu(x) y = MatMul(g, w) }}"
+    feeds = [{"x": normal(2, 4, seed=i)} for i in range(3)]
+    assert converted(tmp_path, text, {"w": normal(4, 3)}, feeds)[0] > 30
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_resize_along_some_axes(tmp_path: Path, scale: bool) -> None:
+    given = {"s": np.asarray([2, 2], np.float32)} if scale else {"s": np.asarray([12, 12])}
+    inputs = 'c, "", s' if scale else 'c, "", "", s'
+    head = '<ir_version: 10, opset_import: ["" : 21]>'
+    body = f'c = Conv(x, w, b) y = Resize<mode="linear", axes=[2,3]>({inputs})'.replace('""', "")
+    text = f"{head} g (float[1,3,8,8] x) => (float[1,4,12,12] y) {{ {body} }}"
+    assert converted(tmp_path, text, {**CONV, **given}, pictures())[0] > 30
+
+
+def test_a_pad_that_reflects_does_not_read_its_value(tmp_path: Path) -> None:
+    weights = {**CONV, "p": np.asarray([0, 0, 1, 1, 0, 0, 1, 1]), "v": np.asarray(3, np.float32)}
+    body = 'c = Conv(x, w, b) y = Pad<mode="reflect">(c, p, v)'
+    assert converted(tmp_path, f"{HEAD} g (float[1,3,8,8] x) => (float[1,4,8,8] y) {{ {body} }}", weights, pictures())[0] > 30
+
+
+def test_a_sample_that_the_model_cannot_run_is_named(tmp_path: Path) -> None:
+    text = f"{HEAD} g (float[1,4] x) => (float[1,4] y) {{ i = Cast<to=7>(x) y = Gather(t, i) }}"
+    feeds = [{"x": np.full((1, 4), 7, np.float32)}]
+    with pytest.raises(DataError, match="cannot run on sample 0"):
+        converted(tmp_path, text, {"t": normal(2)}, feeds)
