@@ -11,6 +11,7 @@ from onnxscript.version_converter import convert_version
 
 from qconv.errors import ModelError
 from qconv.model.light import attach_weights, detach_weights
+from qconv.model.meaning import keep_sampling, prepare_for_conversion, signatures_are_alike
 from qconv.model.names import give_back_names, node_names
 from qconv.model.shapes import infer_shapes
 
@@ -25,11 +26,14 @@ def to_working_opset(model: ir.Model) -> ir.Model:
     Expects sorted nodes and no functions; `model` itself is used up. Raises ModelError naming the op that has no equivalent.
     """
     names = node_names(model)
+    opset = model.opset_imports.get("", OPSET)
+    sampling = prepare_for_conversion(model, opset)
     weights = detach_weights(model)
     proto = ir.to_proto(model)
-    opset = next((entry.version for entry in proto.opset_import if entry.domain == ""), OPSET)
     if opset < OPSET and _uses_group_norm(model):
         proto = _convert_group_norm(_convert(proto, opset, OPSET - 1))
+    elif opset > OPSET and signatures_are_alike(model, opset, OPSET):
+        proto.opset_import[[entry.domain for entry in proto.opset_import].index("")].version = OPSET
     elif opset != OPSET:
         proto = _convert(proto, opset, OPSET)
     proto = infer_shapes(proto)
@@ -37,6 +41,7 @@ def to_working_opset(model: ir.Model) -> ir.Model:
     converted = ir.from_proto(proto)
     attach_weights(converted, weights)
     give_back_names(converted, names)
+    keep_sampling(converted, sampling)
     return converted
 
 

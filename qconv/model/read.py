@@ -12,8 +12,9 @@ import onnx
 from qconv.errors import ModelError
 from qconv.model.tensors import check_tensors
 
-NEWEST_OPSET = 26  # of ai.onnx, the newest that onnxruntime 1.31 loads
-NEWEST_IR = 13
+# The newest that the installed onnx defines. Whether the installed onnxruntime loads it, loading tells.
+NEWEST_OPSET = onnx.defs.onnx_opset_version()
+NEWEST_IR = int(onnx.IR_VERSION)
 _LIMIT = (1 << 31) - 1  # bytes of a protobuf message
 _BLOCK = 1 << 20
 

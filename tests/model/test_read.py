@@ -60,7 +60,7 @@ def test_a_sparse_file_of_more_than_2_gb_is_refused_unread(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("opset", "ir_version", "sentence"),
-    [(27, 10, "has opset 27, and the newest known here is 26"), (21, 14, "has IR version 14, and the newest known here is 13")],
+    [(99, 10, "has opset 99, and the newest known here is"), (21, 99, "has IR version 99, and the newest known here is")],
 )
 def test_newer_versions_are_refused(tmp_path: Path, opset: int, ir_version: int, sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
