@@ -40,7 +40,7 @@ def write_tests(match: str, every: int, folder: Path) -> list[Path]:
     for case in cases[::every]:
         path = folder / case.name / "model.onnx"
         path.parent.mkdir()
-        proto = case.model if case.model is not None else onnx.load(Path(case.model_dir) / "model.onnx")
+        proto = case.model if case.model is not None else onnx.load(Path(str(case.model_dir)) / "model.onnx")
         onnx.save(proto, path)
         inputs = case.data_sets[0][0] if case.data_sets else ()
         arrays = {
