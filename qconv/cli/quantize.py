@@ -164,6 +164,8 @@ def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
     nudged = sum(c.nudged for c in certificates.values())
     most = max((c.max_ulps for c in certificates.values()), default=0)
     yield f"{proved} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps"
+    free, scales = sum(c.tie_free for c in certificates.values()), sum(c.scales for c in certificates.values())
+    yield f"{free} of {scales} multipliers give the same codes where halves are rounded up instead of to even"
     open_ = [(f"{name} ({c.scales - c.proved} of {c.scales})", c.why) for name, c in certificates.items() if c.why]
     yield from grouped("not proved", open_)
 

@@ -15,7 +15,7 @@ from qconv.model.evaluate import run_node
 from qconv.model.graph import attr_float, attr_int, const_array
 from qconv.ops.op_table import hard_sigmoid_params
 from qconv.quant.certify import certify_table
-from qconv.quant.fixedpoint import Int64Array, Multiplier
+from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
 from qconv.quant.tables import codes_of, leaky_relu_table, ort_leaky_relu_table, sigmoid_table
 from qconv.quant.types import FloatArray, QuantParams
 
@@ -50,7 +50,10 @@ def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     alpha = attr_float(node, "alpha", 0.01)
     scale, certificate = certify_table(
-        x.params, lambda x: leaky_relu_table(x, y, alpha), lambda x: ort_leaky_relu_table(x, y, alpha)
+        x.params,
+        lambda x: leaky_relu_table(x, y, alpha),
+        lambda x: ort_leaky_relu_table(x, y, alpha),
+        half_up=lambda x: leaky_relu_table(x, y, alpha, round_shift_half_up),
     )
     ctx.certificates[str(node.name)] = certificate
     slope = np.float32(np.float32(alpha) * scale)

@@ -13,7 +13,7 @@ from qconv.lower.context import MS, Codes, Context
 from qconv.model.graph import const_array
 from qconv.ops.forms import is_bias_add, scalar_factor
 from qconv.quant.certify import certify_table
-from qconv.quant.fixedpoint import Int64Array, Multiplier
+from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
 from qconv.quant.neon import neon_add_table
 from qconv.quant.params import params_of_constant
 from qconv.quant.tables import ORT_ADD_FORMS, add_table, mul_scale, mul_table, ort_mul_table
@@ -106,7 +106,8 @@ def _emit_binary(
 
     for tables in choices:
         ours, *theirs = [partial(on_pairs, table) for table in tables]
-        scale, certificate = certify_table(a.params, ours, *theirs)
+        half_up = partial(on_pairs, partial(tables[0], rounding=round_shift_half_up))
+        scale, certificate = certify_table(a.params, ours, *theirs, half_up=half_up)
         if certificate.proved == certificate.scales:
             break
     ctx.certificates[str(node.name)] = certificate

@@ -20,7 +20,7 @@ from qconv.model.names import Names
 from qconv.ops.forms import bias_of, output_channels
 from qconv.plan.quant_plan import QuantPlan
 from qconv.quant.certify import Certificate, certify_table
-from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.fixedpoint import Multiplier, round_shift_half_up
 from qconv.quant.tables import affine_table, ort_affine_table
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.targets import Target
@@ -261,7 +261,12 @@ class Context:
         """The scale of x, nudged until the change of parameters x -> y is proved over all codes."""
         if x.scale == y.scale and x.zero_point == y.zero_point:
             return x.scale, Certificate.of_equal_codes(x.int_type.qmin, x.int_type.qmax)
-        return certify_table(x, lambda x: affine_table(x, y), lambda x: ort_affine_table(x, y))
+        return certify_table(
+            x,
+            lambda x: affine_table(x, y),
+            lambda x: ort_affine_table(x, y),
+            half_up=lambda x: affine_table(x, y, round_shift_half_up),
+        )
 
     def _quantize(self, value: ir.Value) -> Codes:
         self._with_reals.add(value)

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale
-from qconv.quant.types import FloatArray, QuantParams
+from qconv.quant.ties import tie_free
+from qconv.quant.types import BoolArray, FloatArray, QuantParams
 
 MAX_ULPS = 2048  # 2.4e-4 relative: far below the rounding of an 8-bit weight
 _EXACT_IN_FLOAT32 = 1 << 24  # larger integers are rounded when they become float32
 _LUCK = 10  # thresholds beyond that can all hold once in 2^10 tries
 
-BoolArray = NDArray[np.bool_]
 Interval = tuple[Int64Array, Int64Array]  # the least and the greatest accumulator of each scale
 Reach = Callable[[FloatArray, Int64Array], Interval]  # of the scales with these values and these indices
 Table = Callable[[QuantParams], Int64Array]  # the outputs for all codes of an operand with these parameters
@@ -42,7 +42,8 @@ class Certificate:
 
     `low` and `high` are the least and the greatest accumulator over all channels; where all codes of an operand were
     enumerated, they are its lowest and its highest code. Of the `scales`, so many are `proved`; `nudged` were raised for
-    it, by at most `max_ulps`. `why` is empty, or a sentence that says why the others are not proved.
+    it, by at most `max_ulps`. `why` is empty, or a sentence that says why the others are not proved. For `tie_free` of the
+    scales, rounding halves up gives the same codes as rounding them to even; the others may meet `ties`.
     """
 
     scales: int
@@ -52,11 +53,17 @@ class Certificate:
     low: int
     high: int
     why: str = ""
+    tie_free: int = 0
+
+    @property
+    def ties(self) -> bool:
+        """Whether a tie can occur within [low, high] that is rounded otherwise half up."""
+        return self.tie_free < self.scales
 
     @classmethod
     def of_equal_codes(cls, low: int, high: int) -> Certificate:
         """Of codes that stay as they are, which needs no proof."""
-        return cls(1, 1, 0, 0, low, high)
+        return cls(1, 1, 0, 0, low, high, tie_free=1)
 
 
 def combine(certificates: Iterable[Certificate]) -> Certificate:
@@ -72,6 +79,7 @@ def combine(certificates: Iterable[Certificate]) -> Certificate:
         low=min(c.low for c in all_),
         high=max(c.high for c in all_),
         why="; ".join(dict.fromkeys(c.why for c in all_ if c.why)),
+        tie_free=sum(c.tie_free for c in all_),
     )
 
 
@@ -140,10 +148,10 @@ class Nudged:
     ulps: Int64Array
     proved: BoolArray
 
-    def certificate(self, low: int, high: int, why: str) -> Certificate:
+    def certificate(self, low: int, high: int, why: str, tie_free: int) -> Certificate:
         """What they show on [low, high]; `why` is the reason for those that are not proved."""
         nudged, most, proved = int((self.ulps > 0).sum()), int(self.ulps.max(initial=0)), int(self.proved.sum())
-        return Certificate(len(self.values), proved, nudged, most, low, high, "" if self.proved.all() else why)
+        return Certificate(len(self.values), proved, nudged, most, low, high, "" if self.proved.all() else why, tie_free)
 
 
 def nudge(start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray], hopeless: BoolArray | None = None) -> Nudged:
@@ -186,7 +194,8 @@ def certify_weight_scale(
     found = nudge(w_scale, failing, hopeless)
     acc_lo, acc_hi = reach(found.values, every)
     why = _BEYOND_FLOAT32 if (hopeless & ~found.proved).any() else _NO_SCALE
-    return found.values, found.certificate(int(acc_lo.min()), int(acc_hi.max()), why)
+    free = int(tie_free(effective_scale(x_scale, found.values, y_scale), lo, hi, acc_lo, acc_hi).sum())
+    return found.values, found.certificate(int(acc_lo.min()), int(acc_hi.max()), why, free)
 
 
 def certify_one(
@@ -195,11 +204,15 @@ def certify_one(
     """One scale (0-d) nudged until the float32 scale `scale_of(x_scale)` is proved on [acc_lo, acc_hi]."""
     ends = np.asarray([acc_lo], np.int64), np.asarray([acc_hi], np.int64)
     found = nudge(np.reshape(x_scale, 1), lambda v, _: unproved(scale_of(v), lo, hi, *ends))
-    return found.values.reshape(()), found.certificate(acc_lo, acc_hi, _NO_SCALE)
+    free = int(tie_free(scale_of(found.values), lo, hi, *ends).sum())
+    return found.values.reshape(()), found.certificate(acc_lo, acc_hi, _NO_SCALE, free)
 
 
-def certify_table(x: QuantParams, ours: Table, *theirs: Table) -> tuple[FloatArray, Certificate]:
-    """The scale of x (0-d) nudged until our table equals each of `theirs` for every code: a proof by enumeration."""
+def certify_table(x: QuantParams, ours: Table, *theirs: Table, half_up: Table | None = None) -> tuple[FloatArray, Certificate]:
+    """The scale of x (0-d) nudged until our table equals each of `theirs` for every code: a proof by enumeration.
+
+    `half_up` is our table with halves rounded up, to tell whether they matter; None for one that nobody computes anew.
+    """
 
     def failing(values: FloatArray, _: Int64Array) -> BoolArray:
         params = replace(x, scale=values.reshape(()))
@@ -212,4 +225,7 @@ def certify_table(x: QuantParams, ours: Table, *theirs: Table) -> tuple[FloatArr
     found = nudge(np.reshape(x.scale, 1), failing, np.asarray([hopeless]))
     limits = np.iinfo(x.int_type.dtype)
     why = _BEYOND_INT32 if hopeless else _NO_SCALE
-    return found.values.reshape(()), found.certificate(int(limits.min), int(limits.max), why)
+    values = found.values.reshape(())
+    params = replace(x, scale=values)
+    free = int(half_up is None or np.array_equal(ours(params), half_up(params)))
+    return values, found.certificate(int(limits.min), int(limits.max), why, free)

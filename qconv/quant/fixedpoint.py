@@ -2,7 +2,7 @@
 
     M  = S1 S2 / S3                                              (Jacob et al. 2018, equation 5)
     M  = 2^-n * M0,  M0 in [0.5, 1) held as Q31                  (equation 6)
-    q3 = Z3 + round_half_even(acc * m0 * 2^-(31 + n))            (docs/arithmetic.md, equation 4)
+    q3 = Z3 + round_half_even(acc * m0 * 2^-(31 + n))            (equation 4; docs/arithmetic.md, 4 and 8)
 
 The product of an int32 accumulator and m0 fits in int64, and it is rounded once. gemmlowp rounds twice (a doubling high
 product, then a shift), which differs from the real number in 0.05 to 0.24 % of the outputs; a single rounding does not.
@@ -10,6 +10,7 @@ product, then a shift), which differs from the real number in 0.05 to 0.24 % of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from qconv.quant.types import FloatArray
 
 Int64Array = NDArray[np.int64]
+Rounding = Callable[[Int64Array, Int64Array | int], Int64Array]  # of product * 2^-shift
 
 ACC_LIMIT = 1 << 31  # |acc| stays below this: the kernels accumulate in int32
 
@@ -67,7 +69,18 @@ def round_shift_half_even(product: Int64Array, shift: Int64Array | int) -> Int64
     floor = product >> right
     rest = product - (floor << right)
     half = np.int64(1) << (right - 1)
-    rounded = floor + ((rest > half) | ((rest == half) & ((floor & 1) == 1)))
+    return _or_left(product, shift, floor + ((rest > half) | ((rest == half) & ((floor & 1) == 1))))
+
+
+def round_shift_half_up(product: Int64Array, shift: Int64Array | int) -> Int64Array:
+    """The same with ties up: floor(product * 2^-shift + 1/2), what hardware does with one addition."""
+    product, shift = np.broadcast_arrays(np.asarray(product, np.int64), np.asarray(shift, np.int64))
+    right = np.clip(shift, 1, 62)
+    return _or_left(product, shift, (product + (np.int64(1) << (right - 1))) >> right)
+
+
+def _or_left(product: Int64Array, shift: Int64Array, rounded: Int64Array) -> Int64Array:
+    """`rounded`, but for shifts beyond those that an int64 allows."""
     # |product| < 2^62, so a shift of 63 or more leaves less than a half.
     rounded = np.where(shift > 62, 0, rounded)
     if (shift > 0).all():
@@ -77,9 +90,9 @@ def round_shift_half_even(product: Int64Array, shift: Int64Array | int) -> Int64
     return np.where(shift > 0, rounded, np.clip(product, -limit, limit) << left)
 
 
-def rescale(acc: Int64Array, multiplier: Multiplier) -> Int64Array:
-    """round_half_even(acc * M); |acc| < 2^31. The multiplier broadcasts against `acc`."""
-    return round_shift_half_even(np.asarray(acc, np.int64) * multiplier.m0, 31 + multiplier.n)
+def rescale(acc: Int64Array, multiplier: Multiplier, rounding: Rounding = round_shift_half_even) -> Int64Array:
+    """round(acc * M), half to even; |acc| < 2^31. The multiplier broadcasts against `acc`."""
+    return rounding(np.asarray(acc, np.int64) * multiplier.m0, 31 + multiplier.n)
 
 
 def requantize(acc: Int64Array, multiplier: Multiplier, zero_point: int, qmin: int, qmax: int) -> Int64Array:
@@ -87,15 +100,15 @@ def requantize(acc: Int64Array, multiplier: Multiplier, zero_point: int, qmin: i
     return np.clip(rescale(acc, multiplier) + zero_point, qmin, qmax)
 
 
-def rescale_sum(a: int, ma: Multiplier, b: int, mb: Multiplier, zero_point: int) -> int:
-    """round_half_even(a Ma + b Mb + Z) in exact integers of any width: the addition of two scaled codes.
+def rescale_sum(a: int, ma: Multiplier, b: int, mb: Multiplier, zero_point: int, *, half_up: bool = False) -> int:
+    """round(a Ma + b Mb + Z) in exact integers of any width: the addition of two scaled codes; halves to even, or up.
 
     The zero point stands inside the rounding, where it decides ties by its parity, as in onnxruntime's QLinearAdd.
     """
     shift_a, shift_b = 31 + int(ma.n), 31 + int(mb.n)
     shift = max(shift_a, shift_b, 0)
     total = (a * int(ma.m0) << (shift - shift_a)) + (b * int(mb.m0) << (shift - shift_b)) + (zero_point << shift)
-    return round_half_even_shift(total, shift)
+    return (2 * total + (1 << shift)) >> (shift + 1) if half_up else round_half_even_shift(total, shift)
 
 
 def round_half_even_shift(value: int, shift: int) -> int:

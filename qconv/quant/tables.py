@@ -8,7 +8,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale, rescale_sum, round_shift_half_even
+from qconv.quant.fixedpoint import (
+    Int64Array,
+    Multiplier,
+    Rounding,
+    rescale,
+    rescale_sum,
+    round_shift_half_even,
+    round_shift_half_up,
+)
 from qconv.quant.types import FloatArray, IntArray, IntType, QuantParams
 
 
@@ -18,7 +26,7 @@ def codes_of(int_type: IntType) -> Int64Array:
     return np.arange(limits.min, limits.max + 1, dtype=np.int64)
 
 
-def add_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
+def add_table(a: QuantParams, b: QuantParams, y: QuantParams, rounding: Rounding = round_shift_half_even) -> Int64Array:
     """clamp(round((a - Za) Ma + (b - Zb) Mb + Zc)) over all pairs of codes, shape (256, 256); Ma = Sa/Sc, Mb = Sb/Sc."""
     ma, mb = Multiplier.of(a.scale / y.scale), Multiplier.of(b.scale / y.scale)
     left = codes_of(a.int_type) - int(a.zero_point)
@@ -30,9 +38,10 @@ def add_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
         terms_a = left * ma.m0 << (shift - shift_a)
         terms_b = right * mb.m0 << (shift - shift_b)
         total = terms_a[:, None] + terms_b[None, :] + (zero_point << shift)
-        table = round_shift_half_even(total, shift)
+        table = rounding(total, shift)
     else:  # too wide for int64: Python's integers
-        table = np.asarray([[rescale_sum(int(p), ma, int(q), mb, zero_point) for q in right] for p in left])
+        up = rounding is round_shift_half_up
+        table = np.asarray([[rescale_sum(int(p), ma, int(q), mb, zero_point, half_up=up) for q in right] for p in left])
     return _saturated(table, y)
 
 
@@ -84,16 +93,16 @@ def products(a: QuantParams, b: QuantParams) -> Int64Array:
     return np.multiply.outer(left, right)
 
 
-def mul_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
+def mul_table(a: QuantParams, b: QuantParams, y: QuantParams, rounding: Rounding = round_shift_half_even) -> Int64Array:
     """clamp(round((a - Za)(b - Zb) M + Zc)) over all pairs of codes, the zero point inside the rounding."""
     multiplier = Multiplier.of(mul_scale(a.scale, b.scale, y.scale))
     shift = 31 + int(multiplier.n)
     product = products(a, b) * multiplier.m0
     zero_point = int(y.zero_point)
     if 0 <= shift <= 52:
-        table = round_shift_half_even(product + (zero_point << shift), shift)
+        table = rounding(product + (zero_point << shift), shift)
     else:  # so small or so large that no tie can meet the zero point
-        table = round_shift_half_even(product, shift) + zero_point
+        table = rounding(product, shift) + zero_point
     return _saturated(table, y)
 
 
@@ -104,10 +113,10 @@ def ort_mul_table(a: QuantParams, b: QuantParams, y: QuantParams) -> Int64Array:
     return _packed(np.rint(real), y)
 
 
-def affine_table(x: QuantParams, y: QuantParams) -> Int64Array:
+def affine_table(x: QuantParams, y: QuantParams, rounding: Rounding = round_shift_half_even) -> Int64Array:
     """clamp(Zy + round((x - Zx) M)) over all codes, M = Sx / Sy: a change of parameters. Shape (256,)."""
     acc = codes_of(x.int_type) - int(x.zero_point)
-    return _saturated(rescale(acc, Multiplier.of(x.scale / y.scale)) + int(y.zero_point), y)
+    return _saturated(rescale(acc, Multiplier.of(x.scale / y.scale), rounding) + int(y.zero_point), y)
 
 
 def ort_affine_table(x: QuantParams, y: QuantParams) -> Int64Array:
@@ -116,11 +125,11 @@ def ort_affine_table(x: QuantParams, y: QuantParams) -> Int64Array:
     return _quantized(real, y)
 
 
-def leaky_relu_table(x: QuantParams, y: QuantParams, alpha: float) -> Int64Array:
+def leaky_relu_table(x: QuantParams, y: QuantParams, alpha: float, rounding: Rounding = round_shift_half_even) -> Int64Array:
     """clamp(Zy + round((x - Zx) M)), M = Sx / Sy above zero and alpha Sx / Sy below. Shape (256,). alpha > 0."""
     acc = codes_of(x.int_type) - int(x.zero_point)
-    above = rescale(acc, Multiplier.of(x.scale / y.scale))
-    below = rescale(acc, Multiplier.of(np.float32(np.float32(alpha) * x.scale) / y.scale))
+    above = rescale(acc, Multiplier.of(x.scale / y.scale), rounding)
+    below = rescale(acc, Multiplier.of(np.float32(np.float32(alpha) * x.scale) / y.scale), rounding)
     return _saturated(np.where(acc >= 0, above, below) + int(y.zero_point), y)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[Any]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

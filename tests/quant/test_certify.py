@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from qconv.model.evaluate import run_node
 from qconv.quant.certify import (
-    BoolArray,
     Certificate,
     certify_table,
     certify_weight_scale,
@@ -25,7 +24,7 @@ from qconv.quant.certify import (
 )
 from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale
 from qconv.quant.tables import add_table, affine_table, mul_table, ort_add_fused, ort_add_plain, ort_affine_table, ort_mul_table
-from qconv.quant.types import UINT8, FloatArray, QuantParams
+from qconv.quant.types import UINT8, BoolArray, FloatArray, QuantParams
 
 REACH = 200_000
 Table = Callable[[QuantParams], Int64Array]
@@ -98,8 +97,8 @@ def test_a_scale_that_never_passes_goes_back_to_where_it_began() -> None:
     found = nudge(start, lambda v, which: np.asarray(which) == 1)
     assert found.values.tolist() == [1.0, 2.0]
     assert found.proved.tolist() == [True, False]
-    assert found.certificate(-5, 7, "a reason") == Certificate(
-        scales=2, proved=1, nudged=0, max_ulps=0, low=-5, high=7, why="a reason"
+    assert found.certificate(-5, 7, "a reason", 2) == Certificate(
+        scales=2, proved=1, nudged=0, max_ulps=0, low=-5, high=7, why="a reason", tie_free=2
     )
 
 

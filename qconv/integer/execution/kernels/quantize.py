@@ -1,6 +1,6 @@
 """QuantizeLinear and DequantizeLinear: the two ends of an integer graph.
 
-q = clip(rint(x / S) + Z)        real = S * (q - Z)        (docs/arithmetic.md, equations 1 and 2)
+q = clip(rint(x / S) + Z)        real = S * (q - Z)        (docs/arithmetic.md, equation 1 and its inverse)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Functions of one code, as tables of 256 entries: QLinearLeakyRelu, QLinearSigmoid, and the rescaling inside QLinearConcat.
 
-Concat      q = clamp(Zy + round((x - Zx) M)), a copy where (S, Z) are equal     (docs/arithmetic.md, equation 4)
+Concat      q = clamp(Zy + round((x - Zx) M)), a copy where (S, Z) are equal     (docs/arithmetic.md, equation 8)
 LeakyRelu   the same, with a second M below Zx
 Sigmoid     q = clamp(Zy + round(sigmoid(Sx (x - Zx)) / Sy)), rounded once from float64
 """
