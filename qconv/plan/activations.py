@@ -89,10 +89,13 @@ class Activations:
 class ActivationPlan:
     """Only the activations of a plan, for many sets of ranges."""
 
-    def __init__(self, graph: ir.Graph, config: QuantConfig) -> None:
-        """Raises UsageError when an exclusion matches nothing."""
+    def __init__(self, graph: ir.Graph, config: QuantConfig, in_float: Mapping[str, str] | None = None) -> None:
+        """`in_float` are the nodes that a plan leaves in float; without a plan, those that have to stay there.
+
+        Raises UsageError when an exclusion matches nothing.
+        """
         self._graph, self._config = graph, config
-        self._in_float = float_nodes(graph, config.exclude)
+        self._in_float = float_nodes(graph, config.exclude) if in_float is None else in_float
         ties = self._ties()
         observed = ties.observed()
         fixed = (node.outputs[0] for node in ties.integer_nodes() if rule_of(node) in (ScaleRule.FIXED, ScaleRule.WITHIN))

@@ -90,6 +90,21 @@ def test_a_few_samples_do_no_harm(count: int, tmp_path: Path) -> None:
     assert recovered.noise_after <= recovered.noise_before
 
 
+def test_a_node_that_the_plan_leaves_in_float_has_no_codes(tmp_path: Path) -> None:
+    """The product leaves int32 (kernel_limits.py), which is known from the calibrated ranges alone."""
+    text = """g (float[1,3] a, float[1,3] b) => (float[1,3] z, float[1,2] y) {
+        z = Mul(a, b)
+        y = MatMul(a, w)
+    }"""
+    path = write_model(tmp_path / "model.onnx", text, {"w": np.asarray([[1, 2], [3, -4], [0.3, 0.4]], FLOAT)})
+    rows = [([4e3, 0, 1], [0, 3e3, 0]), ([1e-2, 0, -5e3], [1e-2, 0, 0])]
+    samples = [{"a": np.asarray([a], FLOAT), "b": np.asarray([b], FLOAT)} for a, b in rows]
+    calibration = pipeline.calibrate(path, Given(samples))
+    found = pipeline.quantize(path, calibration, samples=Given(samples))
+    assert len(found.plan.float_nodes) == 1
+    assert found.recovered is not None
+
+
 def test_samples_that_were_made_up_are_not_fitted_to(tmp_path: Path) -> None:
     path = write_model(tmp_path / "model.onnx", NETWORK, _weights())
     loaded = pipeline.load_prepared(path)
