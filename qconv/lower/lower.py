@@ -24,6 +24,7 @@ from qconv.lower.concat import lower_concat
 from qconv.lower.context import MS, Context
 from qconv.lower.conv import lower_average_pool, lower_conv
 from qconv.lower.conv_transpose import lower_conv_transpose
+from qconv.lower.keep_float import keep_float_layers
 from qconv.lower.lookup import lower_table
 from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
@@ -91,6 +92,7 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = T
         rule_for(node.op_type)(node, ctx)
     _remove([node for node in nodes if not ctx.is_kept(node)])
     connect_float_readers(ctx, reads, io)
+    keep_float_layers(graph, ctx.names)
     widen_channels(model)
     model.opset_imports[MS] = 1
     common_passes.RemoveUnusedNodesPass()(model)
