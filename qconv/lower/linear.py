@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qconv.errors import ArtifactError
 from qconv.lower.context import Context
 from qconv.quant.certify import Interval, Reach, certify_weight_scale, effective_scale
-from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.params import accumulator_bounds, quantize_bias, quantize_weight
 from qconv.quant.saturation import KernelOrder, quantize_safely, unsafe_pairs
 from qconv.quant.types import INT8, FloatArray, IntArray, QuantParams
@@ -48,6 +48,7 @@ def quantize_linear(
         raise ArtifactError(f"the plan's codes for node {name} saturate without VNNI; plan anew, or take --target x86-vnni")
     zero_point = int(y.zero_point)
     limits = np.iinfo(y.int_type.dtype)
+    _check_int32(name, codes, summed, bias, x, w)
     reach = _reach(codes, summed, bias, x, per_channel=w.axis is not None)
     ends = limits.min - zero_point, limits.max - zero_point
     scale, certificate = certify_weight_scale(x.scale, np.atleast_1d(w.scale), y.scale, *ends, reach)
@@ -55,6 +56,21 @@ def quantize_linear(
     scale = scale.reshape(w.scale.shape)
     bias_codes = None if bias is None else quantize_bias(bias, x.scale, scale)
     return Linear(codes, scale, w.zero_point, bias_codes, Multiplier.of(effective_scale(x.scale, scale, y.scale)))
+
+
+def _check_int32(
+    name: str, codes: IntArray, summed: tuple[int, ...], bias: NDArray[np.floating] | None, x: QuantParams, w: QuantParams
+) -> None:
+    """Raises ArtifactError where accumulators may leave int32, as under a plan that a person has edited; ours never do.
+
+    Certification only raises the scale, and so makes the codes of the bias smaller.
+    """
+    lo, hi = accumulator_bounds(codes, summed, None, x)
+    moved = np.float64(0) if bias is None else np.rint(bias.astype(np.float64) / (float(x.scale) * w.scale.astype(np.float64)))
+    if max(-(lo + moved).min(initial=0), (hi + moved).max(initial=0), np.abs(moved).max()) >= ACC_LIMIT:
+        raise ArtifactError(
+            f"under this plan the accumulators of node {name} may leave int32; give its weight a wider scale, or plan it anew"
+        )
 
 
 def _reach(

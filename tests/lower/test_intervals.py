@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from qconv.config import QuantConfig
+from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
+from qconv.quant.types import QuantParams
 from tests.lower.harness import Array, normal, quantize_graph
 
 IMAGE = "g (float[1,4,6,6] x) => (float[A,B,C,D] y)"
@@ -94,3 +97,19 @@ def test_rows_of_probabilities_sum_to_one_however_long_they_are(tmp_path: Path, 
     # 1 / S of the probabilities is at least 255, and every rounding adds at most a half
     assert 255 * (255 + longest // 2) <= certificate.high < 2**31
     result.assert_exact()
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+def test_a_plan_under_which_accumulators_leave_int32_is_refused(tmp_path: Path, bias: float) -> None:
+    """By the codes of a bias, where a scale is too small; or by 140,000 codes of 64, the largest that are safe in pairs."""
+    text = "g (float[1,140000] x) => (float[1,1] y) { y = Gemm(x, w, b) }"
+    weights = {"w": np.ones((140_000, 1), np.float32), "b": np.full(1, bias, np.float32)}
+    feeds = [{"x": np.abs(normal(1, 140_000, seed=i))} for i in range(2)]
+    plan = quantize_graph(tmp_path, text, weights, feeds).quantized.plan
+    small = 1 / 127 if bias == 0.0 else 1e-9
+    w = plan.tensors["w"]
+    edited = replace(
+        plan, tensors={**plan.tensors, "w": QuantParams(np.full(1, small, np.float32), np.zeros(1), w.int_type, w.axis)}
+    )
+    with pytest.raises(ArtifactError, match="int32"):
+        quantize_graph(tmp_path, text, weights, feeds, plan=edited)
