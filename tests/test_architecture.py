@@ -38,7 +38,13 @@ ALLOWED: dict[str, set[str]] = {
     "recover": BASE | {"plan", "ranges", "targets"},
     "lower": BASE | {"plan", "integer", "tuning", "targets"},
     "tuning": {"errors", "quant", "model", "ops", "integer"},
-    "integer": {"errors", "quant.fixedpoint", "quant.types", "model"},  # it judges what `lower` makes by other arithmetic
+    "integer": {
+        "errors",
+        "quant.certify",
+        "quant.fixedpoint",
+        "quant.types",
+        "model",
+    },  # it judges what `lower` makes by other arithmetic
     "verify": BASE | {"integer", "data", "targets"},
     "plot": BASE | {"statistics", "ranges"},
     "pipeline": BASE | CALIBRATION | STAGES | {"targets", ""},

@@ -13,13 +13,14 @@ def inspect_model(model: Path, as_json: bool) -> None:
     from qconv.cli.console import out
     from qconv.integer.language.audit import audit
     from qconv.integer.multiplier_table import dumps_table, rows_of
+    from qconv.integer.program import Program
     from qconv.model.load import load
 
     loaded = load(model)
     if as_json:
         click.echo(dumps_table(loaded.ir), nl=False)
         return
-    out.print(_table(rows_of(loaded.ir)))
+    out.print(_table(rows_of(Program.read(loaded.ir))))
     found = audit(loaded.ir)
     counts = ", ".join(f"{count} {op}" for op, count in sorted(found.integer.items(), key=lambda item: -item[1]))
     out.print(
@@ -37,13 +38,22 @@ def _table(rows: list[dict[str, Any]]) -> Any:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("node", "op"):
         table.add_column(title, overflow="fold")
-    for title in ("S", "Z", "m0", "n", "channels"):
+    for title in ("S", "Z", "m0", "n", "channels", "accumulators", "proved"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         m0, n = _first(row.get("m0")), _first(row.get("n"))
         channels = len(row["m0"]) if isinstance(row.get("m0"), list) else ""
-        table.add_row(row["node"], row["op"], f"{_first(row['scale']):.6g}", str(_first(row["zero_point"])), m0, n, str(channels))
+        scale, zero_point = f"{_first(row['scale']):.6g}", str(_first(row["zero_point"]))
+        table.add_row(row["node"], row["op"], scale, zero_point, m0, n, str(channels), *_proof(row.get("certificate")))
     return table
+
+
+def _proof(certificate: Any) -> tuple[str, str]:
+    """The accumulators that a proof is about, and how many multipliers it holds for."""
+    if certificate is None:
+        return "", ""
+    low, high, proved, scales = (certificate[key] for key in ("low", "high", "proved", "scales"))
+    return f"[{low}, {high}]", "all" if proved == scales else f"{proved} of {scales}"
 
 
 def _first(entry: Any) -> Any:

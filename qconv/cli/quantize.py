@@ -137,7 +137,7 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
     out.print(f"{target}: {found.integer_nodes} integer nodes, {len(result.plan.float_nodes)} float nodes")
     for line in grouped("float", result.plan.float_nodes.items()):
         out.print(line, markup=False)
-    for line in grouped("note", (note.split(": ", 1) for note in (*result.plan.notes, *result.lowering.notes))):
+    for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes))):
         out.print(line, markup=False)
     for line in _chosen(result):
         out.print(f"  range: {line}", markup=False)
@@ -145,7 +145,7 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
         out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
     if result.recovered is not None:
         out.print(_recovery(result.recovered), markup=False)
-    for line in (*_proofs(result.lowering.certificates), *_processors(result)):
+    for line in (*_proofs(result.lowering.program.certificates), *_processors(result)):
         out.print(line, markup=False)
     with progress("measuring") as update:
         figures = pipeline.quick_check(loaded, target, result.model, source, progress=update)

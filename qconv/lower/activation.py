@@ -14,7 +14,7 @@ from qconv.lower.lookup import lower_table
 from qconv.model.evaluate import run_node
 from qconv.model.graph import attr_float, attr_int, const_array
 from qconv.ops.op_table import hard_sigmoid_params
-from qconv.quant.certify import certify_table
+from qconv.quant.certify import Certificate, certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
 from qconv.quant.tables import codes_of, leaky_relu_table, ort_leaky_relu_table, sigmoid_table
 from qconv.quant.types import FloatArray, QuantParams
@@ -31,7 +31,7 @@ def lower_clamp(node: ir.Node, ctx: Context) -> None:
     if lo <= int_type.qmin and hi >= int_type.qmax:
         ctx.alias(output, x, value)
     else:
-        ctx.set_codes(output, ctx.clip(x, output, max(lo, int_type.qmin), min(hi, int_type.qmax), str(node.name)))
+        ctx.set_codes(output, ctx.clip(x, output, max(lo, int_type.qmin), min(hi, int_type.qmax), name=str(node.name)))
 
 
 def _bounds(node: ir.Node, params: QuantParams) -> tuple[int, int]:
@@ -55,18 +55,16 @@ def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:
         lambda x: ort_leaky_relu_table(x, y, alpha),
         half_up=lambda x: leaky_relu_table(x, y, alpha, round_shift_half_up),
     )
-    ctx.certificates[str(node.name)] = certificate
     slope = np.float32(np.float32(alpha) * scale)
     multiplier = [Multiplier.of(scale / y.scale), Multiplier.of(slope / y.scale)]
-    _unary(node, ctx, "QLinearLeakyRelu", x, y, scale, {"alpha": alpha}, multiplier)
+    _unary(node, ctx, "QLinearLeakyRelu", x, y, scale, {"alpha": alpha}, multiplier, certificate)
 
 
 def lower_sigmoid(node: ir.Node, ctx: Context) -> None:
     """A table in onnxruntime; proved equal to the correctly rounded one by running the kernel on all codes."""
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     scale, certificate = certify_table(x.params, lambda x: sigmoid_table(x, y), lambda x: _kernel_table("QLinearSigmoid", x, y))
-    ctx.certificates[str(node.name)] = certificate
-    _unary(node, ctx, "QLinearSigmoid", x, y, scale, {}, [])
+    _unary(node, ctx, "QLinearSigmoid", x, y, scale, {}, [], certificate)
 
 
 def lower_softmax(node: ir.Node, ctx: Context) -> None:
@@ -74,13 +72,13 @@ def lower_softmax(node: ir.Node, ctx: Context) -> None:
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     assert node.inputs[0] is not None and node.inputs[0].shape is not None
     axis = attr_int(node, "axis", -1) % len(node.inputs[0].shape)
-    _unary(node, ctx, "QLinearSoftmax", x, y, x.params.scale, {"axis": axis, "opset": 13}, [])
+    _unary(node, ctx, "QLinearSoftmax", x, y, x.params.scale, {"axis": axis, "opset": 13}, [], None)
 
 
 def lower_hard_sigmoid(node: ir.Node, ctx: Context) -> None:
     """clip(alpha x + beta, 0, 1) is a change of parameters: scale alpha S_x, and beta / S_y added to the zero point."""
     y = ctx.params(node.outputs[0])
-    codes = _hard_sigmoid(node, ctx, attr_float(node, "alpha", 0.2), attr_float(node, "beta", 0.5), y, str(node.name))
+    codes = _hard_sigmoid(node, ctx, attr_float(node, "alpha", 0.2), attr_float(node, "beta", 0.5), y)
     if codes is None:
         lower_table(node, ctx)
     else:
@@ -91,13 +89,16 @@ def lower_hard_swish(node: ir.Node, ctx: Context) -> None:
     """x clip(x / 6 + 1/2, 0, 1): a HardSigmoid and a product."""
     x = ctx.codes(node.inputs[0])
     params = hard_sigmoid_params(0.5, x.params.int_type)
-    gate = _hard_sigmoid(node, ctx, 1.0 / 6.0, 0.5, params, f"{node.name}/hard_sigmoid")
+    gate = _hard_sigmoid(node, ctx, 1.0 / 6.0, 0.5, params, "hard_sigmoid")
     assert gate is not None
     ctx.set_codes(node.outputs[0], emit_mul(node, ctx, x, gate))
 
 
-def _hard_sigmoid(node: ir.Node, ctx: Context, alpha: float, beta: float, y: QuantParams, name: str) -> Codes | None:
-    """The codes of a HardSigmoid, or None where beta is not a code of y or alpha is not positive."""
+def _hard_sigmoid(node: ir.Node, ctx: Context, alpha: float, beta: float, y: QuantParams, step: str = "") -> Codes | None:
+    """The codes of a HardSigmoid, or None where beta is not a code of y or alpha is not positive.
+
+    `step` names it where it is a step on the way to the codes of the node's output.
+    """
     x, tensor = ctx.codes(node.inputs[0]), node.outputs[0]
     steps = beta / float(y.scale)
     shift = int(y.zero_point) + round(steps)
@@ -107,21 +108,20 @@ def _hard_sigmoid(node: ir.Node, ctx: Context, alpha: float, beta: float, y: Qua
     steep = replace(x.params, scale=np.float32(alpha) * x.params.scale)
     shifted = QuantParams(y.scale, np.asarray(shift), replace(y.int_type, bits=8))
     scale, certificate = ctx.certified_affine(steep, shifted)
-    ctx.certificates[name] = certificate
-    is_final = name == node.name
-    wish = str(tensor.name) if is_final else name
+    name, final = f"{node.name}/{step}" if step else str(node.name), not step
+    wish = str(tensor.name) if final else name
     inputs = [*ctx.scale_and_zero_point(shifted, f"{wish}_y"), x.value, *ctx.scale_and_zero_point(steep, f"{wish}_x", scale)]
     codes = ctx.emit_codes(
-        "QLinearConcat", inputs, tensor, y, name=name, output=f"{wish}_quantized", domain=MS,
-        attributes={"axis": 0}, multiplier=[Multiplier.of(scale / y.scale)], clamp=False,
+        "QLinearConcat", inputs, tensor, y, name=name, output=f"{wish}_quantized", final=final, domain=MS,
+        attributes={"axis": 0}, multiplier=[Multiplier.of(scale / y.scale)], certificate=certificate, clamp=False,
     )  # fmt: skip
     one = int(y.zero_point) + math.floor(1.0 / float(y.scale) + 0.5)
-    return ctx.clip(codes, tensor, max(int(y.zero_point), y.int_type.qmin), min(one, y.int_type.qmax))
+    return ctx.clip(codes, tensor, max(int(y.zero_point), y.int_type.qmin), min(one, y.int_type.qmax), final=final)
 
 
 def _unary(
     node: ir.Node, ctx: Context, op_type: str, x: Codes, y: QuantParams, scale: FloatArray,
-    attributes: dict[str, int | float], multiplier: list[Multiplier],
+    attributes: dict[str, int | float], multiplier: list[Multiplier], certificate: Certificate | None,
 ) -> None:  # fmt: skip
     output = node.outputs[0]
     inputs = [
@@ -129,7 +129,10 @@ def _unary(
         *ctx.scale_and_zero_point(x.params, f"{node.name}_x", scale),
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
-    ctx.set_codes(output, ctx.emit_codes(op_type, inputs, output, y, domain=MS, attributes=attributes, multiplier=multiplier))
+    codes = ctx.emit_codes(
+        op_type, inputs, output, y, domain=MS, attributes=attributes, multiplier=multiplier, certificate=certificate
+    )
+    ctx.set_codes(output, codes)
 
 
 def _kernel_table(op_type: str, x: QuantParams, y: QuantParams) -> Int64Array:

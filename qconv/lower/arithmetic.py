@@ -110,7 +110,6 @@ def _emit_binary(
         scale, certificate = certify_table(a.params, ours, *theirs, half_up=half_up)
         if certificate.proved == certificate.scales:
             break
-    ctx.certificates[str(node.name)] = certificate
     inputs = [
         a.value,
         *ctx.scale_and_zero_point(a.params, f"{node.name}_a", scale),
@@ -118,4 +117,4 @@ def _emit_binary(
         *ctx.scale_and_zero_point(b.params, f"{node.name}_b", scale_of_b(scale)),
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
-    return ctx.emit_codes(op_type, inputs, output, y, domain=MS, multiplier=multipliers(scale))
+    return ctx.emit_codes(op_type, inputs, output, y, domain=MS, multiplier=multipliers(scale), certificate=certificate)

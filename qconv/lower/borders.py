@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from qconv.config import Io
-from qconv.lower.context import Codes, Context, annotate
+from qconv.integer.metadata import Meaning
+from qconv.lower.context import Codes, Context
 from qconv.model.graph import is_float
-from qconv.quant.types import QuantParams
+from qconv.quant.types import INT8, UINT8, QuantParams
 
 Reads = Mapping[ir.Value, Sequence[tuple[ir.Node, int]]]
 
@@ -26,7 +26,7 @@ def integer_inputs(ctx: Context, io: Io) -> None:
         value.dtype = ir.DataType.UINT8 if io == "uint8" else ir.DataType.INT8
         codes = value if _signed(io) == params.int_type.signed else _with_other_sign(ctx, value, f"{value.name}_quantized")
         ctx.set_codes(value, Codes(codes, params))
-        _describe(value, params, io)
+        ctx.borders[value] = _at_border(params, io)
 
 
 def float_reads(graph: ir.Graph, lowered: Collection[ir.Node]) -> Reads:
@@ -57,7 +57,7 @@ def _dequantize(ctx: Context, value: ir.Value, codes: Codes) -> ir.Value:
     result = ir.Value(name=name, type=ir.TensorType(ir.DataType.FLOAT), shape=value.shape)
     inputs = [codes.value, *ctx.scale_and_zero_point(codes.params, f"{name}_dequantize")]
     node = ir.Node("", "DequantizeLinear", inputs, outputs=[result], name=ctx.names.fresh_node(f"{name}/dequantize"))
-    annotate(node, str(node.name), str(value.name), codes.params, ())
+    ctx.meanings[node] = Meaning(str(node.name), (str(value.name),), codes.params)
     maker = codes.value.producer()
     if maker is not None:
         ctx.graph.insert_after(maker, node)
@@ -84,15 +84,14 @@ def _output_codes(ctx: Context, value: ir.Value, codes: Codes, io: Io) -> ir.Val
     else:
         result = _with_other_sign(ctx, codes.value, f"{name}_output", name)
     value.name, result.name = f"{name}_replaced", name
-    _describe(result, codes.params, io)
+    ctx.borders[result] = _at_border(codes.params, io)
     return result
 
 
-def _describe(value: ir.Value, params: QuantParams, io: Io) -> None:
-    """Writes the scale and the zero point of an integer input or output where its reader looks for them."""
+def _at_border(params: QuantParams, io: Io) -> QuantParams:
+    """The parameters of codes as a reader of an integer input or output sees them."""
     moved = 128 * (int(params.int_type.signed) - int(_signed(io)))
-    value.metadata_props["qconv.scale"] = json.dumps(float(str(params.scale)))
-    value.metadata_props["qconv.zero_point"] = json.dumps(int(params.zero_point) + moved)
+    return QuantParams(params.scale, params.zero_point.astype(np.int16) + moved, INT8 if _signed(io) else UINT8)
 
 
 def _signed(io: Io) -> bool:

@@ -33,5 +33,7 @@ def _rescaling(node: ir.Node, ctx: Context, parts: list[Codes], axis: int) -> Co
         certificates.append(certificate)
         multipliers.append(Multiplier.of(scale / y.scale))
         inputs += [part.value, *ctx.scale_and_zero_point(part.params, f"{node.name}_x{index}", scale)]
-    ctx.certificates[str(node.name)] = combine(certificates)
-    return ctx.emit_codes("QLinearConcat", inputs, output, y, domain=MS, attributes={"axis": axis}, multiplier=multipliers)
+    return ctx.emit_codes(
+        "QLinearConcat", inputs, output, y, domain=MS, attributes={"axis": axis}, multiplier=multipliers,
+        certificate=combine(certificates),
+    )  # fmt: skip

@@ -6,19 +6,20 @@ and says which codes stand for its outputs. Float tensors that something still r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
+from qconv.integer.metadata import Meaning
 from qconv.model.graph import const_array
 from qconv.model.names import Names
 from qconv.ops.forms import bias_of, output_channels
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.remark import Remark
 from qconv.quant.certify import Certificate, certify_table
 from qconv.quant.fixedpoint import Multiplier, round_shift_half_up
 from qconv.quant.tables import affine_table, ort_affine_table
@@ -42,8 +43,9 @@ class Context:
 
     def __init__(self, graph: ir.Graph, plan: QuantPlan, target: Target) -> None:
         self.graph, self.plan, self.target = graph, plan, target
-        self.certificates: dict[str, Certificate] = {}
-        self.notes: list[str] = []
+        self.meanings: dict[ir.Node, Meaning] = {}
+        self.borders: dict[ir.Value, QuantParams] = {}
+        self.notes: list[Remark] = []
         self.names = Names(graph)
         self._codes: dict[ir.Value, Codes] = {}
         self._node: ir.Node | None = None
@@ -107,10 +109,6 @@ class Context:
         """A constant, quantized now."""
         return Codes(self.initializer(params.quantize(array), wish), params)
 
-    def has_codes(self, value: ir.Value) -> bool:
-        """Whether integer codes stand for a float tensor already."""
-        return value in self._codes
-
     def has_reals(self, value: ir.Value) -> bool:
         """Whether the float tensor itself is there, its codes made by a QuantizeLinear."""
         return value in self._with_reals
@@ -134,13 +132,25 @@ class Context:
     def alias(self, value: ir.Value, codes: Codes, source: ir.Value) -> None:
         """Lets `value` share the codes of `source`; they take its name when nothing else reads them under the old one."""
         self._codes[value] = codes
-        only = len(source.uses()) == 1 and not source.is_graph_output()
-        maker = codes.value.producer()
-        if only and maker is not None and maker.metadata_props.get("qconv.tensor") == source.name:
-            codes.value.name = self.names.fresh(f"{value.name}_quantized")
-        while only and maker is not None and maker.metadata_props.get("qconv.tensor") == source.name:
-            maker.metadata_props["qconv.tensor"] = str(value.name)  # a layer, and the Clip of its narrow type
-            maker = maker.inputs[0].producer() if maker.inputs[0] is not None else None
+        if len(source.uses()) != 1 or source.is_graph_output() or self._tensor_of(codes.value) != source.name:
+            return
+        codes.value.name = self.names.fresh(f"{value.name}_quantized")
+        held: ir.Value | None = codes.value
+        while held is not None and self._tensor_of(held) == source.name:  # a layer, and the Clip of its narrow type
+            maker = held.producer()
+            assert maker is not None
+            self._rename(maker, held, str(value.name))
+            held = maker.inputs[0]
+
+    def _tensor_of(self, value: ir.Value) -> str | None:
+        """The float tensor that codes stand for."""
+        maker = value.producer()
+        meaning = None if maker is None else self.meanings.get(maker)
+        return None if maker is None or meaning is None else meaning.tensors[maker.outputs.index(value)]
+
+    def _rename(self, maker: ir.Node, value: ir.Value, tensor: str) -> None:
+        meaning, place = self.meanings[maker], maker.outputs.index(value)
+        self.meanings[maker] = replace(meaning, tensors=(*meaning.tensors[:place], tensor, *meaning.tensors[place + 1 :]))
 
     # --- nodes ------------------------------------------------------------------------------------------------------------
 
@@ -181,23 +191,29 @@ class Context:
 
     def emit_codes(
         self, op_type: str, inputs: Sequence[ir.Value | None], tensor: ir.Value, params: QuantParams, *,
-        name: str | None = None, output: str | None = None, domain: str = "",
-        attributes: Mapping[str, Attribute | ir.Attr] | None = None, multiplier: Sequence[Multiplier] = (), clamp: bool = True,
+        name: str | None = None, output: str | None = None, final: bool = True, source: str | None = None, domain: str = "",
+        attributes: Mapping[str, Attribute | ir.Attr] | None = None, multiplier: Sequence[Multiplier] = (),
+        certificate: Certificate | None = None, clamp: bool = True,
     ) -> Codes:  # fmt: skip
-        """A quantized node whose output holds the codes of the float tensor `tensor`; narrow types get a Clip behind it."""
+        """A quantized node whose output has the shape of `tensor`; narrow types get a Clip behind it.
+
+        Its codes stand for the float tensor `tensor` where they are `final`, and for none on the way to it. `source` is the
+        float node that it comes from, by default the one being lowered.
+        """
         assert self._node is not None
-        source = str(self._node.name)
+        source = source or str(self._node.name)
         value = self.emit(
             op_type, inputs, tensor, ir.DataType.from_numpy(params.int_type.dtype),
             name=name or source, output=output or f"{tensor.name}_quantized", domain=domain, attributes=attributes,
         )  # fmt: skip
         maker = value.producer()
         assert maker is not None
-        # A step on the way, which has a name of its own, does not stand for the float tensor yet.
-        stands_for = str(tensor.name) if output in (None, f"{tensor.name}_quantized") else str(output)
-        annotate(maker, source, stands_for, params, multiplier)
+        stands_for = str(tensor.name) if final else None
+        self.meanings[maker] = Meaning(source, (stands_for,), params, tuple(multiplier), certificate)
         codes = Codes(value, params)
-        return self.clip(codes, tensor, params.int_type.qmin, params.int_type.qmax) if clamp else codes
+        if not clamp:
+            return codes
+        return self.clip(codes, tensor, params.int_type.qmin, params.int_type.qmax, final=final, source=source)
 
     def emit_split(
         self,
@@ -214,7 +230,7 @@ class Context:
             "", "Split", inputs, list(attributes.values()), outputs=results, name=self.names.fresh_node(str(self._node.name))
         )
         self.graph.insert_before(self._node, node)
-        annotate(node, str(self._node.name), str(tensors[0].name), params, ())
+        self.meanings[node] = Meaning(str(self._node.name), tuple(str(t.name) for t in tensors), params)
         return [Codes(result, params) for result in results]
 
     def shape_of(self, output: ir.Value, like: ir.Value, wish: str) -> ir.Value:
@@ -225,7 +241,10 @@ class Context:
         rank = ir.Value(shape=ir.Shape([len(like.shape) if like.shape is not None else None]))
         return self.emit("Shape", [like], rank, ir.DataType.INT64, name=f"{wish}/shape", output=f"{wish}_shape")
 
-    def clip(self, codes: Codes, tensor: ir.Value, lo: int, hi: int, name: str | None = None) -> Codes:
+    def clip(
+        self, codes: Codes, tensor: ir.Value, lo: int, hi: int, *,
+        name: str | None = None, final: bool = True, source: str | None = None,
+    ) -> Codes:  # fmt: skip
         """An integer Clip to [lo, hi], unless the container or the type keeps the codes there anyway."""
         limits = np.iinfo(codes.params.int_type.dtype)
         if lo <= limits.min and hi >= limits.max:
@@ -237,15 +256,15 @@ class Context:
             self.initializer(np.asarray(min(hi, limits.max), dtype), f"{tensor.name}_highest"),
         ]
         return self.emit_codes(
-            "Clip", [codes.value, *bounds], tensor, codes.params, name=name or f"{self._node.name}/clip", clamp=False
-        )
+            "Clip", [codes.value, *bounds], tensor, codes.params,
+            name=name or f"{self._node.name}/clip", final=final, source=source, clamp=False,
+        )  # fmt: skip
 
     def requantize(self, codes: Codes, params: QuantParams, name: str) -> Codes:
         """The same reals under other parameters: a QLinearConcat of one input."""
         scale, certificate = self.certified_affine(codes.params, params)
         assert self._node is not None
         node_name = f"{self._node.name}/requantize"
-        self.certificates[node_name] = certificate
         wish = f"{name}_requantized"
         inputs = [
             *self.scale_and_zero_point(params, wish),
@@ -253,8 +272,8 @@ class Context:
             *self.scale_and_zero_point(codes.params, f"{wish}_from", scale),
         ]
         return self.emit_codes(
-            "QLinearConcat", inputs, codes.value, params, name=node_name, output=wish, domain=MS,
-            attributes={"axis": 0}, multiplier=[Multiplier.of(scale / params.scale)],
+            "QLinearConcat", inputs, codes.value, params, name=node_name, output=wish, final=False, domain=MS,
+            attributes={"axis": 0}, multiplier=[Multiplier.of(scale / params.scale)], certificate=certificate,
         )  # fmt: skip
 
     def certified_affine(self, x: QuantParams, y: QuantParams) -> tuple[FloatArray, Certificate]:
@@ -273,27 +292,5 @@ class Context:
         params = self.params(value)
         scale, zero_point = self.scale_and_zero_point(params, str(value.name))
         name = f"{value.name}/quantize"
-        codes = self.emit_codes("QuantizeLinear", [value, scale, zero_point], value, params, name=name)
-        for maker in {codes.value.producer(), *value.consumers()} - {self._node, None}:
-            if maker is not None and maker.metadata_props.get("qconv.tensor") == value.name:
-                maker.metadata_props["qconv.source"] = name  # not the layer that happened to ask for it
-        return codes
-
-
-def annotate(node: ir.Node, source: str, tensor: str, params: QuantParams, multiplier: Sequence[Multiplier]) -> None:
-    """Writes what a quantized node stands for, and its (S, Z, M0, n), into the node's metadata."""
-    node.metadata_props["qconv.source"] = source
-    node.metadata_props["qconv.tensor"] = tensor
-    node.metadata_props["qconv.scale"] = json.dumps(_plain(np.asarray(params.scale)))
-    node.metadata_props["qconv.zero_point"] = json.dumps(_plain(params.zero_point))
-    if multiplier:
-        parts = [(_plain(m.m0), _plain(m.n)) for m in multiplier]
-        m0, n = zip(*parts, strict=True)
-        node.metadata_props["qconv.m0"] = json.dumps(m0[0] if len(parts) == 1 else m0, separators=(",", ":"))
-        node.metadata_props["qconv.n"] = json.dumps(n[0] if len(parts) == 1 else n, separators=(",", ":"))
-
-
-def _plain(array: NDArray[np.generic]) -> float | int | list[float] | list[int]:
-    """Numbers for JSON; a float32 as the shortest decimal that gives it back."""
-    values = [float(str(x)) if isinstance(x, np.floating) else int(x) for x in np.atleast_1d(array)]
-    return values[0] if array.ndim == 0 else values
+        # The layer that happens to ask for the codes is not their source.
+        return self.emit_codes("QuantizeLinear", [value, scale, zero_point], value, params, name=name, source=name)

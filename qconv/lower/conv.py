@@ -22,7 +22,7 @@ def lower_conv(node: ir.Node, ctx: Context) -> None:
     assert weight is not None and value is not None
     w, order = ctx.params(value), kernel_order(node, weight.shape)
     codes, bias = ctx.weight_codes(value), ctx.bias(node)
-    linear = quantize_linear(ctx, str(node.name), weight, bias, summed_axes(node), x.params, w, y, order, codes)
+    linear = quantize_linear(ctx.target, str(node.name), weight, bias, summed_axes(node), x.params, w, y, order, codes)
     attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
     ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, str(value.name), attributes))
 
@@ -43,7 +43,7 @@ def lower_average_pool(node: ir.Node, ctx: Context) -> None:
     assert isinstance(channels, int)
     share = QuantParams(np.asarray(1.0 / np.prod(kernel), np.float32), np.asarray(0), INT8)
     weight = np.full((channels, 1, *kernel), share.scale)
-    linear = quantize_linear(ctx, str(node.name), weight, None, tuple(range(1, weight.ndim)), x.params, share, y, None)
+    linear = quantize_linear(ctx.target, str(node.name), weight, None, tuple(range(1, weight.ndim)), x.params, share, y, None)
     kept = {a.name: a for a in node.attributes.values() if a.name in ("strides", "pads", "dilations")}
     attributes: dict[str, Attribute | ir.Attr] = {**kept, "kernel_shape": kernel, "group": channels}
     ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, f"{node.name}_ones", attributes))
@@ -51,9 +51,9 @@ def lower_average_pool(node: ir.Node, ctx: Context) -> None:
 
 def emit_conv(
     node: ir.Node, ctx: Context, x: Codes, linear: Linear, y: QuantParams, weight_name: str,
-    attributes: Mapping[str, Attribute | ir.Attr], output: str | None = None,
+    attributes: Mapping[str, Attribute | ir.Attr], step: str | None = None,
 ) -> Codes:  # fmt: skip
-    """The QLinearConv of one linear layer; `output` names its codes when they are not yet those of the node's own output."""
+    """The QLinearConv of one linear layer; `step` names its codes when they are not yet those of the node's own output."""
     weight = ctx.initializer(linear.codes, f"{weight_name}_quantized")
     inputs: list[ir.Value | None] = [
         x.value,
@@ -64,8 +64,10 @@ def emit_conv(
     ]
     if linear.bias is not None:
         inputs.append(ctx.initializer(linear.bias, f"{node.name}_bias_quantized"))
-    multiplier = [linear.multiplier]
-    return ctx.emit_codes("QLinearConv", inputs, node.outputs[0], y, output=output, attributes=attributes, multiplier=multiplier)
+    return ctx.emit_codes(
+        "QLinearConv", inputs, node.outputs[0], y, output=step, final=step is None, attributes=attributes,
+        multiplier=[linear.multiplier], certificate=linear.certificate,
+    )  # fmt: skip
 
 
 def _pool_codes(node: ir.Node, ctx: Context, x: Codes) -> None:

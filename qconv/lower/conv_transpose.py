@@ -39,7 +39,7 @@ def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
     bias = None if bias is None else np.repeat(bias, stride**2)
     order = conv_order(phases.shape, group)
     given = None if given is None else phase_weights(given, stride, group)
-    linear = quantize_linear(ctx, str(node.name), phases, bias, (1, 2, 3), x.params, params, y, order, given)
+    linear = quantize_linear(ctx.target, str(node.name), phases, bias, (1, 2, 3), x.params, params, y, order, given)
     attributes: dict[str, Attribute] = {"group": group, "kernel_shape": taps, "pads": [taps[0] - 1, taps[1] - 1] * 2}
     bounds = _crop_bounds(node, [stride * t - k for t, k in zip(taps, weight.shape[2:], strict=True)])
     whole = None if bounds is None else f"{output.name}_whole"
@@ -48,8 +48,9 @@ def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
     if stride > 1:
         inputs, attributes = [_phaseless(codes).value], {"blocksize": stride, "mode": "CRD"}
         codes = ctx.emit_codes(
-            "DepthToSpace", inputs, output, y, name=f"{node.name}/shuffle", output=whole, attributes=attributes, clamp=False
-        )
+            "DepthToSpace", inputs, output, y, name=f"{node.name}/shuffle", output=whole, final=whole is None,
+            attributes=attributes, clamp=False,
+        )  # fmt: skip
     if bounds is not None:
         inputs = [_phaseless(codes).value, *(ctx.initializer(array, f"{node.name}_{key}") for key, array in bounds.items())]
         codes = ctx.emit_codes("Slice", inputs, output, y, name=f"{node.name}/crop", clamp=False)

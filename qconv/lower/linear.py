@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
-from qconv.lower.context import Context
-from qconv.quant.certify import Interval, Reach, certify_weight_scale, effective_scale
+from qconv.quant.certify import Certificate, Interval, Reach, certify_weight_scale, effective_scale
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.params import accumulator_bounds, quantize_bias, quantize_weight
 from qconv.quant.saturation import KernelOrder, quantize_safely, unsafe_pairs
 from qconv.quant.types import INT8, FloatArray, IntArray, QuantParams
+from qconv.targets import Target
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Linear:
     zero_point: IntArray
     bias: NDArray[np.int32] | None
     multiplier: Multiplier
+    certificate: Certificate
 
     @property
     def params(self) -> QuantParams:
@@ -33,7 +34,7 @@ class Linear:
 
 
 def quantize_linear(
-    ctx: Context, name: str, weight: NDArray[np.floating], bias: NDArray[np.floating] | None, summed: tuple[int, ...],
+    target: Target, name: str, weight: NDArray[np.floating], bias: NDArray[np.floating] | None, summed: tuple[int, ...],
     x: QuantParams, w: QuantParams, y: QuantParams, order: KernelOrder | None, codes: IntArray | None = None,
 ) -> Linear:  # fmt: skip
     """Quantizes a weight and a bias, and nudges the weight scale until requantization is proved for every accumulator.
@@ -41,7 +42,7 @@ def quantize_linear(
     `order` is that of a kernel that may add products in 16 bits, None for one that never does. `codes` take the place of the
     nearest codes of the weight. Raises ArtifactError where given codes do not fit the target or int32.
     """
-    safe_order = order if ctx.target.adds_pairs_in_int16 else None
+    safe_order = order if target.adds_pairs_in_int16 else None
     if codes is None:
         codes = quantize_weight(weight, w) if safe_order is None else quantize_safely(weight, w, safe_order)
     elif safe_order is not None and unsafe_pairs(safe_order.rows(codes)).any():
@@ -52,10 +53,10 @@ def quantize_linear(
     reach = _reach(codes, summed, bias, x, per_channel=w.axis is not None)
     ends = limits.min - zero_point, limits.max - zero_point
     scale, certificate = certify_weight_scale(x.scale, np.atleast_1d(w.scale), y.scale, *ends, reach)
-    ctx.certificates[name] = certificate
     scale = scale.reshape(w.scale.shape)
     bias_codes = None if bias is None else quantize_bias(bias, x.scale, scale)
-    return Linear(codes, scale, w.zero_point, bias_codes, Multiplier.of(effective_scale(x.scale, scale, y.scale)))
+    multiplier = Multiplier.of(effective_scale(x.scale, scale, y.scale))
+    return Linear(codes, scale, w.zero_point, bias_codes, multiplier, certificate)
 
 
 def _check_int32(

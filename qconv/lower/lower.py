@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from qconv.config import Io
+from qconv.integer.language.spec import check
+from qconv.integer.program import Program
 from qconv.integer.saturation import saturating_nodes
 from qconv.lower.activation import (
     lower_clamp,
@@ -30,8 +32,8 @@ from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
 from qconv.ops.op_table import TABLE, ScaleRule
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import integer_nodes
-from qconv.quant.certify import Certificate
 from qconv.targets import TARGETS, Target
 from qconv.tuning.widen_channels import widen_channels
 
@@ -63,10 +65,10 @@ _BY_SCALE_RULE: dict[ScaleRule, Rule] = {ScaleRule.SAME: lower_same, ScaleRule.N
 
 @dataclass(frozen=True)
 class Lowering:
-    """What lowering did: proofs by node name, and remarks."""
+    """What lowering did: the integer program, and remarks."""
 
-    certificates: Mapping[str, Certificate]
-    notes: tuple[str, ...]
+    program: Program
+    notes: tuple[Remark, ...]
 
 
 def rule_for(op_type: str) -> Rule:
@@ -93,20 +95,23 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = T
     _remove([node for node in nodes if not ctx.is_kept(node)])
     connect_float_readers(ctx, reads, io)
     keep_float_layers(graph, ctx.names)
-    widen_channels(model)
+    widen_channels(model, ctx.meanings)
     model.opset_imports[MS] = 1
     common_passes.RemoveUnusedNodesPass()(model)
     graph.sort()
+    program = Program.build(graph, ctx.meanings, ctx.borders)
+    program.write(model)
+    _check(model, target)
+    return Lowering(program, tuple(ctx.notes))
+
+
+def _check(model: ir.Model, target: Target) -> None:
+    """Raises AssertionError for a graph that is not of the integer language, or saturates on its target: a fault of ours."""
+    faults = check(model)
     if target.adds_pairs_in_int16:
-        _check_pairs(graph)
-    return Lowering(ctx.certificates, tuple(ctx.notes))
-
-
-def _check_pairs(graph: ir.Graph) -> None:
-    """Raises AssertionError where a weight came out of lowering and tuning with pairs that saturate: a fault of ours."""
-    names = [str(node.name) for node in saturating_nodes(graph)]
-    if names:
-        raise AssertionError(f"{', '.join(names)} may saturate on processors with AVX2 and without VNNI")
+        faults += [f"{node.name} may saturate with AVX2 and without VNNI" for node in saturating_nodes(model.graph)]
+    if faults:
+        raise AssertionError("; ".join(faults))
 
 
 def _remove(nodes: list[ir.Node]) -> None:

@@ -49,7 +49,7 @@ def lower_matmul(node: ir.Node, ctx: Context) -> None:
             ir.DataType.from_numpy(x.params.int_type.dtype), name=f"{node.name}/rows", output=f"{node.name}_rows",
         )  # fmt: skip
         rows.shape = ir.Shape([None, inner])
-        product = _gemm(node, ctx, Codes(rows, x.params), output, y, 0)
+        product = _gemm(node, ctx, Codes(rows, x.params), output, y, 0, f"{node.name}_product")
         shape = _output_shape(node, ctx, x, output)
         value = ctx.emit_codes("Reshape", [product.value, shape], output, y, name=f"{node.name}/shape", clamp=False)
         product.value.shape = ir.Shape([None, output.shape[-1]])  # type: ignore[index]
@@ -87,7 +87,8 @@ def _linear(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Linear:
     value = node.inputs[1]
     assert value is not None
     w, order, codes = ctx.params(value), kernel_order(node, weight.shape), ctx.weight_codes(value)
-    return quantize_linear(ctx, str(node.name), weight, ctx.bias(node), summed_axes(node), x.params, w, y, order, codes)
+    bias, summed = ctx.bias(node), summed_axes(node)
+    return quantize_linear(ctx.target, str(node.name), weight, bias, summed, x.params, w, y, order, codes)
 
 
 def _weight_inputs(node: ir.Node, ctx: Context, linear: Linear) -> list[ir.Value]:
@@ -95,7 +96,10 @@ def _weight_inputs(node: ir.Node, ctx: Context, linear: Linear) -> list[ir.Value
     return [ctx.initializer(linear.codes, f"{name}_quantized"), *ctx.scale_and_zero_point(linear.params, name)]
 
 
-def _gemm(node: ir.Node, ctx: Context, x: Codes, output: ir.Value, y: QuantParams, trans_b: int) -> Codes:
+def _gemm(
+    node: ir.Node, ctx: Context, x: Codes, output: ir.Value, y: QuantParams, trans_b: int, step: str | None = None
+) -> Codes:
+    """The QGemm of a layer; `step` names its codes when they have not yet the shape of the float tensor `output`."""
     linear = _linear(node, ctx, x, y)
     weight = const_array(node.inputs[1])
     assert weight is not None
@@ -111,7 +115,10 @@ def _gemm(node: ir.Node, ctx: Context, x: Codes, output: ir.Value, y: QuantParam
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
     attributes = {"transB": trans_b} if trans_b else {}
-    return ctx.emit_codes("QGemm", inputs, output, y, domain=MS, attributes=attributes, multiplier=[linear.multiplier])
+    return ctx.emit_codes(
+        "QGemm", inputs, output, y, output=step, final=step is None, domain=MS, attributes=attributes,
+        multiplier=[linear.multiplier], certificate=linear.certificate,
+    )  # fmt: skip
 
 
 def _matmul(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Codes:
@@ -122,7 +129,9 @@ def _matmul(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Codes:
         *_weight_inputs(node, ctx, linear),
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
-    return ctx.emit_codes("QLinearMatMul", inputs, node.outputs[0], y, multiplier=[linear.multiplier])
+    return ctx.emit_codes(
+        "QLinearMatMul", inputs, node.outputs[0], y, multiplier=[linear.multiplier], certificate=linear.certificate
+    )
 
 
 def _product_of_activations(node: ir.Node, ctx: Context) -> None:
@@ -140,7 +149,6 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
         return effective_scale(scale, b.params.scale, y.scale)
 
     scale, certificate = certify_one(a.params.scale, scale_of, limits.min - zero_point, limits.max - zero_point, *sums)
-    ctx.certificates[str(node.name)] = certificate
     inputs = [
         a.value,
         *ctx.scale_and_zero_point(a.params, f"{node.name}_a", scale),
@@ -148,7 +156,8 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
         *ctx.scale_and_zero_point(second.params, f"{node.name}_b"),
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
-    codes = ctx.emit_codes("QLinearMatMul", inputs, node.outputs[0], y, multiplier=[Multiplier.of(scale_of(scale))])
+    multiplier = [Multiplier.of(scale_of(scale))]
+    codes = ctx.emit_codes("QLinearMatMul", inputs, node.outputs[0], y, multiplier=multiplier, certificate=certificate)
     ctx.set_codes(node.outputs[0], codes)
 
 

@@ -61,7 +61,7 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
     assert value is not None and value.shape is not None
     x, y = ctx.codes(value), ctx.params(output)
     sizes = [d for d in value.shape[2:] if isinstance(d, int)]
-    scale, multiplier = x.params.scale, []
+    scale, multiplier, certificate = x.params.scale, [], None
     if len(sizes) == len(value.shape) - 2:
         count = int(np.prod(sizes))
 
@@ -70,19 +70,19 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
 
         acc_lo, acc_hi = (count * end for end in _ends(x.params))
         scale, certificate = certify_one(scale, scale_of, *_ends(y), acc_lo, acc_hi)
-        ctx.certificates[str(node.name)] = certificate
         multiplier = [Multiplier.of(scale_of(scale))]
     else:
         why = "the size of its map is not known, so that neither its multiplier nor its sums are; export it with a fixed size"
-        ctx.certificates[str(node.name)] = Certificate(1, 0, 0, 0, -ACC_LIMIT, ACC_LIMIT - 1, why)
+        certificate = Certificate(1, 0, 0, 0, -ACC_LIMIT, ACC_LIMIT - 1, why)
     inputs = [
         x.value,
         *ctx.scale_and_zero_point(x.params, f"{node.name}_x", scale),
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
     codes = ctx.emit_codes(
-        "QLinearGlobalAveragePool", inputs, output, y, domain=MS, attributes={"channels_last": 0}, multiplier=multiplier
-    )
+        "QLinearGlobalAveragePool", inputs, output, y, domain=MS, attributes={"channels_last": 0}, multiplier=multiplier,
+        certificate=certificate,
+    )  # fmt: skip
     ctx.set_codes(output, codes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.errors import ArtifactError, FloatNodesError
 from qconv.integer.language.audit import Audit, audit
+from qconv.integer.metadata import Origin, write_origin
 from qconv.integer.multiplier_table import dumps_table
 from qconv.lower import Lowering, lower
 from qconv.model.save import save, write_text
@@ -112,12 +112,7 @@ def _refuse_float(plan: QuantPlan) -> None:
 def _describe(loaded: PreparedModel, calibration: Calibration, config: QuantConfig, methods: Mapping[str, list[str]]) -> None:
     """Writes into the model what made it; the tensors by method where there are several."""
     chosen = {"chosen": methods} if len(methods) > 1 else {}
-    properties = loaded.ir.metadata_props
-    properties["qconv.version"] = __version__
-    properties["qconv.model_sha256"] = loaded.digest
-    properties["qconv.target"] = config.target
-    properties["qconv.exact_on"] = ", ".join(exact_on(loaded.ir.graph))
-    properties["qconv.calibration"] = json.dumps(
-        {**calibration.origin(), "method": config.method or calibration.method, **chosen}
-    )
+    ranges = {**calibration.origin(), "method": config.method or calibration.method, **chosen}
+    exact = ", ".join(exact_on(loaded.ir.graph))
+    write_origin(loaded.ir, Origin(__version__, loaded.digest, config.target, exact, ranges))
     loaded.ir.producer_name, loaded.ir.producer_version = "qconv", __version__

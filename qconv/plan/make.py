@@ -15,6 +15,7 @@ from qconv.plan.activations import Activations, RangeOf, range_of_tensor
 from qconv.plan.eligible import float_nodes
 from qconv.plan.kernel_limits import beyond_kernels
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import SharedScales
 from qconv.plan.weights import safe_for, weight_params
 from qconv.quant.params import widen_for_accumulator
@@ -46,7 +47,7 @@ def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha
     while refused := beyond_kernels(ties.integer_nodes(), tensors):
         in_float |= refused  # which may change what its neighbours share
         ties, observed, tensors = _activations(graph, in_float, range_of, config)
-    notes: list[str] = []
+    notes: list[Remark] = []
     for node in ties.integer_nodes():
         notes += _plan_weight(node, tensors, config)
         notes += _concat_notes(node, observed, tensors)
@@ -61,7 +62,7 @@ def _activations(
     return ties, observed, Activations(ties, observed, config).by_name()
 
 
-def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantConfig) -> list[str]:
+def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantConfig) -> list[Remark]:
     """Adds the parameters of a node's weight; a note where accumulators asked for a wider scale."""
     if len(node.inputs) < 2 or role_of(node, 1) is not Role.WEIGHT:
         return []
@@ -73,28 +74,30 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantCo
         params, by_channels(node, weight), bias, tensors[str(node.inputs[0].name)], summed_axes(node)
     )
     tensors[str(node.inputs[1].name)] = safe_for(node, weight, params, config)
-    return [f"{node.name}: {raised} channels got a wider weight scale, so that accumulators fit in int32"] if raised else []
+    text = f"{raised} channels got a wider weight scale, so that accumulators fit in int32"
+    return [Remark(str(node.name), text)] if raised else []
 
 
 def _concat_notes(
     node: ir.Node, observed: Mapping[ir.Value, tuple[float, float]], tensors: Mapping[str, QuantParams]
-) -> list[str]:
+) -> list[Remark]:
     """A warning for each Concat input that the shared scale leaves only a few codes."""
     if node.op_type != "Concat":
         return []
     output = tensors[str(node.outputs[0].name)]
     whole = _span(output)
-    notes = []
+    notes: list[Remark] = []
     for value in node.inputs:
         if value is None or not is_float(value) or const_array(value) is not None:
             continue
         params = tensors[str(value.name)]
         span = min(_span(params), observed[value][1] - observed[value][0] if value in observed else math.inf)
         if 0 < span * _FEW_CODES < whole and params != output:
-            notes.append(
-                f"{node.name}: {value.name} covers only {span / whole:.1%} of the joint range and keeps few codes; "
+            text = (
+                f"{value.name} covers only {span / whole:.1%} of the joint range and keeps few codes; "
                 "let the network give its parts as outputs of their own"
             )
+            notes.append(Remark(str(node.name), text))
     return notes
 
 

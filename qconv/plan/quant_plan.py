@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from qconv.errors import ArtifactError
+from qconv.plan.remark import Remark
 from qconv.quant.types import FloatArray, IntArray, IntType, QuantParams
 
 FORMAT = "qconv-plan-1"
@@ -27,7 +28,7 @@ class QuantPlan:
 
     tensors: Mapping[str, QuantParams]
     float_nodes: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Remark, ...] = ()
     model_sha256: str = ""
     weight_codes: Mapping[str, IntArray] = field(default_factory=dict)
     biases: Mapping[str, FloatArray] = field(default_factory=dict)
@@ -38,7 +39,7 @@ class QuantPlan:
             "format": FORMAT,
             "model_sha256": self.model_sha256,
             "float_nodes": dict(self.float_nodes),
-            "notes": list(self.notes),
+            "notes": [{"node": note.node, "text": note.text} for note in self.notes],
             "weight_codes": {name: _codes_to_json(codes) for name, codes in self.weight_codes.items()},
             "biases": {name: [float(str(b)) for b in bias] for name, bias in self.biases.items()},
             "tensors": {name: _params_to_json(params) for name, params in self.tensors.items()},
@@ -55,7 +56,7 @@ class QuantPlan:
         return cls(
             {str(name): _params_from_json(str(name), entry) for name, entry in tensors.items()},
             {str(k): str(v) for k, v in data.get("float_nodes", {}).items()},
-            tuple(map(str, data.get("notes", ()))),
+            tuple(map(_note_from_json, data.get("notes", ()))),
             str(data.get("model_sha256", "")),
             {str(name): _codes_from_json(str(name), entry) for name, entry in _table(data, "weight_codes").items()},
             {str(name): _bias_from_json(str(name), entry) for name, entry in _table(data, "biases").items()},
@@ -77,6 +78,14 @@ class QuantPlan:
             raise ArtifactError(f"the plan {path} cannot be read ({error}); check the path") from None
         except json.JSONDecodeError as error:
             raise ArtifactError(f"the plan {path} is not valid JSON (line {error.lineno}: {error.msg}); mend that line") from None
+
+
+def _note_from_json(entry: Any) -> Remark:
+    """A remark; files of earlier versions have one string, the name of the node before its first colon."""
+    if isinstance(entry, dict):
+        return Remark(str(entry.get("node", "")), str(entry.get("text", "")))
+    node, _, text = str(entry).partition(": ")
+    return Remark(node, text)
 
 
 def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -9,27 +9,29 @@ layer of 3 channels takes 0.6 of its time, a depthwise layer of 8 channels a hal
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from qconv.integer.metadata import Meaning
 from qconv.model.graph import attr_int, const_array, sole_consumer
 from qconv.model.names import Names
 from qconv.ops.kernel_order import padded_channels
+from qconv.quant.fixedpoint import Multiplier
 
 _DEPTHWISE = 16
 _X_ZERO_POINT, _WEIGHT, _W_SCALE, _W_ZERO_POINT, _BIAS = 2, 3, 4, 5, 8
 
 
-def widen_channels(model: ir.Model) -> int:
-    """Adds zero channels in place; the number of layers changed."""
+def widen_channels(model: ir.Model, meanings: dict[ir.Node, Meaning]) -> int:
+    """Adds zero channels in place, and to what nodes mean; the number of layers changed."""
     names = Names(model.graph)
     changed = 0
     for node in list(model.graph):
         if node.op_type == "QLinearConv" and node.domain == "":
-            changed += _widen_depthwise(node, names) or _pad_input(node, names)
+            changed += _widen_depthwise(node, names, meanings) or _pad_input(node, names)
     return changed
 
 
@@ -60,7 +62,7 @@ def _pad_input(node: ir.Node, names: Names) -> int:
     return 1
 
 
-def _widen_depthwise(node: ir.Node, names: Names) -> int:
+def _widen_depthwise(node: ir.Node, names: Names, meanings: dict[ir.Node, Meaning]) -> int:
     """Widens a depthwise layer between two dense ones, where that at most doubles its channels."""
     before, behind = _neighbours(node)
     channels = attr_int(node, "group", 1)
@@ -68,8 +70,9 @@ def _widen_depthwise(node: ir.Node, names: Names) -> int:
     weight = const_array(node.inputs[_WEIGHT])
     if before is None or behind is None or weight is None or weight.shape[0] != channels or not added or added > channels:
         return 0
-    _widen_output(before, names, added)
-    _widen_output(node, names, added)
+    for widened in (before, node):
+        _widen_meaning(widened, meanings, added)
+        _widen_output(widened, names, added)
     node.attributes["group"] = ir.AttrInt64("group", channels + added)
     _widen_input(behind, names, added)
     return 1
@@ -104,13 +107,21 @@ def _widen_output(node: ir.Node, names: Names, added: int) -> None:
     if scale.ndim:
         _replace(node, _W_SCALE, names, np.concatenate([scale, np.full(added, scale.min(), scale.dtype)]))
         _replace(node, _W_ZERO_POINT, names, _zeros(_array(node, _W_ZERO_POINT), added, 0))
-        for key in ("qconv.m0", "qconv.n"):
-            numbers = json.loads(node.metadata_props[key])
-            node.metadata_props[key] = json.dumps(numbers + [numbers[int(scale.argmin())]] * added, separators=(",", ":"))
     if len(node.inputs) > _BIAS:
         _replace(node, _BIAS, names, _zeros(_array(node, _BIAS), added, 0))
     if output.shape is not None and isinstance(output.shape[1], int):
         output.shape = _with_channels(output, output.shape[1] + added)
+
+
+def _widen_meaning(node: ir.Node, meanings: dict[ir.Node, Meaning], added: int) -> None:
+    """Gives the channels that are to be added the multiplier of the smallest scale, which they share."""
+    meaning, scale = meanings[node], _array(node, _W_SCALE)
+    if not scale.ndim:
+        return
+    (multiplier,) = meaning.multipliers
+    smallest = int(scale.argmin())
+    m0, n = (np.concatenate([part, np.full(added, part[smallest])]) for part in (multiplier.m0, multiplier.n))
+    meanings[node] = replace(meaning, multipliers=(Multiplier(m0, n),))
 
 
 def _with_channels(value: ir.Value, channels: int) -> ir.Shape | None:

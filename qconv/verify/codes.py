@@ -1,25 +1,18 @@
-"""Which integer tensor holds the codes of which float tensor, as the metadata of an integer graph tells it.
-
-qconv.tensor        the float tensor
-qconv.scale         S, and
-qconv.zero_point    Z of the node's output; on a graph input or output of integer type they stand on the value itself
-"""
+"""Which integer tensor holds the codes of which float tensor, as the program tells it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from qconv.errors import ModelError
+from qconv.integer.metadata import INT_TYPES, read_params
+from qconv.integer.program import Program
 from qconv.model.graph import const_array
-from qconv.quant.types import INT8, UINT8, FloatArray, IntArray, QuantParams
+from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.verify.metrics import Array
-
-_INT_TYPES = {ir.DataType.UINT8: UINT8, ir.DataType.INT8: INT8}
 
 
 @dataclass(frozen=True)
@@ -53,23 +46,17 @@ class Codes:
         return self.params.dequantize(codes if channels is None else codes[:, :channels])
 
 
-def final_codes(model: ir.Model, tensors: frozenset[str]) -> dict[str, Codes]:
+def final_codes(program: Program, tensors: frozenset[str]) -> dict[str, Codes]:
     """Float tensor -> the codes that stand for it in the end, in the order of the graph, for names among `tensors`.
 
-    Several nodes may name one tensor, such as a layer and the Clip behind it; the last one counts.
+    Several steps may stand for one tensor, such as a layer and the Clip behind it; the last one counts.
     """
     found: dict[str, Codes] = {}
-    for value in model.graph.inputs:
-        if value.dtype in _INT_TYPES and str(value.name) in tensors and "qconv.scale" in value.metadata_props:
-            found[str(value.name)] = _codes(value, str(value.name), value.metadata_props)
-    for node in model.graph:
-        if "qconv.scale" not in node.metadata_props:
-            continue
-        for index, value in enumerate(node.outputs):
-            tensor = node.metadata_props.get("qconv.tensor", "") if index == 0 else str(value.name).removesuffix("_quantized")
-            if value.dtype in _INT_TYPES and tensor in tensors:
-                found.pop(tensor, None)
-                found[tensor] = _codes(value, tensor, node.metadata_props)
+    for operand in (*program.inputs, *(operand for step in program.quantized for operand in step.writes)):
+        tensor, params = operand.tensor, operand.params
+        if operand.value.dtype in INT_TYPES and params is not None and tensor is not None and tensor in tensors:
+            found.pop(tensor, None)
+            found[tensor] = _codes(operand.value, tensor, params)
     return found
 
 
@@ -78,23 +65,17 @@ def border_codes(value: ir.Value, *, raw: bool = False) -> Codes | None:
 
     Raises ModelError where such a value does not say its scale, unless it may hold `raw` integers: pixels, or classes.
     """
-    if value.dtype not in _INT_TYPES or (raw and "qconv.scale" not in value.metadata_props):
+    if value.dtype not in INT_TYPES or (raw and read_params(value) is None):
         return None
-    if "qconv.scale" not in value.metadata_props:
+    params = read_params(value)
+    if params is None:
         raise ModelError(
             f"the integer model's {value.name} holds codes, but its metadata has no qconv.scale; quantize the model again"
         )
-    return _codes(value, str(value.name), value.metadata_props)
+    return _codes(value, str(value.name), params)
 
 
-def _codes(value: ir.Value, tensor: str, metadata: Mapping[str, str]) -> Codes:
-    assert value.dtype is not None
-    int_type = _INT_TYPES[value.dtype]
-    try:
-        scale, zero_point = json.loads(metadata["qconv.scale"]), json.loads(metadata["qconv.zero_point"])
-        params = QuantParams(np.asarray(scale, np.float32), np.asarray(zero_point), int_type, None if np.ndim(scale) == 0 else 0)
-    except (KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"the metadata of tensor {value.name} is damaged ({error}); quantize the model again") from None
+def _codes(value: ir.Value, tensor: str, params: QuantParams) -> Codes:
     return Codes(value, tensor, params, *_limits(value.producer(), params))
 
 

@@ -19,6 +19,7 @@ import onnx_ir as ir
 from qconv.data.source import Sample
 from qconv.errors import ModelError
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program, Step
 from qconv.model.graph import const_array
 from qconv.model.pieces import pieces
 from qconv.model.session import open_session
@@ -54,8 +55,9 @@ def layer_reports(prepared: ir.Model, integer: ir.Model, side: Side, samples: It
     Tensors are fetched in pieces, with a run of both models for each, so that memory does not grow with the depth of a network.
     """
     values = _float_tensors(prepared)
-    codes = final_codes(integer, frozenset(values))
-    network = _Network.of(prepared, integer, codes)
+    program = Program.read(integer)
+    codes = final_codes(program, frozenset(values))
+    network = _Network.of(prepared, integer, program, codes)
     taken, found = list(samples), []
     for piece in pieces(values[tensor] for tensor, item in codes.items() if item.value.producer() is not None):
         meter = _Meter(network, [str(value.name) for value in piece])
@@ -100,7 +102,7 @@ def _group(output: Codes, ends: Mapping[ir.Value, Codes]) -> Group | None:
 
 @dataclass(frozen=True)
 class _Network:
-    """Both graphs, and what is known of all layers; `endings` as in endings.py, `nodes` of the integer graph by name."""
+    """Both graphs, and what is known of all layers; `endings` as in endings.py, `steps` of the program by node."""
 
     prepared: ir.Model
     integer: ir.Model
@@ -108,14 +110,15 @@ class _Network:
     codes: Mapping[str, Codes]
     groups: Mapping[str, Group]
     endings: Mapping[str, tuple[str, ...]]
-    nodes: Mapping[str, ir.Node]
+    steps: Mapping[ir.Node, Step]
+    program: Program
 
     @classmethod
-    def of(cls, prepared: ir.Model, integer: ir.Model, codes: Mapping[str, Codes]) -> _Network:
+    def of(cls, prepared: ir.Model, integer: ir.Model, program: Program, codes: Mapping[str, Codes]) -> _Network:
         order = {node: place for place, node in enumerate(integer.graph)}
         found = {tensor: _sorted(group, order) for tensor, group in groups(codes).items() if group is not None}
-        nodes = {str(node.name): node for node in integer.graph}
-        return cls(prepared, integer, Executor(integer), codes, found, endings(prepared.graph), nodes)
+        steps = {step.node: step for step in program.steps}
+        return cls(prepared, integer, Executor(integer), codes, found, endings(prepared.graph), steps, program)
 
 
 class _Meter:
@@ -176,9 +179,10 @@ class _Meter:
             node = self._codes[tensor].value.producer()
             assert node is not None
             own = self._own[tensor].result() if tensor in self._own else None
-            source = node.metadata_props.get("qconv.source", str(node.name))
-            main = self._network.nodes.get(source, node)  # the layer itself, where a Clip or a Reshape ends it
-            reports.append(LayerReport(source, main.op_type, tensor, self._errors[tensor].result(), own))
+            step = self._network.steps[node]
+            source = step.source or step.name
+            main = self._network.program.find(source) or step  # the layer itself, where a Clip or a Reshape ends it
+            reports.append(LayerReport(source, main.op, tensor, self._errors[tensor].result(), own))
         return reports
 
 

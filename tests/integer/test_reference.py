@@ -45,6 +45,7 @@ CASES: list[Case] = [
     ("CumSum", [N, np.array(1)], {}, [np.int64]),
     ("CumSum", [N, np.array(1)], {"reverse": 1, "exclusive": 1}, [np.int64]),
     ("ConstantOfShape", [np.array([2, 3])], {"value": helper.make_tensor("v", TensorProto.UINT8, [1], [7])}, [np.uint8]),
+    ("Constant", [], {"value": helper.make_tensor("v", TensorProto.UINT8, [2], [7, 9])}, [np.uint8]),
     ("Range", [np.array(1), np.array(20), np.array(3)], {}, [np.int64]),
     ("DepthToSpace", [X], {"blocksize": 2}, [np.uint8]),
     ("DepthToSpace", [S], {"blocksize": 2, "mode": "CRD"}, [np.int8]),

@@ -58,14 +58,14 @@ def test_the_interval_is_that_of_the_emitted_codes(
     moved = np.zeros(1, np.int64) if bias is None else bias.astype(np.int64)
     low = int((np.minimum(*ends).sum(axis=summed) + moved).min())
     high = int((np.maximum(*ends).sum(axis=summed) + moved).max())
-    (certificate,) = result.quantized.lowering.certificates.values()
+    (certificate,) = result.quantized.lowering.program.certificates.values()
     assert (certificate.low, certificate.high) == (low, high)
 
 
 def test_the_interval_of_two_activations_is_that_of_their_one_sided_codes(tmp_path: Path) -> None:
     text = "g (float[2,4,8] a, float[2,8,4] b) => (float[2,4,4] y) { y = MatMul(a, b) }"
     feeds = [{"a": np.abs(normal(2, 4, 8, seed=i)), "b": -np.abs(normal(2, 8, 4, seed=i + 9))} for i in range(4)]
-    (certificate,) = quantize_graph(tmp_path, text, {}, feeds).quantized.lowering.certificates.values()
+    (certificate,) = quantize_graph(tmp_path, text, {}, feeds).quantized.lowering.program.certificates.values()
     assert (certificate.low, certificate.high, certificate.proved) == (-8 * 255 * 255, 0, 1)
 
 
@@ -81,7 +81,7 @@ def test_two_activations_whose_sums_may_leave_int32_stay_in_float(tmp_path: Path
 def test_the_longest_sums_of_two_activations_just_fit(tmp_path: Path) -> None:
     text = "g (float[1,33025] a, float[33025,2] b) => (float[1,2] y) { y = MatMul(a, b) }"
     feeds = [{"a": np.abs(normal(1, 33025, seed=i)), "b": np.abs(normal(33025, 2, seed=i + 9))} for i in range(2)]
-    (certificate,) = quantize_graph(tmp_path, text, {}, feeds).quantized.lowering.certificates.values()
+    (certificate,) = quantize_graph(tmp_path, text, {}, feeds).quantized.lowering.program.certificates.values()
     assert (certificate.low, certificate.high) == (0, 33025 * 255 * 255)
     assert certificate.high < 2**31 <= 33026 * 255 * 255
 
@@ -92,7 +92,7 @@ def test_rows_of_probabilities_sum_to_one_however_long_they_are(tmp_path: Path, 
     inner = 8 if size == "K" else int(size)
     feeds = [{"a": normal(1, inner, seed=i), "b": np.abs(normal(inner, 2, seed=i + 9))} for i in range(2)]
     result = quantize_graph(tmp_path, text, {}, feeds)
-    certificate = result.quantized.lowering.certificates["matmul1"]
+    certificate = result.quantized.lowering.program.certificates["matmul1"]
     assert (certificate.low, certificate.proved, certificate.why) == (0, 1, "")
     # 1 / S of the probabilities is at least 255, and every rounding adds at most a half
     assert 255 * (255 + longest // 2) <= certificate.high < 2**31

@@ -288,7 +288,7 @@ def test_an_op_becomes_integer(case: Case, tmp_path: Path) -> None:
     result = quantize_graph(tmp_path, case.text, case.weights, feeds)
     assert result.quantized.audit.float_nodes == ()
     assert not [node.name for node in result.quantized.model.graph if str(node.name).endswith("_2")]
-    assert [c for c in result.quantized.lowering.certificates.values() if c.proved != c.scales or c.why] == []
+    assert [c for c in result.quantized.lowering.program.certificates.values() if c.proved != c.scales or c.why] == []
     assert set(case.becomes) <= set(result.ops)
     result.assert_exact()
     assert result.sqnr_db() > case.sqnr

@@ -34,7 +34,7 @@ def _assert_exact(case: Case, bits: int, sqnr: float, tmp_path: Path) -> None:
     feeds = [{name: normal(*shape, seed=10 * i + j) for j, (name, shape) in enumerate(case.shapes.items())} for i in range(4)]
     result = quantize_graph(tmp_path, case.text, case.weights, feeds, config=config)
     assert result.quantized.audit.float_nodes == ()
-    assert [c for c in result.quantized.lowering.certificates.values() if c.proved != c.scales or c.why] == []
+    assert [c for c in result.quantized.lowering.program.certificates.values() if c.proved != c.scales or c.why] == []
     result.assert_exact()
     assert result.sqnr_db() > sqnr
 
@@ -43,7 +43,7 @@ def test_ties_of_an_addition_are_broken_by_both_scales(tmp_path: Path) -> None:
     values = np.linspace(-1, 1, 6, dtype=np.float32)
     text = "g (float[6] a, float[6] b) => (float[6] y) { y = Add(a, b) }"
     result = quantize_graph(tmp_path, text, {}, [{"a": values, "b": values}], config=QuantConfig(target="arm"))
-    (certificate,) = result.quantized.lowering.certificates.values()
+    (certificate,) = result.quantized.lowering.program.certificates.values()
     assert certificate.proved == certificate.nudged == 1
     a, b, y = (result.quantized.plan.tensors[name] for name in "aby")
     assert a.scale / y.scale == b.scale / y.scale == 0.5

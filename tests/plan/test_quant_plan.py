@@ -10,6 +10,7 @@ import pytest
 
 from qconv.errors import ArtifactError
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.remark import Remark
 from qconv.quant.types import UINT8, IntType, QuantParams
 
 WEIGHT = IntType(8, signed=True, narrow=True)
@@ -20,7 +21,7 @@ PLAN = QuantPlan(
         "four": QuantParams(np.asarray(0.5, np.float32), np.asarray(15), IntType(4, signed=False)),
     },
     {"lstm": "no form"},
-    ("a note",),
+    (Remark("conv", "a note"),),
     "ab12",
 )
 

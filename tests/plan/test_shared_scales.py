@@ -84,4 +84,4 @@ def test_scores_with_fixed_parameters_do_not_force_them_on_what_they_are_joined_
     plan = make_plan(pipeline.load_prepared(path).ir.graph, lambda name: (-40.0, 40.0), QuantConfig())
     assert plan.tensors["c"] == plan.tensors["y"] != plan.tensors["s"]
     assert float(plan.tensors["y"].scale) == float(np.float32(80 / 255))
-    assert [note for note in plan.notes if "s covers only 1.2%" in note]
+    assert [note for note in plan.notes if "s covers only 1.2%" in note.text]

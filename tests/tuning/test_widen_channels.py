@@ -35,7 +35,7 @@ def widened(folder: Path, config: QuantConfig = QuantConfig()) -> Result:
 @pytest.mark.parametrize("per_tensor", [False, True])
 def test_the_numbers_of_added_channels_are_those_of_their_scales(tmp_path: Path, per_tensor: bool) -> None:
     result = widened(tmp_path, QuantConfig(per_tensor=per_tensor))
-    rows = {row["node"]: row for row in rows_of(result.quantized.model)}
+    rows = {row["node"]: row for row in rows_of(result.quantized.lowering.program)}
     layers = {node.name: node for node in result.quantized.model.graph if node.op_type == "QLinearConv"}
     channels = {name: node.inputs[3].shape[:2] for name, node in layers.items() if node.inputs[3].shape is not None}  # type: ignore[union-attr]
     assert channels == {"before": (32, 4), "depthwise": (32, 1), "behind": (8, 32)}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qconv.integer.program import Program
 from qconv.verify import layers as module
 from qconv.verify.codes import final_codes
 from qconv.verify.layers import LayerReport, groups, layer_reports
@@ -42,7 +43,7 @@ def reckon(codes_of_layer: str) -> float:
 
 
 def test_a_layer_reaches_back_to_the_codes_of_other_tensors() -> None:
-    codes = final_codes(integer_twin(), TENSORS)
+    codes = final_codes(Program.read(integer_twin()), TENSORS)
     found = groups(codes)
     conv, add, start = found["r"], found["y"], found["x"]
     assert conv is not None and add is not None and start is not None
@@ -91,7 +92,7 @@ def test_behind_a_float_node_the_own_error_is_not_known(tmp_path: Path) -> None:
     found = reports(tmp_path, island)
     assert found["y"].own is not None
     assert found["r"].op_type == "Relu"  # the node that the quantizer names as its source
-    codes = final_codes(integer_twin(island), TENSORS)
+    codes = final_codes(Program.read(integer_twin(island)), TENSORS)
     assert groups({"x": codes["x"], "y": codes["y"]})["y"] is None
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from qconv.model.graph import attr_int
+
 
 @dataclass(frozen=True)
 class Triple:
@@ -55,6 +57,8 @@ _LAYOUTS = {
     "QLinearWhere": Layout((Triple(1, 2, 3), Triple(4, 5, 6)), Triple(None, 7, 8)),
 }
 
+WEIGHT_AXES = {"QLinearConv": 0, "QLinearMatMul": -1, "QGemm": -1}
+
 _DOMAINS = frozenset({"", "com.microsoft", "com.ms.internal.nhwc"})  # the last two: what onnxruntime's optimizer writes
 
 
@@ -68,6 +72,13 @@ def layout_of(node: ir.Node) -> Layout | None:
     if layout is not None and (len(node.inputs) <= layout.writes.scale or node.inputs[layout.writes.scale] is None):
         return None
     return layout
+
+
+def weight_axis(node: ir.Node) -> int | None:
+    """The axis of a weight, the second operand, along which it may have a scale for each output channel; None without one."""
+    if node.op_type == "QGemm" and attr_int(node, "transB", 0):
+        return 0
+    return WEIGHT_AXES.get(node.op_type)
 
 
 def parameter_inputs(node: ir.Node) -> frozenset[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,10 +11,9 @@ from qconv.integer.execution.arrays import Array
 from qconv.integer.language.audit import Types
 from qconv.integer.language.element_types import element_type
 from qconv.integer.language.multipliers import constant, multipliers_of
-from qconv.integer.language.operands import Layout, Triple, layout_of
+from qconv.integer.language.operands import WEIGHT_AXES, Layout, Triple, layout_of, weight_axis
+from qconv.integer.metadata import is_described, read_multipliers
 from qconv.quant.fixedpoint import Multiplier
-
-_PER_CHANNEL = {"QLinearConv": 0, "QLinearMatMul": -1, "QGemm": -1}  # the weight's axis that may have its own scales
 
 
 def quantized_violations(node: ir.Node, types: Types, allowed: frozenset[ir.DataType]) -> list[str]:
@@ -25,7 +23,7 @@ def quantized_violations(node: ir.Node, types: Types, allowed: frozenset[ir.Data
     found: list[str] = []
     for position, triple in enumerate((*layout.reads, layout.writes)):
         value = node.outputs[0] if triple.tensor is None else _input(node, triple.tensor)
-        channels = _channels(node) if position == 1 and node.op_type in _PER_CHANNEL else None
+        channels = _channels(node) if position == 1 and node.op_type in WEIGHT_AXES else None
         found += _pair_violations(node, triple, value, types, channels)
         dtype = None if value is None else element_type(value, types)
         if dtype is not None and dtype not in allowed:
@@ -77,7 +75,7 @@ def _signedness_violations(node: ir.Node, layout: Layout, types: Types) -> list[
     operands = [None if triple.tensor is None else _input(node, triple.tensor) for triple in layout.reads]
     read = [element_type(value, types) for value in operands if value is not None]
     written = element_type(node.outputs[0], types)
-    mixed = node.op_type in _PER_CHANNEL and read[0] == written == ir.DataType.UINT8
+    mixed = node.op_type in WEIGHT_AXES and read[0] == written == ir.DataType.UINT8
     if mixed or not read or (len(set(read)) == 1 and read[0] == written):
         return []
     names = " x ".join("unknown" if dtype is None else dtype.name.lower() for dtype in read)
@@ -125,16 +123,18 @@ def _is_lowest_code(zero_point: Array | None) -> bool:
 
 def _metadata_violations(node: ir.Node) -> list[str]:
     """Whether qconv.m0 and qconv.n are what the node's scales make; nodes that qconv did not write have none."""
-    if "qconv.source" not in node.metadata_props:
+    if not is_described(node):
         return []
     expected = multipliers_of(node)
     if not expected:
         return []
     try:
-        m0, n = (list(_flat(json.loads(node.metadata_props[f"qconv.{key}"]))) for key in ("m0", "n"))
-    except (KeyError, ValueError):
+        found = read_multipliers(node)
+    except (ValueError, TypeError):
+        found = ()
+    if not found:
         return ["its metadata has no qconv.m0 and qconv.n"]
-    if m0 == _numbers(expected, "m0") and n == _numbers(expected, "n"):
+    if all(_numbers(found, key) == _numbers(expected, key) for key in ("m0", "n")):
         return []
     return ["qconv.m0 and qconv.n are not those of its scales"]
 
@@ -143,22 +143,13 @@ def _numbers(multipliers: Iterable[Multiplier], field: str) -> list[int]:
     return [int(number) for multiplier in multipliers for number in np.atleast_1d(getattr(multiplier, field))]
 
 
-def _flat(numbers: object) -> Iterable[object]:
-    if isinstance(numbers, list):
-        for number in numbers:
-            yield from _flat(number)
-    else:
-        yield numbers
-
-
 def _channels(node: ir.Node) -> int | None:
     """The number of output channels of a weight; None where it is not known."""
     weight = _input(node, 3)
     if weight is None or weight.shape is None:
         return None
-    transposed = node.op_type == "QGemm" and bool(node.attributes.get_int("transB", 0))
-    axis = 0 if transposed else _PER_CHANNEL[node.op_type]
-    channels = weight.shape[axis]
+    axis = weight_axis(node)
+    channels = None if axis is None else weight.shape[axis]
     return channels if isinstance(channels, int) else None
 
 

@@ -15,7 +15,19 @@ _OPSET = 21
 
 OPERATORS = frozenset(
     ["And", "Or", "Xor", "Not", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where", "Abs", "Neg", "Sign"]
-    + ["BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "ArgMax", "ArgMin", "TopK", "CumSum", "ConstantOfShape", "Range"]
+    + [
+        "BitwiseAnd",
+        "BitwiseNot",
+        "BitwiseOr",
+        "BitwiseXor",
+        "ArgMax",
+        "ArgMin",
+        "TopK",
+        "CumSum",
+        "Constant",
+        "ConstantOfShape",
+        "Range",
+    ]
     + ["DepthToSpace", "SpaceToDepth", "Tile", "GatherND", "ScatterElements", "ScatterND"]
 )
 

@@ -1,0 +1,200 @@
+"""The words in which an integer model's file says what its nodes mean: the only place that writes or reads them.
+
+qconv.source        on a node: the float node that it comes from
+qconv.tensor        the float tensor that its codes stand for; left out for codes on the way. A Split has a list of them in JSON
+qconv.scale         S, and
+qconv.zero_point    Z of what it writes; on a graph input or output of integer type they stand on the value itself
+qconv.m0, qconv.n   the multipliers M = m0 * 2^-(31 + n), in JSON: one, or one for each operand of a sum
+qconv.certificate   what is proved of them, in JSON
+qconv.version, qconv.model_sha256, qconv.calibration      on the model: where it comes from
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.errors import ModelError
+from qconv.quant.certify import Certificate
+from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.types import INT8, UINT8, QuantParams
+
+PREFIX = "qconv."
+INT_TYPES = {ir.DataType.UINT8: UINT8, ir.DataType.INT8: INT8}
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a node that writes codes stands for: its float node, a float tensor (or None) for each output, parameters, proof."""
+
+    source: str
+    tensors: tuple[str | None, ...]
+    params: QuantParams | None
+    multipliers: tuple[Multiplier, ...] = ()
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an integer model comes from: qconv's version, the float model's digest, its target, and what its ranges come from.
+
+    `exact_on` names the processors that it gives the same codes on.
+    """
+
+    version: str | None = None
+    model_sha256: str | None = None
+    target: str | None = None
+    exact_on: str | None = None
+    calibration: Mapping[str, Any] | None = field(default=None)
+
+
+def write_meaning(node: ir.Node, meaning: Meaning) -> None:
+    """Writes a meaning into a node's metadata, in place of an older one."""
+    assert meaning.params is not None
+    words = {"source": meaning.source, **_params_to_words(meaning.params)}
+    if len(meaning.tensors) > 1:
+        words["tensor"] = _dumps(meaning.tensors)
+    elif meaning.tensors[0] is not None:
+        words["tensor"] = meaning.tensors[0]
+    if meaning.multipliers:
+        for key in ("m0", "n"):
+            numbers = [plain(getattr(multiplier, key)) for multiplier in meaning.multipliers]
+            words[key] = _dumps(numbers[0] if len(numbers) == 1 else numbers)
+    if meaning.certificate is not None:
+        words["certificate"] = _dumps(certificate_to_json(meaning.certificate))
+    _write(node.metadata_props, ("source", "tensor", "scale", "zero_point", "m0", "n", "certificate"), words)
+
+
+def is_described(node: ir.Node) -> bool:
+    """Whether qconv wrote what a node means."""
+    return f"{PREFIX}source" in node.metadata_props
+
+
+def read_meaning(node: ir.Node) -> Meaning | None:
+    """The meaning that a node's metadata tells, None where there is none. Raises ModelError where it is damaged."""
+    words = node.metadata_props
+    if f"{PREFIX}scale" not in words:
+        return None
+    try:
+        tensor = words.get(f"{PREFIX}tensor")
+        tensors = (tensor,) if len(node.outputs) == 1 or tensor is None else tuple(json.loads(tensor))
+        certificate = words.get(f"{PREFIX}certificate")
+        return Meaning(
+            words[f"{PREFIX}source"],
+            (*tensors, *(None,) * len(node.outputs))[: len(node.outputs)],
+            _params_from_words(words, _int_type_of(node)),
+            read_multipliers(node),
+            None if certificate is None else certificate_from_json(json.loads(certificate)),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise _damaged(f"node {node.name}", error) from None
+
+
+def read_multipliers(node: ir.Node) -> tuple[Multiplier, ...]:
+    """The multipliers that a node's metadata tells, none where it has none. Raises ValueError where they are damaged."""
+    found = [json.loads(node.metadata_props.get(f"{PREFIX}{key}", "null")) for key in ("m0", "n")]
+    if found == [None, None]:
+        return ()
+    m0, n = found
+    if node.op_type in _SEVERAL:
+        pairs = zip(m0, n, strict=True) if isinstance(m0, list) else [(m0, n)]
+        return tuple(Multiplier(np.asarray(a), np.asarray(b)) for a, b in pairs)
+    return (Multiplier(np.asarray(m0), np.asarray(n)),)
+
+
+_SEVERAL = ("QLinearAdd", "QLinearConcat", "QLinearLeakyRelu")  # a multiplier for each operand, or for each sign
+
+
+def write_params(value: ir.Value, params: QuantParams) -> None:
+    """Writes the scale and the zero point of an integer input or output where its reader looks for them."""
+    _write(value.metadata_props, ("scale", "zero_point"), _params_to_words(params))
+
+
+def read_params(value: ir.Value) -> QuantParams | None:
+    """The parameters of an integer input or output; None where it holds no codes, or does not say what they mean.
+
+    Raises ModelError where they are damaged.
+    """
+    int_type = INT_TYPES.get(value.dtype) if value.dtype is not None else None
+    if int_type is None or f"{PREFIX}scale" not in value.metadata_props:
+        return None
+    try:
+        return _params_from_words(value.metadata_props, int_type)
+    except (KeyError, ValueError, TypeError) as error:
+        raise _damaged(f"tensor {value.name}", error) from None
+
+
+_ORIGIN = ("version", "model_sha256", "target", "exact_on")
+
+
+def write_origin(model: ir.Model, origin: Origin) -> None:
+    """Writes where a model comes from."""
+    words = {key: getattr(origin, key) for key in _ORIGIN}
+    words["calibration"] = None if origin.calibration is None else json.dumps(origin.calibration)
+    known = {key: text for key, text in words.items() if text is not None}
+    _write(model.metadata_props, (*_ORIGIN, "calibration"), known)
+
+
+def read_origin(model: ir.Model) -> Origin:
+    """Where a model comes from, as far as it tells. Raises ModelError where that is damaged."""
+    words = model.metadata_props
+    try:
+        calibration = json.loads(words.get(f"{PREFIX}calibration", "null"))
+    except ValueError as error:
+        raise _damaged("the model", error) from None
+    version, digest, target, exact_on = (words.get(f"{PREFIX}{key}") for key in _ORIGIN)
+    return Origin(version, digest, target, exact_on, calibration)
+
+
+def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
+    """A certificate as plain data, by the names of its fields."""
+    return dataclasses.asdict(certificate)
+
+
+def certificate_from_json(data: Mapping[str, Any]) -> Certificate:
+    """The certificate that `certificate_to_json` wrote. Raises TypeError or KeyError for other fields."""
+    numbers = {field.name: int(data[field.name]) for field in dataclasses.fields(Certificate) if field.name != "why"}
+    return Certificate(**numbers, why=str(data["why"]))
+
+
+def plain(array: NDArray[Any]) -> Any:
+    """Numbers for JSON; a float32 as the shortest decimal that gives it back."""
+    values = [float(str(x)) if isinstance(x, np.floating) else int(x) for x in np.atleast_1d(array)]
+    return values[0] if array.ndim == 0 else values
+
+
+def _params_to_words(params: QuantParams) -> dict[str, str]:
+    return {"scale": json.dumps(plain(params.scale)), "zero_point": json.dumps(plain(params.zero_point))}
+
+
+def _params_from_words(words: Mapping[str, str], int_type: Any) -> QuantParams:
+    scale, zero_point = json.loads(words[f"{PREFIX}scale"]), json.loads(words[f"{PREFIX}zero_point"])
+    return QuantParams(np.asarray(scale, np.float32), np.asarray(zero_point), int_type, None if np.ndim(scale) == 0 else 0)
+
+
+def _int_type_of(node: ir.Node) -> Any:
+    """The type of the codes that a node writes, or reads where it writes reals."""
+    value = node.inputs[0] if node.op_type == "DequantizeLinear" else node.outputs[0]
+    dtype = None if value is None else value.dtype
+    return INT8 if dtype == ir.DataType.INT8 else UINT8
+
+
+def _write(words: dict[str, str] | Any, keys: tuple[str, ...], texts: Mapping[str, str]) -> None:
+    for key in keys:
+        words.pop(f"{PREFIX}{key}", None)
+    words.update({f"{PREFIX}{key}": text for key, text in texts.items()})
+
+
+def _dumps(data: Any) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
+def _damaged(place: str, error: Exception) -> ModelError:
+    return ModelError(f"the metadata of {place} is damaged ({error}); quantize the model again")
