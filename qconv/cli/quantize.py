@@ -23,8 +23,9 @@ from qconv.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from qconv.config import QuantConfig
     from qconv.data.source import SampleSource
-    from qconv.pipeline import Job, PreparedModel, Quantized
+    from qconv.pipeline import Job, PreparedModel, Quantized, QuickCheck
     from qconv.quant.certify import Certificate
     from qconv.recover.recover import Recovered
     from qconv.statistics.calibration import Calibration
@@ -94,7 +95,10 @@ def quantize(
     result.save(written)
     if save_plan:
         write_text(save_plan, result.plan.dumps())
-    warned = bool(_summarize(loaded, written, result, source) or found.warnings or findings)
+    figures = _summarize(loaded, written, result, source)
+    if given is None:
+        _show_better_target(loaded, found, result, config, source, figures, threads)
+    warned = bool(figures.warnings or found.warnings or findings)
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
         hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
     return 1 if strict and warned else 0
@@ -127,8 +131,8 @@ def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:
         yield f"  {kind}: {', '.join(names)}: {text}"
 
 
-def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: SampleSource) -> tuple[str, ...]:
-    """Prints what was made; returns the warnings about its outputs, which were shown too."""
+def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: SampleSource) -> QuickCheck:
+    """Prints what was made; returns the glance at its outputs, whose warnings were shown too."""
     from qconv import pipeline
     from qconv.cli.console import out, progress, size, warn
     from qconv.verify.cost import file_bytes
@@ -155,7 +159,25 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
     out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
     for warning in figures.warnings:
         warn(warning)
-    return figures.warnings
+    return figures
+
+
+def _show_better_target(
+    loaded: PreparedModel, calibration: Calibration, result: Quantized, config: QuantConfig, source: SampleSource,
+    figures: QuickCheck, threads: int,
+) -> None:  # fmt: skip
+    """Prints what a narrower target would give, where that is much."""
+    from qconv import pipeline
+    from qconv.cli.console import hint, progress
+
+    with progress("looking at other targets"):
+        price = pipeline.pair_price(loaded, calibration, result, config, source, figures, threads)
+    if not price.matters:
+        return
+    better = {} if price.better is None else price.better
+    gains = [f"output {name} {db:.1f} dB instead of {figures.sqnr_db[name]:.1f}" for name, db in better.items()]
+    gain = ", ".join(gains) or f"{price.simulated_db:.1f} dB less noise, as simulated before recovery"
+    hint(f"--target x86-vnni would give {gain}; it is wrong on x86 with AVX2 and without VNNI")
 
 
 def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:

@@ -23,7 +23,8 @@ def integer_inputs(ctx: Context, io: Io) -> None:
             continue
         params = ctx.params(value)
         ctx.begin(next(iter(ctx.graph), None))
-        value.dtype = ir.DataType.UINT8 if io == "uint8" else ir.DataType.INT8
+        # A type of its own: copies of the graph share the old one.
+        value.type = ir.TensorType(ir.DataType.INT8 if _signed(io) else ir.DataType.UINT8)
         codes = value if _signed(io) == params.int_type.signed else _with_other_sign(ctx, value, f"{value.name}_quantized")
         ctx.set_codes(value, Codes(codes, params))
         ctx.borders[value] = _at_border(params, io)

@@ -4,6 +4,7 @@ from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
 from qconv.pipeline.job import Job
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
+from qconv.pipeline.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
 from qconv.pipeline.verify import QuickCheck, quick_check, verify
@@ -11,6 +12,7 @@ from qconv.pipeline.verify import QuickCheck, quick_check, verify
 __all__ = [
     "CALIBRATION_SUFFIX",
     "Job",
+    "PairPrice",
     "PreparedModel",
     "Quantized",
     "QuickCheck",
@@ -18,6 +20,7 @@ __all__ = [
     "calibrate",
     "check_samples",
     "load_prepared",
+    "pair_price",
     "quantize",
     "quick_check",
     "run",

@@ -1,0 +1,85 @@
+"""What safe pairs of weights (quant/saturation.py) cost: the accuracy that the target x86-vnni would have, where it is better."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import onnx_ir as ir
+
+from qconv.config import QuantConfig
+from qconv.data.source import Sample, SampleSource
+from qconv.model.session import open_session
+from qconv.pipeline.prepared import PreparedModel
+from qconv.pipeline.quantize import Quantized, quantize
+from qconv.pipeline.verify import QuickCheck, quick_check
+from qconv.plan.quant_plan import QuantPlan
+from qconv.prepare import prepare
+from qconv.ranges.search.output_error import noise_of
+from qconv.recover.twin import Twin
+from qconv.statistics.calibration import Calibration
+from qconv.targets import target_of
+
+WITHOUT = "x86-vnni"
+_MATTERS_DB = 0.5
+_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class PairPrice:
+    """By how many dB a simulation has more noise at the outputs for safe pairs, and what the target x86-vnni would give.
+
+    `better` is the SQNR in dB of outputs that would gain half a dB and more. It is None where recovery made good a part of what
+    the simulation shows: what it would give for the other target is not measured, as it takes most of the time.
+    """
+
+    simulated_db: float
+    better: Mapping[str, float] | None
+
+    @property
+    def matters(self) -> bool:
+        """Whether there is something to tell."""
+        return bool(self.better) or (self.better is None and self.simulated_db >= _MATTERS_DB)
+
+
+def pair_price(
+    loaded: PreparedModel, calibration: Calibration, made: Quantized, config: QuantConfig, source: SampleSource,
+    figures: QuickCheck, threads: int = 0,
+) -> PairPrice:  # fmt: skip
+    """What `made` pays; `figures` are those of it. Only where the simulation says that it pays, the model is made anew."""
+    if not target_of(config.target).adds_pairs_in_int16:
+        return PairPrice(0.0, {})
+    other = replace(config, target=WITHOUT, effort="none")
+    fresh = loaded.original.clone()
+    prepare(fresh)
+    simulated = _simulated_price(fresh, made.plan, config, other, list(islice(iter(source), _SAMPLES)), threads)
+    if simulated < _MATTERS_DB:
+        return PairPrice(simulated, {})
+    if made.recovered is not None and made.recovered.layers:
+        return PairPrice(simulated, None)
+    again = PreparedModel(loaded.path, loaded.digest, fresh, loaded.original)
+    result = quantize(again, calibration, config=other, samples=source, threads=threads)
+    with tempfile.TemporaryDirectory(prefix="qconv-") as folder:
+        path = Path(folder) / "other.onnx"
+        result.save(path)
+        found = quick_check(loaded, path, result.model, source).sqnr_db
+    return PairPrice(simulated, {name: db for name, db in found.items() if db >= figures.sqnr_db[name] + _MATTERS_DB})
+
+
+def _simulated_price(
+    model: ir.Model, plan: QuantPlan, config: QuantConfig, other: QuantConfig, samples: list[Sample], threads: int
+) -> float:
+    """By how many dB the noise at the outputs is greater for the weights of `config` than for those of `other`."""
+
+    def noise(graph: ir.Model) -> float:
+        session = open_session(graph, threads=threads, fuse_quantized=False)
+        return noise_of([list(session.run(None, dict(sample.feeds))) for sample in samples], exact)
+
+    plain = open_session(model, threads=threads)
+    exact = [list(plain.run(None, dict(sample.feeds))) for sample in samples]
+    safe, free = (max(noise(Twin(model, plan, choice).model), 1e-30) for choice in (config, other))
+    return 10.0 * math.log10(safe / free)
