@@ -36,11 +36,12 @@ class Given:
 
 
 def feeds_of(path: Path) -> list[Mapping[str, NDArray[Any]]]:
-    """The stored inputs, and the same with the float ones shrunk, which keeps them in the domain of their op."""
+    """The stored inputs, and the same with the first one shrunk, which keeps it in the domain of its op."""
     stored = np.load(path.with_name("inputs.npz"))
     names = [info.name for info in open_session(path, threads=1).get_inputs()]
     arrays = {name: stored[f"input_{number}"] for number, name in enumerate(names) if f"input_{number}" in stored.files}
-    shrunk = [{k: (a * a.dtype.type(f) if a.dtype.kind == "f" else a) for k, a in arrays.items()} for f in (0.75, 0.5)]
+    first = next((name for name in arrays if arrays[name].dtype.kind == "f"), None)
+    shrunk = [{k: (a * a.dtype.type(f) if k == first else a) for k, a in arrays.items()} for f in (0.75, 0.5)]
     return [arrays, *shrunk]
 
 

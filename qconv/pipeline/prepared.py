@@ -13,7 +13,8 @@ from qconv.data.source import SampleSource
 from qconv.data_free.batchnorm_match import affine_front
 from qconv.errors import ModelError
 from qconv.model.load import LoadedModel, load
-from qconv.model.session import open_session
+from qconv.model.opset import OPSET
+from qconv.model.session import open_session, reason
 from qconv.prepare import prepare
 from qconv.prepare.selfcheck import largest_relative_difference
 from qconv.prepare.simplify import simplify
@@ -65,11 +66,13 @@ def self_check(model: LoadedModel, source: SampleSource) -> float:
     samples = list(islice(iter(source), SELF_CHECK_SAMPLES))
     try:
         difference = largest_relative_difference(model.path, model.ir, [sample.feeds for sample in samples])
-    except Exception:
+    except Exception as error:
         session = open_session(model.path)
         for sample in samples:
             run(session, sample)  # names the sample that the model itself cannot take
-        raise
+        raise ModelError(
+            f"{model.path} runs as it is, and not at opset {OPSET} and simplified ({reason(error)}); export it to opset {OPSET}"
+        ) from error
     if not difference <= SELF_CHECK_LIMIT:
         raise ModelError(
             f"simplifying {model.path} changed its outputs by {difference:.1e} of their size, which is no rounding; "

@@ -50,13 +50,7 @@ def simplify(model: ir.Model) -> int:
         common.InlinePass()(model)
         changed = False
         for _ in range(3):
-            again = fold_constants(
-                model,
-                onnx_shape_inference=propagate,
-                input_size_limit=LARGEST_CONSTANT,
-                output_size_limit=LARGEST_CONSTANT,
-                should_fold=_should_fold,
-            ).modified
+            again = _fold(model, propagate)
             again = _RULES.apply_to_model(model) > 0 or again
             common.DeduplicateInitializersPass(size_limit=_SMALL)(model)
             again = common.CommonSubexpressionEliminationPass()(model).modified or again
@@ -70,6 +64,20 @@ def simplify(model: ir.Model) -> int:
         node.name = names.get(node.outputs[0].name, node.name) if node.outputs else node.name
     common.NameFixPass()(model)
     return max(before - model.graph.num_nodes(), int(changed))
+
+
+def _fold(model: ir.Model, propagate: bool) -> bool:
+    """Whether constants were folded. What onnxscript cannot evaluate, such as some sequences, stays as it is."""
+    try:
+        return fold_constants(
+            model,
+            onnx_shape_inference=propagate,
+            input_size_limit=LARGEST_CONSTANT,
+            output_size_limit=LARGEST_CONSTANT,
+            should_fold=_should_fold,
+        ).modified
+    except RuntimeError:
+        return False
 
 
 def _vectors_are_short(graph: ir.Graph) -> bool:

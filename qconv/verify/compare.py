@@ -113,6 +113,7 @@ class _OutputMeter:
         self._first = True
 
     def add(self, reference: Array, other: Array, sample: Sample) -> None:
+        reference, other = _as_array(reference), _as_array(other)
         if reference.shape != other.shape:
             raise ModelError(
                 f"output {self._name} has shape {other.shape} in the integer model and {reference.shape} in the float model on "
@@ -141,6 +142,13 @@ class _OutputMeter:
 
     def accuracy(self) -> Accuracy | None:
         return None if self._accuracy is None else self._accuracy.result()
+
+
+def _as_array(output: Array | list[Array] | None) -> Array:
+    """An output as an array: the elements of a sequence in a row, and none of an optional one that is missing."""
+    if isinstance(output, np.ndarray):
+        return output
+    return np.concatenate([np.ravel(part) for part in output]) if output else np.zeros(0, np.float32)
 
 
 def _places(wanted: list[str], names: list[str]) -> list[int]:

@@ -31,9 +31,10 @@ def test_axes(axis: int, opset: int) -> None:
     assert_equal(*one_node("QLinearSoftmax", inputs, domain=MS, attributes={"opset": opset, "axis": axis}))
 
 
-@pytest.mark.parametrize("y_scale", [1 / 256, 0.004, 0.0123])
-def test_other_output_scales_use_a_truncated_reciprocal(y_scale: float) -> None:
-    x = codes(np.random.default_rng(0), (5, 40))
+@pytest.mark.parametrize("length", [1, 2, 6, 40])
+@pytest.mark.parametrize("y_scale", [1 / 256, 0.004, 0.0123, 1 / 1023, 1 / 8192])
+def test_other_output_scales_use_a_truncated_reciprocal(y_scale: float, length: int) -> None:
+    x = codes(np.random.default_rng(0), (5, length))
     inputs = [x, f32(0.04), zero(5), f32(y_scale), zero(0)]
     assert_equal(*one_node("QLinearSoftmax", inputs, domain=MS, attributes={"opset": 13, "axis": -1}))
 

@@ -19,6 +19,8 @@ import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array, Operands, required, scalar
 
+_LESS = np.float32(2.0**-40)
+
 
 def qlinear_softmax(node: ir.Node, inputs: Operands) -> list[Array]:
     """Codes of softmax along `axis` (attribute opset >= 13), or over all axes from `axis` on (opset < 13)."""
@@ -39,9 +41,8 @@ def softmax_codes(x: Array, x_scale: float, inverse_y_scale: np.float32, y_zero_
     terms = table[values + (255 - values.max(axis=-1, keepdims=True))]
     # accumulate adds from left to right, in float32, one element at a time; sum would add in pairs
     total = np.add.accumulate(terms, axis=-1, dtype=np.float32)[..., -1:]
-    # In a row of one element the product overflows to infinity, which is clamped like any float that is too large.
-    with np.errstate(over="ignore"):
-        codes = np.rint(terms * inverse_y_scale / total) + np.float32(y_zero_point)
+    # The kernel's product does not overflow, where ours may: a power of two taken out of both sides changes no rounding.
+    codes = np.rint(terms * _LESS * inverse_y_scale / (total * _LESS)) + np.float32(y_zero_point)
     return np.asarray(np.minimum(codes, np.float32(np.iinfo(x.dtype).max)).astype(x.dtype))
 
 
