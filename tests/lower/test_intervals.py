@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
+from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
 from qconv.quant.types import QuantParams
-from tests.lower.harness import Array, normal, quantize_graph
+from tests.lower.harness import Array, Given, normal, quantize_graph, write_model
 
 IMAGE = "g (float[1,4,6,6] x) => (float[A,B,C,D] y)"
 FORMS: list[tuple[str, dict[str, Array], tuple[int, ...], tuple[int, ...]]] = [
@@ -35,11 +37,30 @@ FORMS: list[tuple[str, dict[str, Array], tuple[int, ...], tuple[int, ...]]] = [
         (2, 3, 12),
         (0,),
     ),
+    (
+        f"{IMAGE} {{ y = ConvTranspose<strides=[2,2], group=2>(x, w, b) }}",
+        {"w": normal(4, 3, 2, 2), "b": normal(6)},
+        (1, 4, 6, 6),
+        (1, 2, 3),
+    ),
     (f"{IMAGE} {{ y = Conv<group=4>(x, w, b) }}", {"w": normal(8, 1, 3, 3), "b": normal(8)}, (1, 4, 6, 6), (1, 2, 3)),
     (f"{IMAGE} {{ y = Conv<dilations=[2,2]>(x, w) }}", {"w": normal(8, 4, 2, 2)}, (1, 4, 6, 6), (1, 2, 3)),
     (f"{IMAGE} {{ y = AveragePool<kernel_shape=[3,3]>(x) }}", {}, (1, 4, 6, 6), (1, 2, 3)),
 ]
 _PLACES = {"QLinearConv": (2, 3, 8), "QGemm": (2, 3, 6), "QLinearMatMul": (2, 3, 99)}  # zero point of x, weight, bias
+
+
+def _interval(model: ir.Model, summed: tuple[int, ...]) -> tuple[int, int]:
+    """The least and the greatest accumulator of the only layer, from its weights and biases and the zero point of its input."""
+    node = next(n for n in model.graph if n.op_type in _PLACES)
+    at_zero, at_weight, at_bias = _PLACES[node.op_type]
+    zero, codes = const_array(node.inputs[at_zero]), const_array(node.inputs[at_weight])
+    assert zero is not None and codes is not None
+    bias = const_array(node.inputs[at_bias]) if at_bias < len(node.inputs) else None
+    ends = [codes.astype(np.int64) * (q - int(zero)) for q in (0, 255)]
+    moved = np.zeros(1, np.int64) if bias is None else bias.astype(np.int64)
+    least, greatest = (np.minimum(*ends).sum(axis=summed) + moved).min(), (np.maximum(*ends).sum(axis=summed) + moved).max()
+    return int(least), int(greatest)
 
 
 @pytest.mark.parametrize("per_tensor", [False, True])
@@ -49,17 +70,31 @@ def test_the_interval_is_that_of_the_emitted_codes(
 ) -> None:
     feeds = [{"x": normal(*shape, seed=i) + np.float32(0.5)} for i in range(4)]
     result = quantize_graph(tmp_path, text, weights, feeds, config=QuantConfig(per_tensor=per_tensor))
-    node = next(n for n in result.quantized.model.graph if n.op_type in _PLACES)
-    at_zero, at_weight, at_bias = _PLACES[node.op_type]
-    zero, codes = const_array(node.inputs[at_zero]), const_array(node.inputs[at_weight])
-    assert zero is not None and codes is not None
-    bias = const_array(node.inputs[at_bias]) if at_bias < len(node.inputs) else None
-    ends = [codes.astype(np.int64) * (q - int(zero)) for q in (0, 255)]
-    moved = np.zeros(1, np.int64) if bias is None else bias.astype(np.int64)
-    low = int((np.minimum(*ends).sum(axis=summed) + moved).min())
-    high = int((np.maximum(*ends).sum(axis=summed) + moved).max())
+    low, high = _interval(result.quantized.model, summed)
     (certificate,) = result.quantized.lowering.program.certificates.values()
     assert (certificate.low, certificate.high) == (low, high)
+
+
+def test_the_interval_of_recovered_weights_is_that_of_their_codes(tmp_path: Path) -> None:
+    """Recovery chooses other codes and another bias, to which the proof belongs."""
+    text = f"{IMAGE} {{ y = Conv(x, w, b) }}"
+    config = QuantConfig(weight_bits=4)
+    feeds = [{"x": np.cumsum(normal(1, 4, 6, 6, seed=i), axis=3, dtype=np.float32)} for i in range(24)]
+    path = write_model(tmp_path / "m.onnx", text, {"w": normal(8, 4, 3, 3), "b": normal(8)})
+    calibration = pipeline.calibrate(path, Given(feeds), config=config)
+    recovered = pipeline.quantize(path, calibration, config=config, samples=Given(feeds))
+    assert "w" in recovered.plan.weight_codes  # otherwise this test shows nothing
+    (certificate,) = recovered.lowering.program.certificates.values()
+    assert (certificate.low, certificate.high) == _interval(recovered.model, (1, 2, 3))
+
+
+@pytest.mark.parametrize("size", [4, 6])
+def test_the_interval_of_a_mean_is_that_of_its_map(tmp_path: Path, size: int) -> None:
+    text = f"g (float[1,4,{size},6] x) => (float[1,4,1,1] y) {{ y = GlobalAveragePool(x) }}"
+    quantized = quantize_graph(tmp_path, text, {}, [{"x": normal(1, 4, size, 6) + np.float32(0.5)}]).quantized
+    zero = int(quantized.plan.tensors["x"].zero_point)
+    (certificate,) = quantized.lowering.program.certificates.values()
+    assert (certificate.low, certificate.high) == (-zero * size * 6, (255 - zero) * size * 6)
 
 
 def test_the_interval_of_two_activations_is_that_of_their_one_sided_codes(tmp_path: Path) -> None:
