@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -86,6 +86,7 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = T
     ctx = Context(graph, plan, target)
     nodes = list(integer_nodes(graph, plan.float_nodes))
     reads = float_reads(graph, nodes)
+    given = set(graph.all_nodes()) - set(nodes)
     if io != "float":
         integer_inputs(ctx, io)
     for node in nodes:
@@ -101,13 +102,16 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = T
     graph.sort()
     program = Program.build(graph, ctx.meanings, ctx.borders)
     program.write(model)
-    _check(model, target)
+    _check(model, target, given)
     return Lowering(program, tuple(ctx.notes))
 
 
-def _check(model: ir.Model, target: Target) -> None:
-    """Raises AssertionError for a graph that is not of the integer language, or saturates on its target: a fault of ours."""
-    faults = check(model)
+def _check(model: ir.Model, target: Target, given: Collection[ir.Node]) -> None:
+    """Raises AssertionError for a graph that is not of the integer language, or saturates on its target: a fault of ours.
+
+    Nodes of `given` are the float model's own.
+    """
+    faults = check(model, given)
     if target.adds_pairs_in_int16:
         faults += [f"{node.name} may saturate with AVX2 and without VNNI" for node in saturating_nodes(model.graph)]
     if faults:

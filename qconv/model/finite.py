@@ -10,8 +10,8 @@ from qconv.errors import ModelError
 
 _BLOCK = 1 << 20  # elements looked at together, so that mapped weights are never all in memory
 # What passes a mask of -inf on to a Softmax, or adds it there.
-_MASK_OPS = {"Add", "Cast", "Concat", "Expand", "Gather", "Identity", "Mul", "Reshape", "Slice", "Squeeze", "Tile", "Transpose"}
-_MASK_OPS |= {"Trilu", "Unsqueeze"}
+_MASK_OPS = {"Add", "Cast", "CastLike", "Concat", "Expand", "Gather", "Identity", "Mul", "Reshape", "Slice", "Squeeze", "Tile"}
+_MASK_OPS |= {"Transpose", "Trilu", "Unsqueeze"}
 _BOUND_OPS = {"Clip", "Max", "Min", "Pad", "Where", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
 
 

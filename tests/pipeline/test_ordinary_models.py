@@ -106,3 +106,10 @@ def test_a_sample_that_the_model_cannot_run_is_named(tmp_path: Path) -> None:
     feeds = [{"x": np.full((1, 4), 7, np.float32)}]
     with pytest.raises(DataError, match="cannot run on sample 0"):
         converted(tmp_path, text, {"t": normal(2)}, feeds)
+
+
+@pytest.mark.parametrize(("kind", "op"), [("int8", "Add"), ("uint16", "BitwiseAnd"), ("uint8", 'BitShift<direction="LEFT">')])
+def test_a_model_without_float_tensors_stays_as_it_is(tmp_path: Path, kind: str, op: str) -> None:
+    text = f"{HEAD.replace('17', '18')} g ({kind}[2,4] x) => ({kind}[2,4] y) {{ y = {op}(x, x) }}"
+    feeds = [{"x": np.arange(8).reshape(2, 4).astype(kind)}]
+    assert converted(tmp_path, text, {}, feeds)[0] == np.inf

@@ -9,7 +9,7 @@ are initializers, so that every multiplier (M0, n) is known before a graph runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import onnx_ir as ir
 
@@ -63,15 +63,18 @@ PLAIN: Mapping[str, frozenset[ir.DataType]] = {
 ENDS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
-def check(model: ir.Model) -> list[str]:
-    """What in `model` is not of the language, in the order of the graph. Float nodes are left out: `audit` lists them."""
+def check(model: ir.Model, given: Collection[ir.Node] = ()) -> list[str]:
+    """What in `model` is not of the language, in the order of the graph. Float nodes are left out: `audit` lists them.
+
+    So are the nodes of `given`, which the float model has: its own arithmetic on integers is none of ours.
+    """
     violations = [
         f"opset {version} of {domain or 'ai.onnx'} is asked for, and the language is of opset {OPSETS[domain]}"
         for domain, version in model.opset_imports.items()
         if domain in OPSETS and version != OPSETS[domain]
     ]
     types: Types = {}
-    for node in model.graph.all_nodes():
+    for node in (node for node in model.graph.all_nodes() if node not in given):
         violations += [f"node {node.name!r} ({node.op_type}): {text}" for text in node_violations(node, types)]
     return violations
 

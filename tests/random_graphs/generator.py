@@ -1,0 +1,217 @@
+"""Random float graphs from a seed: ops of the table and others, in shapes and orders that nobody thought of.
+
+A graph grows from its inputs: each step takes tensors that are there and adds an op that fits their shapes. What nothing reads in
+the end is an output. Every shape is fixed and small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Array = NDArray[np.generic]
+Attribute = int | float | str | list[int]
+SAMPLES = 3
+_MOST_ELEMENTS = 4096
+UNARY = (
+    "Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "HardSwish", "Elu", "Softplus", "Softsign", "Erf", "Abs", "Neg", "Sin",
+    "Floor", "Gelu", "Identity", "Exp",
+)  # fmt: skip
+
+
+@dataclass
+class Growing:
+    """A graph while it grows: nodes, constants, and the tensors that are there with their shapes."""
+
+    rng: np.random.Generator
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: dict[str, Array] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def pick(self, *ranks: int) -> str | None:
+        """A tensor of one of these ranks, rather a late one."""
+        fitting = [name for name, shape in self.shapes.items() if len(shape) in ranks]
+        return fitting[int(self.rng.integers(0, len(fitting), 2).max())] if fitting else None
+
+    def constant(self, array: Array) -> str:
+        """A new initializer."""
+        name = f"k{len(self.constants)}"
+        self.constants[name] = array
+        return name
+
+    def weight(self, *shape: int) -> str:
+        """Normal weights whose channels differ a little in size."""
+        spread = np.exp(self.rng.normal(0, 0.5, (shape[0], *[1] * (len(shape) - 1))))
+        return self.constant((self.rng.normal(0, 1, shape) / np.sqrt(max(1, math.prod(shape[1:]))) * spread).astype(np.float32))
+
+    def add(self, op: str, inputs: list[str], shape: tuple[int, ...], attributes: Mapping[str, Attribute] | None = None) -> None:
+        """A node of one output, unless that is too large."""
+        if 0 < np.prod(shape) <= _MOST_ELEMENTS:
+            name = f"t{len(self.nodes)}"
+            self.nodes.append(helper.make_node(op, inputs, [name], name=f"n{len(self.nodes)}_{op}", **(attributes or {})))  # type: ignore[arg-type]
+            self.shapes[name] = shape
+
+
+def unary(g: Growing) -> None:
+    """Any function of one element."""
+    if (x := g.pick(2, 3, 4)) is not None:
+        g.add(str(g.rng.choice(UNARY)), [x], g.shapes[x])
+
+
+def binary(g: Growing) -> None:
+    """Two tensors of one shape, or a tensor and a constant."""
+    x = g.pick(2, 3, 4)
+    if x is None:
+        return
+    shape = g.shapes[x]
+    alike = [name for name, other in g.shapes.items() if other == shape]
+    other = str(g.rng.choice(alike))
+    if g.rng.random() < 0.4:
+        other = g.constant(g.rng.normal(0, 1, shape[1:] if g.rng.random() < 0.5 else (1,)).astype(np.float32))
+    g.add(str(g.rng.choice(["Add", "Sub", "Mul"])), [x, other], shape)
+
+
+def conv(g: Growing) -> None:
+    """A convolution: any stride, padding and grouping."""
+    if (x := g.pick(4)) is None:
+        return
+    n, channels, height, width = g.shapes[x]
+    kernel, stride, pad = int(g.rng.integers(1, 4)), int(g.rng.integers(1, 3)), int(g.rng.integers(0, 2))
+    group = channels if g.rng.random() < 0.3 else 1
+    outputs = channels * int(g.rng.integers(1, 3)) if group > 1 else int(g.rng.integers(1, 9))
+    inputs = [x, g.weight(outputs, channels // group, kernel, kernel)]
+    if g.rng.random() < 0.7:
+        inputs.append(g.constant(g.rng.normal(0, 0.5, outputs).astype(np.float32)))
+    size = [(length + 2 * pad - kernel) // stride + 1 for length in (height, width)]
+    if min(size) > 0:
+        attributes: dict[str, Attribute] = {
+            "group": group,
+            "strides": [stride] * 2,
+            "pads": [pad] * 4,
+            "kernel_shape": [kernel] * 2,
+        }
+        g.add("Conv", inputs, (n, outputs, *size), attributes)
+
+
+def transposed(g: Growing) -> None:
+    """A transposed convolution, sometimes in groups."""
+    if (x := g.pick(4)) is None:
+        return
+    n, channels, height, width = g.shapes[x]
+    kernel, stride = int(g.rng.integers(1, 4)), int(g.rng.integers(1, 3))
+    group = channels if g.rng.random() < 0.3 else 1
+    per_group = int(g.rng.integers(1, 4))
+    size = [(length - 1) * stride + kernel for length in (height, width)]
+    attributes: dict[str, Attribute] = {"group": group, "strides": [stride] * 2, "kernel_shape": [kernel] * 2}
+    g.add("ConvTranspose", [x, g.weight(channels, per_group, kernel, kernel)], (n, per_group * group, *size), attributes)
+
+
+def pool(g: Growing) -> None:
+    """A pool with padding and ceil_mode, whose shape ONNX tells as below."""
+    if (x := g.pick(4)) is None:
+        return
+    n, channels, height, width = g.shapes[x]
+    if g.rng.random() < 0.25:
+        g.add(str(g.rng.choice(["GlobalAveragePool", "GlobalMaxPool"])), [x], (n, channels, 1, 1))
+        return
+    kernel, stride = int(g.rng.integers(2, 4)), int(g.rng.integers(1, 3))
+    size = [(length - kernel) // stride + 1 for length in (height, width)]
+    if min(size) > 0:
+        op = str(g.rng.choice(["AveragePool", "MaxPool"]))
+        g.add(op, [x], (n, channels, *size), {"kernel_shape": [kernel] * 2, "strides": [stride] * 2})
+
+
+def matmul(g: Growing) -> None:
+    """A product with a constant, with or without a bias, or with its own transpose."""
+    if (x := g.pick(2, 3)) is None:
+        return
+    *lead, inner = g.shapes[x]
+    if g.rng.random() < 0.3 and len(lead) == 2:
+        turned = f"t{len(g.nodes)}"
+        g.add("Transpose", [x], (lead[0], inner, lead[1]), {"perm": [0, 2, 1]})
+        if turned in g.shapes:
+            g.add("MatMul", [x, turned], (lead[0], lead[1], lead[1]))
+        return
+    columns = int(g.rng.integers(1, 9))
+    g.add("MatMul", [x, g.weight(inner, columns)], (*lead, columns))
+
+
+def softmax(g: Growing) -> None:
+    """Along any axis."""
+    if (x := g.pick(2, 3, 4)) is not None:
+        g.add("Softmax", [x], g.shapes[x], {"axis": int(g.rng.integers(0, len(g.shapes[x])))})
+
+
+def concat(g: Growing) -> None:
+    """A tensor with itself or another of its shape."""
+    if (x := g.pick(2, 3, 4)) is None:
+        return
+    shape = list(g.shapes[x])
+    other = str(g.rng.choice([name for name, found in g.shapes.items() if list(found) == shape]))
+    axis = int(g.rng.integers(1, len(shape)))
+    shape[axis] *= 2
+    g.add("Concat", [x, other], tuple(shape), {"axis": axis})
+
+
+def move(g: Growing) -> None:
+    """Transpose, Reshape, Slice or Pad."""
+    if (x := g.pick(2, 3, 4)) is None:
+        return
+    shape = list(g.shapes[x])
+    match g.rng.integers(0, 4):
+        case 0:
+            order = [0, *(1 + g.rng.permutation(len(shape) - 1)).tolist()]
+            g.add("Transpose", [x], tuple(shape[axis] for axis in order), {"perm": order})
+        case 1:
+            flat = (shape[0], shape[1], int(np.prod(shape[2:])))
+            g.add("Reshape", [x, g.constant(np.asarray(flat, np.int64))], flat)
+        case 2:
+            axis = int(g.rng.integers(1, len(shape)))
+            bounds = [g.constant(np.asarray([number], np.int64)) for number in (0, (shape[axis] + 1) // 2, axis)]
+            shape[axis] = (shape[axis] + 1) // 2
+            g.add("Slice", [x, *bounds], tuple(shape))
+        case _:
+            pads = [0] * len(shape) * 2
+            pads[-1] = 1
+            value = g.constant(np.asarray(g.rng.normal(), np.float32))
+            shape[-1] += 1
+            g.add("Pad", [x, g.constant(np.asarray(pads, np.int64)), value], tuple(shape))
+
+
+STEPS: tuple[Callable[[Growing], None], ...] = (
+    *(unary, unary, binary, binary, conv, conv),
+    *(transposed, pool, matmul, softmax, concat, move),
+)
+
+
+def random_graph(seed: int) -> tuple[onnx.ModelProto, list[dict[str, Array]]]:
+    """A model and samples for it."""
+    rng = np.random.default_rng(seed)
+    g = Growing(rng)
+    shapes = [(1, int(rng.integers(1, 7)), 6, 7), (1, int(rng.integers(2, 6)), int(rng.integers(2, 9)))]
+    inputs = {f"x{n}": shape for n, shape in enumerate(shapes[: 1 + int(rng.random() < 0.4)])}
+    g.shapes.update(inputs)
+    for _ in range(int(rng.integers(1, 12))):
+        STEPS[rng.integers(0, len(STEPS))](g)
+    read = {name for node in g.nodes for name in node.input}
+    outputs = [name for name in g.shapes if name not in read and name not in inputs]
+    if not outputs:
+        g.add("Relu", ["x0"], inputs["x0"])
+        outputs = [next(reversed(g.shapes))]
+    read |= set(outputs)
+    given = {name: shape for name, shape in inputs.items() if name in read}
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in given.items()]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(g.shapes[name])) for name in outputs]
+    weights = [numpy_helper.from_array(array, name) for name, array in g.constants.items()]
+    graph = helper.make_graph(g.nodes, f"seed{seed}", infos, ends, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    feeds: list[dict[str, Array]] = [
+        {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in given.items()} for _ in range(SAMPLES)
+    ]
+    return model, feeds
