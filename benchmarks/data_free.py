@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases import FeedSource, zoo_folder, zoo_module
-from benchmarks.methods import SAMPLES, Bench, remember_inputs, replace_table
+from benchmarks.methods import BEGIN, END, SAMPLES, Bench, remember_inputs
+from benchmarks.page import between_marks
 from qconv import pipeline
 from qconv.data.source import SampleSource, inputs_of
 from qconv.data_free.distilled import MovedSource, moved_if_synthetic
@@ -113,7 +114,7 @@ def main() -> None:
         print(name, rows[-1].scores, flush=True)
     print(render(rows))
     if options.output:
-        replace_table(options.output, render(rows))
+        between_marks(options.output, render(rows), BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import FeedSource, zoo_folder, zoo_module
+from benchmarks.page import between_marks
 from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
@@ -109,7 +110,7 @@ def main() -> None:
                 print(f"{name} {bits} {method} {table[name, bits, method]:+.2f}", flush=True)
     print(render(table, options.methods, options.bits))
     if options.output:
-        replace_table(options.output, render(table, options.methods, options.bits))
+        between_marks(options.output, render(table, options.methods, options.bits), BEGIN, END)
 
 
 def render(table: Mapping[tuple[str, int, str], float], methods: Sequence[str], bits: Sequence[int]) -> str:
@@ -123,12 +124,6 @@ def render(table: Mapping[tuple[str, int, str], float], methods: Sequence[str], 
         head = f"| {count} bits | {' | '.join(methods)} |"
         parts.append("\n".join([head, "|---" + "|---:" * len(methods) + "|", *lines]))
     return "\n\n".join(parts)
-
-
-def replace_table(page: Path, table: str) -> None:
-    """Writes what stands between the marks of a page."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,12 @@ def line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def between_marks(page: Path, table: str, begin: str, end: str) -> None:
+    """Writes what stands between two marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    page.write_text(f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
 def machine() -> str:
     """The processor and the versions."""
     info = Path("/proc/cpuinfo")

@@ -15,6 +15,7 @@ def inspect_model(model: Path, as_json: bool) -> None:
     from qconv.integer.multiplier_table import dumps_table, rows_of
     from qconv.integer.program import Program
     from qconv.model.load import load
+    from qconv.verify.processors import exact_on
 
     loaded = load(model)
     if as_json:
@@ -26,6 +27,7 @@ def inspect_model(model: Path, as_json: bool) -> None:
     out.print(
         f"{found.integer_nodes} integer nodes ({counts}), {found.quantize} QuantizeLinear, {found.dequantize} DequantizeLinear"
     )
+    out.print(f"the same codes on {', '.join(exact_on(loaded.ir.graph)) or 'no target'}")
     out.print(f"{len(found.float_nodes)} float nodes")
     for node in found.float_nodes:
         out.print(f"  {node.name} ({node.op_type}): {node.reason}")

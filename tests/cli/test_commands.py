@@ -78,8 +78,10 @@ def test_inspect_prints_the_table_and_the_audit(folder: Path, capsys: pytest.Cap
     out = capsys.readouterr().out
     assert "stem.conv" in out
     assert "0 float nodes" in out
+    assert "the same codes on x86, x86-vnni, arm" in out
     assert run(["inspect", "m.int8.onnx", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
+    assert (table["target"], table["exact_on"]) == ("x86", "x86, x86-vnni, arm")
     assert table == json.loads((folder / "m.int8.json").read_text())
     conv = next(row for row in table["nodes"] if row["node"] == "stem.conv")
     assert len(conv["m0"]) == len(conv["n"])
