@@ -1,6 +1,6 @@
 """The weights of one layer, fitted to its moments and rounded.
 
-Rows that were held back decide which ridge toward the float weights is taken, which scales, and whether the layer changes at all.
+Rows that were held back decide which ridge toward the float weights is taken, and whether the layer changes at all.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from qconv.recover.layers import Layer
 from qconv.recover.moments import Fit, Float64Array
 from qconv.recover.rounding import Levels, descended, rounded
 
-_RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)  # of the mean diagonal
-_ROUNDING_RIDGES = (0.03, 0.3)
-_WIDER = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75)  # for neighbours that must not saturate
+_RIDGES = (0.03, 0.3, 3.0, 30.0)  # of the mean diagonal
+_ROUNDING_RIDGE = 0.1  # keeps codes from making up for chance in the samples
+_WIDER = (1.0, 1.15, 1.35, 1.6)  # for neighbours that must not saturate
 _NARROWER = (0.55, 0.65, 0.75, 0.85, 1.0)  # for few levels, of which clipping gives more
 _FEW_LEVELS = 64
 _BIAS_ROOM = 2.0**29  # steps that a bias may take, of 2^31
@@ -55,7 +55,9 @@ def fit_weights(
         choices.append((held.loss(near, train.bias(near)), _with(nearest, layer, nearest.codes, near, train)))
     target = _ridge_target(exact, train, held)
     scales = _scales(target, train, x, levels, per_tensor=nearest.params.axis is None)
-    codes, scale = _rounded(target, train, held, scales, levels)
+    hessian = _ridged(train, _ROUNDING_RIDGE)
+    codes, scale = _best_scales(hessian, target, scales, levels)
+    codes = descended(hessian, target, scale, codes, levels)
     found = codes * scale[:, None, :]
     of_channels = scale.reshape(-1).astype(np.float32)
     params = replace(nearest.params, scale=of_channels if nearest.params.axis is not None else of_channels[0])
@@ -83,22 +85,6 @@ def _ridge_target(exact: Float64Array, train: Fit, held: Fit) -> Float64Array:
         if loss < best:
             best, target = loss, v
     return target
-
-
-def _rounded(
-    target: Float64Array, train: Fit, held: Fit, scales: Sequence[Float64Array], levels: Levels
-) -> tuple[Float64Array, Float64Array]:
-    """Codes and scales of the rounding that rows held back like best."""
-    best, result = np.inf, (_ridged(train, _ROUNDING_RIDGES[0]), target, scales[0])
-    for ridge in _ROUNDING_RIDGES:
-        hessian = _ridged(train, ridge)
-        codes, scale = _best_scales(hessian, target, scales, levels)
-        found = codes * scale[:, None, :]
-        loss = held.loss(found, train.bias(found))
-        if loss < best:
-            best, result = loss, (hessian, codes, scale)
-    hessian, codes, scale = result
-    return descended(hessian, target, scale, codes, levels), scale
 
 
 def _best_scales(

@@ -76,10 +76,11 @@ def recover(
     Deterministic for the same samples. Raises ModelError where a part of the model cannot be run alone.
     """
     order = np.random.default_rng(0).permutation(len(samples))
-    fitted, held = _split([samples[i] for i in order])
+    mixed = [samples[i] for i in order]
+    held = [sample for index, sample in enumerate(mixed) if _is_held_back(index, len(mixed))] or mixed
     twin, layers = Twin(model, plan, config), list(_layers(model.graph, plan, effort))
     before = _outputs(twin.model, held, threads)
-    moments = _Moments(model, twin, layers, plan, effort, [*held, *fitted], len(held), threads)
+    moments = _Moments(model, twin, layers, plan, effort, mixed, threads)
     found: dict[Layer, Weights] = {}
     for number, layer in enumerate(layers):
         train, check = moments.of_next(number)
@@ -97,15 +98,15 @@ def recover(
 
 
 class _Moments:
-    """Runs both networks from layer to layer; the first `held` samples only judge."""
+    """Runs both networks from layer to layer; samples that are held back only judge."""
 
     def __init__(
         self, model: ir.Model, twin: Twin, layers: Sequence[Layer], plan: QuantPlan, effort: Effort, samples: Sequence[Feeds],
-        held: int, threads: int,
+        threads: int,
     ) -> None:  # fmt: skip
         exact = model.clone()
         nodes = {str(node.name): node for node in exact.graph}
-        self._twin, self._layers, self._plan, self._effort, self._held = twin, layers, plan, effort, held
+        self._twin, self._layers, self._plan, self._effort = twin, layers, plan, effort
         self._ahead = Stages(exact, [nodes[layer.name] for layer in layers], samples, threads)
         self._behind = Stages(twin.model, [twin.node(layer) for layer in layers], samples, threads)
         self._ahead.advance([])
@@ -118,7 +119,7 @@ class _Moments:
         self._ahead.keep(len(inputs))
         outputs = [values[layer.y] for values in self._ahead.advance([layer.y])]
         self._behind.keep(len(outputs))
-        return _Rows(layer, self._plan, self._effort, number, self._held).fits(inputs[: len(outputs)], outputs)
+        return _Rows(layer, self._plan, self._effort, number).fits(inputs[: len(outputs)], outputs)
 
 
 def _fit(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig, train: Fit, held: Fit) -> Weights | None:
@@ -134,10 +135,10 @@ def _fit(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig, tr
 
 
 class _Rows:
-    """Moments of one layer from rows of all samples, those of the first `held` samples apart from the others."""
+    """Moments of one layer from rows of all samples, those of samples held back apart from the others."""
 
-    def __init__(self, layer: Layer, plan: QuantPlan, effort: Effort, seed: int, held: int) -> None:
-        self._layer, self._held = layer, held
+    def __init__(self, layer: Layer, plan: QuantPlan, effort: Effort, seed: int) -> None:
+        self._layer = layer
         self._x = plan.tensors[layer.x]
         self._y = plan.tensors.get(layer.y)
         self._rng = np.random.default_rng(seed)
@@ -148,9 +149,10 @@ class _Rows:
         count = math.ceil(self._rows / len(codes))
         rows = [self._taken(x, y, count) for x, y in zip(codes, outputs, strict=True)]
         step = self._step(rows)
-        parts = (rows[self._held :] or rows, rows[: self._held])
-        train, held = (self._fit([x for x, _ in part], [y for _, y in part], step) for part in parts)
-        return train, held
+        held = [_is_held_back(index, len(rows)) for index in range(len(rows))]
+        parts = [[row for row, apart in zip(rows, held, strict=True) if apart is side] or rows for side in (False, True)]
+        train, check = (self._fit([x for x, _ in part], [y for _, y in part], step) for part in parts)
+        return train, check
 
     def _taken(self, x: Array, y: Array, count: int) -> tuple[Array, Array]:
         codes = x if x.dtype == self._x.int_type.dtype else self._x.quantize(x)
@@ -167,12 +169,9 @@ class _Rows:
         return Fit.of(moments, self._x, step, has_bias=self._layer.has_bias)
 
 
-def _split(samples: Sequence[Feeds]) -> tuple[Sequence[Feeds], Sequence[Feeds]]:
-    """Those that layers are fitted to, and those that are held back: all, where there are too few to divide."""
-    if len(samples) < _HELD_BACK:
-        return samples, samples
-    apart = len(samples) // _HELD_BACK
-    return samples[apart:], samples[:apart]
+def _is_held_back(index: int, count: int) -> bool:
+    """Whether a sample is not fitted to; none is where there are too few to divide: then all judge as well."""
+    return count >= _HELD_BACK and index % _HELD_BACK == 0
 
 
 def _layers(graph: ir.Graph, plan: QuantPlan, effort: Effort) -> Iterator[Layer]:
