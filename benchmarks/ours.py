@@ -24,5 +24,5 @@ def quantize(case: Case, folder: Path) -> Ours:
     loaded = pipeline.load_prepared(case.path)
     calibration = pipeline.calibrate(loaded, FeedSource(case.calibration))
     path = folder / f"{case.name}.int8.onnx"
-    pipeline.quantize(loaded, calibration).save(path)
+    pipeline.quantize(loaded, calibration, samples=FeedSource(case.calibration)).save(path)
     return Ours(path, audit_optimized(path))

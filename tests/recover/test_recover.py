@@ -55,15 +55,15 @@ def _quantized(folder: Path, config: QuantConfig, samples: list[dict[str, NDArra
     return pipeline.quantize(path, calibration, config=config, samples=Given(samples))
 
 
-@pytest.mark.parametrize("bits", [8, 4])
-def test_the_outputs_come_closer_on_samples_that_were_not_seen(bits: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bits", "gain_db"), [(6, 1.0), (4, 3.0)])
+def test_the_outputs_come_closer_on_samples_that_were_not_seen(bits: int, gain_db: float, tmp_path: Path) -> None:
     seen, unseen = _samples(40, 1), _samples(40, 2)
     results = [
         Result(tmp_path / "model.onnx", _quantized(tmp_path, QuantConfig(weight_bits=bits, effort=effort), seen), unseen)
         for effort in ("none", "fast")
     ]
     nearest, recovered = results
-    assert recovered.sqnr_db() > nearest.sqnr_db() + 1.0
+    assert recovered.sqnr_db() > nearest.sqnr_db() + gain_db
     recovered.assert_exact()
     assert list(saturating_nodes(recovered.quantized.model.graph)) == []
     assert nearest.quantized.recovered is None
