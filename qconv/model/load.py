@@ -37,7 +37,7 @@ def load(path: str | Path) -> LoadedModel:
     """Read, check and normalise a model file; external data stays mapped.
 
     Raises ModelError where the file cannot be read or trusted, where onnxruntime cannot run it, where it has an op without
-    an equivalent at opset 21, inputs of float16 or float64, or a weight that is not finite.
+    an equivalent at opset 21, or a weight that is not finite.
     """
     path = Path(path)
     try:
@@ -54,7 +54,6 @@ def _normalise(proto: onnx.ModelProto, folder: Path) -> ir.Model:
     declared = _forget_wrong_sizes(proto.graph)
     model = _to_ir(proto)
     ir.external_data.set_base_dir(model.graph, folder)
-    _check_inputs(model)
     common.RemoveInitializersFromInputsPass()(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     model.graph.sort()
@@ -109,9 +108,3 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def _check_inputs(model: ir.Model) -> None:
-    for value in model.graph.inputs:
-        if value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE) and not value.is_initializer():
-            raise ModelError(f"input '{value.name}' has type {value.dtype}: export the model with float32 inputs")

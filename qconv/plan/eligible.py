@@ -17,6 +17,7 @@ from qconv.model.graph import const_array, is_float
 from qconv.ops.forms import bias_add
 from qconv.ops.op_table import COMPUTE, Role, ScaleRule, role_of, rule_of, spec_of
 
+_OTHER_FLOATS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 EXCLUDED = "excluded"
 # Rules of ops that compute new values.
 LOSSY = frozenset({ScaleRule.FREE, ScaleRule.FIXED, ScaleRule.WITHIN, ScaleRule.AVERAGES, ScaleRule.SCALED})
@@ -50,10 +51,13 @@ def touches_float(node: ir.Node) -> bool:
     return any(touches_float(inner) for graph in subgraphs for inner in graph)
 
 
-def is_given_integer(node: ir.Node) -> bool:
-    """Whether a node only turns an integer input of the model, pixels or tokens, into the reals that are quantized next."""
+def is_border_cast(node: ir.Node) -> bool:
+    """Whether a node only turns an input of another type into the reals that are quantized next, or reals into such an output."""
     value = node.inputs[0] if node.op_type == "Cast" and not node.domain else None
-    return value is not None and value.is_graph_input() and not is_float(value)
+    if value is None:
+        return False
+    output = node.outputs[0]
+    return (value.is_graph_input() and not is_float(value)) or (output.is_graph_output() and output.dtype in _OTHER_FLOATS)
 
 
 def _graphs(attribute: ir.Attr) -> Iterable[ir.Graph]:
@@ -79,7 +83,7 @@ def _reason(node: ir.Node, exclude: Sequence[str]) -> str | None:
         if _matches(node, pattern):
             return f"{EXCLUDED} by {pattern!r}"
     spec = spec_of(node)
-    if is_given_integer(node):
+    if is_border_cast(node):
         return None
     if spec is None:
         return f"{node.op_type} has no integer form here; rewrite it with supported ops (docs/ops.md) or accept a float island"

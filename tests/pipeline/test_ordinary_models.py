@@ -113,3 +113,16 @@ def test_a_model_without_float_tensors_stays_as_it_is(tmp_path: Path, kind: str,
     text = f"{HEAD.replace('17', '18')} g ({kind}[2,4] x) => ({kind}[2,4] y) {{ y = {op}(x, x) }}"
     feeds = [{"x": np.arange(8).reshape(2, 4).astype(kind)}]
     assert converted(tmp_path, text, {}, feeds)[0] == np.inf
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("float16", np.float16), ("double", np.float64)])
+def test_inputs_and_outputs_of_other_floats_keep_their_type(tmp_path: Path, kind: str, dtype: type[np.floating]) -> None:
+    text = f"{HEAD} g ({kind}[4,8] x) => ({kind}[4,6] y) {{ c = MatMul(x, w) y = Relu(c) }}"
+    weights = {"w": normal(8, 6).astype(dtype)}
+    feeds = [{"x": normal(4, 8, seed=i).astype(dtype)} for i in range(3)]
+    db, path = converted(tmp_path, text, weights, feeds)
+    assert db > 30 and audit(path).integer_only
+    proto = onnx.load(path)
+    expected = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    assert [info.type.tensor_type.elem_type for info in (*proto.graph.input, *proto.graph.output)] == [expected] * 2
+    assert [info.name for info in (*proto.graph.input, *proto.graph.output)] == ["x", "y"]

@@ -1,9 +1,9 @@
 """Which nodes of a graph compute in float: the count behind the words "integer only".
 
 A node is float if it reads or writes a float tensor and is neither the QuantizeLinear of a graph input nor the DequantizeLinear
-of a graph output. A Cast of an integer input that is quantized next belongs to that end. Scales, and the factors of a Resize, are
-parameters and not data. A Shape or Size of a float tensor reads none of its elements, and is not float. Subgraphs are looked
-into; the audit takes any graph, also the one that onnxruntime writes after its own optimization.
+of a graph output. A Cast between such an end and an input or output of another type belongs to the end. Scales, and the factors
+of a Resize, are parameters and not data. A Shape or Size of a float tensor reads none of its elements, and is not float.
+Subgraphs are looked into; the audit takes any graph, also the one that onnxruntime writes after its own optimization.
 """
 
 from __future__ import annotations
@@ -99,11 +99,22 @@ def _end(node: ir.Node, graph: ir.Graph) -> str | None:
     if node.op_type == "QuantizeLinear":
         value = node.inputs[0]
         return node.op_type if value is not None and _is_given(value) else None
+    if _is_last(node):
+        return node.op_type
     if node.op_type == "Cast" and _is_given(node.outputs[0]):
         return node.op_type if all(user.op_type == "QuantizeLinear" for user in node.outputs[0].consumers()) else None
     if node.op_type == "DequantizeLinear":
-        return node.op_type if node.outputs[0].is_graph_output() and node.inputs[0] not in graph.initializers.values() else None
+        ends = node.outputs[0].is_graph_output() or any(_is_last(user) for user in node.outputs[0].consumers())
+        return node.op_type if ends and node.inputs[0] not in graph.initializers.values() else None
     return None
+
+
+def _is_last(node: ir.Node) -> bool:
+    """Whether a node turns dequantized reals into an output of another float type."""
+    maker = node.inputs[0].producer() if node.op_type == "Cast" and node.inputs[0] is not None else None
+    output = node.outputs[0]
+    floats = output.dtype is not None and output.dtype.is_floating_point()
+    return maker is not None and maker.op_type == "DequantizeLinear" and floats and output.is_graph_output()
 
 
 def _is_given(value: ir.Value) -> bool:
@@ -111,8 +122,6 @@ def _is_given(value: ir.Value) -> bool:
     maker = value.producer()
     if maker is not None and maker.op_type == "Cast" and maker.inputs[0] is not None:
         value = maker.inputs[0]
-        if value.dtype is None or value.dtype.is_floating_point():
-            return False
     return value.is_graph_input() and not value.is_initializer()
 
 
