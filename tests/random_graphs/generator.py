@@ -204,7 +204,7 @@ def random_graph(seed: int) -> tuple[onnx.ModelProto, list[dict[str, Array]]]:
     if not outputs:
         g.add("Relu", ["x0"], inputs["x0"])
         outputs = [next(reversed(g.shapes))]
-    read |= set(outputs)
+    read |= {*outputs, *(name for node in g.nodes for name in node.input)}
     given = {name: shape for name, shape in inputs.items() if name in read}
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in given.items()]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(g.shapes[name])) for name in outputs]
