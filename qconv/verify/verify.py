@@ -76,7 +76,7 @@ def verify(
         exactness=exact,
         cost=measure(models.float_path, models.integer_path, models.integer, first.feeds, effort.latency_seconds),
         verdict=thresholds.judge(comparison.outputs, comparison.accuracy, exact.reasons),
-        warnings=(*bad, *accuracy_warnings(comparison.accuracy, comparison.outputs), *machine_warnings(models.integer.graph)),
+        warnings=(*machine_warnings(models.integer.graph), *bad, *accuracy_warnings(comparison.accuracy, comparison.outputs)),
     )
 
 
