@@ -26,12 +26,14 @@ from .separate_weights import separate_weights
 from .simplify import simplify
 from .static_reshape import static_reshape
 from .sum_to_add import sum_to_add
+from .unfuse import unfuse
 from .whole_resize import whole_resize
 
 Pass = Callable[[ir.Model], int]
 
 # One op for each thing first, so that the folds see few forms; then the folds, until none finds anything.
 CLEANING: Final[tuple[Pass, ...]] = (
+    unfuse,
     simplify,
     static_reshape,
     remove_noops,
