@@ -87,7 +87,8 @@ def _reason(node: ir.Node, exclude: Sequence[str]) -> str | None:
         return None
     if spec is None:
         return f"{node.op_type} has no integer form here; rewrite it with supported ops (docs/ops.md) or accept a float island"
-    if any(value is not None and _is_empty(value) for value in (*node.inputs, *node.outputs)):
+    operands = (value for i, value in enumerate(node.inputs) if role_of(node, i) is not Role.STATIC)  # a Resize may have no roi
+    if any(value is not None and _is_empty(value) for value in (*operands, *node.outputs)):
         return "one of its tensors has no elements; give the model's inputs a size"
     data = [value for i, value in enumerate(node.inputs) if value is not None and role_of(node, i) is Role.DATA]
     if not data or any(not is_float(value) for value in data):

@@ -179,6 +179,7 @@ FORMS = [
     _moves("Pad", '<mode="edge">(x, p)', p=ints(0, 0, 1, -1, 0, 0, 0, 1)),
     _moves("Resize", f"<{NEAREST}>(x, , f)", f=real(1, 1, 2, 3)),
     _moves("Resize", '<mode="nearest">(x, , , s)', s=ints(1, 4, 5, 9)),
+    _moves("Resize", '<mode="nearest">(x, r, f)', r=np.empty(0, np.float32), f=real(1, 1, 2, 2)),
     *(_moves(op, "<axis=1, keepdims=0>(x)", "int64[A,B,C]") for op in ("ArgMax", "ArgMin")),
     Form("Shape", "r = Relu(x) y = Shape(r)", off=0, output="int64[A]"),
     Form("Size", "r = Relu(x) y = Size(r)", off=0, output="int64"),
