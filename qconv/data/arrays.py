@@ -6,7 +6,7 @@ An .npz holds an array per input, samples on axis 0, and may hold `labels`: an i
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,17 @@ class ArrayFile:
                 each = ", ".join(f"{name} has {count}" for name, count in counts.items())
                 raise DataError(f"the arrays of {path} disagree on the number of samples: {each}; make them equal")
             self._names, self._count = names, next(iter(counts.values()))
+            self.warning = self._remainder({info.name: readers[names[info.name]].shape for info in inputs})
             self._has_labels = LABELS in readers and self._is_label(LABELS) and self._fits_labels(readers[LABELS])
+
+    def _remainder(self, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+        """A sentence on rows that do not fill a batch; None where there are none."""
+        for name, made in self._cuts.items():
+            left = shapes[name][0] % made.rows if made.rows and shapes[name] else 0
+            if left and made.rows:
+                rows = shapes[name][0]
+                return f"{left} of the {rows} rows for input {name} fill no batch of {made.rows} and are left out; give more or fewer"
+        return None
 
     @property
     def description(self) -> str:

@@ -143,3 +143,11 @@ def test_nan_names_its_sample(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=bad)
     with pytest.raises(DataError, match=r"sample d.npz\[3\] holds NaN in input x"):
         list(ArrayFile(tmp_path / "d.npz", [X]))
+
+
+@pytest.mark.parametrize(("rows", "left"), [(5, 1), (4, 0)])
+def test_rows_that_fill_no_batch_are_told_of(rows: int, left: int, tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=ROWS[:rows])
+    source = ArrayFile(tmp_path / "d.npz", [InputInfo("x", np.dtype(np.float32), (2, 3, 4))])
+    assert len(source) == 2
+    assert (source.warning or "").startswith(f"{left} of the {rows} rows") is bool(left)
