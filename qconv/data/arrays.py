@@ -50,8 +50,8 @@ class ArrayFile:
         for name, made in self._cuts.items():
             left = shapes[name][0] % made.rows if made.rows and shapes[name] else 0
             if left and made.rows:
-                rows = shapes[name][0]
-                return f"{left} of the {rows} rows for input {name} fill no batch of {made.rows} and are left out; give more or fewer"
+                rows = f"{left} of the {shapes[name][0]} rows for input {name}"
+                return f"{rows} fill no batch of {made.rows} and are left out; give a multiple of that"
         return None
 
     @property
