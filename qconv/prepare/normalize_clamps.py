@@ -4,7 +4,8 @@
     Relu (0, inf)    Max(x, c) (c, inf)    Min(x, c) (-inf, c)    Clip (min, max)
     clamp(clamp(x; lo1, hi1); lo2, hi2) = clamp(x; clamp(lo1; lo2, hi2), clamp(hi1; lo2, hi2))
 
-The bounds are initializers; a bound that float32 cannot pass is left out. A clamp whose value is also read elsewhere stays.
+A Clip whose minimum is above its maximum gives the maximum, which is a clamp to that alone. The bounds are initializers; a bound
+that float32 cannot pass is left out. A clamp whose value is also read elsewhere stays.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _of_clip(node: ir.Node, x: ir.Value) -> tuple[ir.Value, Clamp] | None:
         if array is None or np.isnan(array).any():
             return None
         bounds[index] = float(array.reshape(())) if abs(float(array.reshape(()))) < _LARGEST else bounds[index]
-    return x, Clamp(*bounds)
+    return x, Clamp(min(bounds), bounds[1])
 
 
 def _of_extremum(node: ir.Node) -> tuple[ir.Value, Clamp] | None:
@@ -98,6 +99,9 @@ def _is_written(node: ir.Node, clamp: Clamp) -> bool:
     """Whether a node is already the op that `_put` would write."""
     wanted = "Relu" if clamp == Clamp(lo=0.0) else "Clip"
     bounds = [len(node.inputs) > index and node.inputs[index] is not None for index in (1, 2)]
+    low = const_array(node.inputs[1]) if bounds[0] else None
+    if low is not None and low.size and clamp.lo < float(low.reshape(())):
+        return False
     return node.op_type == wanted == "Relu" or (
         node.op_type == wanted and clamp != Clamp() and bounds == [math.isfinite(clamp.lo), math.isfinite(clamp.hi)]
     )
