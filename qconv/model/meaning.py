@@ -3,24 +3,28 @@
 1. Hardmax before opset 13 looks at all axes from its own on as one row: Flatten, Hardmax and Reshape say so.
 2. Upsample and Resize before opset 11 map a coordinate by its scale alone, and take the element below it where they enlarge and
    the one above it where they shrink.
-3. Where every node has the same attributes, inputs and outputs at both opsets, the newer one only adds types.
+3. ImageScaler, of an early onnx, is a product and a sum per channel.
+4. Where every node has the same attributes, inputs and outputs at both opsets, the newer one only adds types.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
-from qconv.model.graph import attr_int, attr_str, const_array
+from qconv.model.graph import attr_float, attr_int, attr_str, const_array
 
 Sampling = Mapping[str, str]
 
 
 def prepare_for_conversion(model: ir.Model, opset: int) -> Sampling:
-    """Writes out rule 1 in place, and notes for rule 2 the mode of the nearest element by the output of a node."""
+    """Writes out rules 1 and 3 in place, and notes for rule 2 the mode of the nearest element by the output of a node."""
     nodes = [node for node in model.graph.all_nodes() if node.domain in ("", "ai.onnx")]
+    for node in [node for node in nodes if node.op_type == "ImageScaler"]:
+        _write_scaler(node)
     if opset < 13:
         for node in [node for node in nodes if node.op_type == "Hardmax"]:
             _flatten_hardmax(node)
@@ -70,6 +74,23 @@ def _flatten_hardmax(node: ir.Node) -> None:
     output.replace_all_uses_with(back.outputs[0], replace_graph_outputs=True)
     back.outputs[0].name, back.outputs[0].type, back.outputs[0].shape = output.name, output.type, output.shape
     node.graph.remove(node, safe=True)
+
+
+def _write_scaler(node: ir.Node) -> None:
+    value, output, graph = node.inputs[0], node.outputs[0], node.graph
+    bias = node.attributes.get("bias")
+    assert graph is not None and value is not None
+    shifts = np.asarray([] if bias is None else list(bias.as_floats()), np.float32).reshape(1, -1, 1, 1)
+    arrays = {"scale": np.asarray(attr_float(node, "scale", 1.0), np.float32), "bias": shifts}
+    constants = [ir.node("Constant", [], {"value": ir.tensor(array)}) for array in arrays.values()]
+    product = ir.node("Mul", [value, constants[0].outputs[0]])
+    total = ir.node("Add", [product.outputs[0], constants[1].outputs[0]], name=node.name)
+    for number, new in enumerate((*constants, product)):
+        new.name, new.outputs[0].name = f"{node.name}/scaler{number}", f"{output.name}/scaler{number}"
+    graph.insert_before(node, [*constants, product, total])
+    output.replace_all_uses_with(total.outputs[0], replace_graph_outputs=True)
+    total.outputs[0].name, total.outputs[0].type, total.outputs[0].shape = output.name, output.type, output.shape
+    graph.remove(node, safe=True)
 
 
 def _nearest(node: ir.Node) -> str:

@@ -70,3 +70,8 @@ def test_newer_versions_that_only_add_types(tmp_path: Path, opset: int, op: str)
     extra = ", s, b" if op == "InstanceNormalization" else ""
     inputs = PICTURE + (", float[2] s, float[2] b" if extra else "")
     assert check(tmp_path, opset, inputs, f"y = {op}(x{extra})") == [op]
+
+
+def test_an_image_scaler_of_early_onnx(tmp_path: Path) -> None:
+    found = check(tmp_path, 8, PICTURE, "t = ImageScaler <scale = 0.5, bias = [1.0, -2.0]> (x) y = Relu(t)")
+    assert found == ["Mul", "Add", "Relu"]
