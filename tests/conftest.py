@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A deadline would fail on a loaded machine.
+settings.register_profile("qconv", deadline=None)
+settings.load_profile("qconv")
 
 ROOT = Path(__file__).parents[1]
 
