@@ -13,7 +13,7 @@ from qconv.data.strided import Strided
 from qconv.data_free.ranges import data_free_ranges
 from qconv.pipeline.checks import Warn, checks_for
 from qconv.pipeline.job import Job
-from qconv.pipeline.prepared import PreparedModel, prepared
+from qconv.pipeline.prepared import PreparedModel, prepared, self_check
 from qconv.pipeline.samples import synthetic
 from qconv.plan.make import bounded_tensors, tensors_to_observe
 from qconv.plan.outcomes import outcomes
@@ -37,13 +37,15 @@ def calibrate(
     made. With `warn`, the samples are checked as they pass (qconv/data/checks), and it is called with every finding.
     `shard` takes a part of the samples, to be merged later. Every few seconds progress is saved in `progress_file`, which the
     caller removes once the result is safe; `resume` goes on from there. `progress` counts samples, and before that the rounds
-    in which synthetic ones are made.
+    in which synthetic ones are made. The prepared model is compared with its file on a few samples first.
     Raises ModelError, DataError, UsageError, or ArtifactError where the progress is of another run.
     """
     loaded = prepared(model)
     spec, source = (data, None) if data is None or isinstance(data, str) else (None, data)
     job = Job(loaded.path, loaded.digest, spec, method, samples, images, config, exact, threads, shard, progress_file, resume)
-    return run(job, loaded, job.open_samples(loaded, progress) if source is None else source, progress=progress, warn=warn)
+    opened = job.open_samples(loaded, progress) if source is None else source
+    self_check(loaded, opened)
+    return run(job, loaded, opened, progress=progress, warn=warn)
 
 
 def run(
