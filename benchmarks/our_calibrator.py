@@ -10,6 +10,7 @@ from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.model.load import LoadedModel
+from qconv.pipeline.calibrate import run
 from qconv.plan.outcomes import outcomes
 from qconv.ranges.choices import choice_of
 from qconv.ranges.methods import METHODS
@@ -23,7 +24,10 @@ def summarize(
 ) -> tuple[LoadedModel, Calibration]:
     """The pass, on one thread."""
     loaded = pipeline.load_prepared(model)
-    return loaded, pipeline.calibrate(loaded, samples, method=FULLEST, threads=1, progress=progress)
+    spec = samples if isinstance(samples, str) else None
+    job = pipeline.Job(loaded.path, loaded.digest, spec, FULLEST, threads=1)
+    source = job.open_samples(loaded, None) if isinstance(samples, str) else samples
+    return loaded, run(job, loaded, source, progress=progress)
 
 
 def choose(loaded: LoadedModel, calibration: Calibration) -> dict[str, Clocks]:
