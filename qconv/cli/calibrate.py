@@ -67,6 +67,10 @@ def calibrate(
     target = output or _default(model, part)
     partial = progress_beside(target)
     loaded = pipeline.load_prepared(model)
+    if not check_data:
+        read = [*pipeline.files_of(model, loaded.original), *([Path(data)] if data else [])]
+        outputs = {"the calibration": (target, pipeline.Kind.CALIBRATION), "its progress": (partial, pipeline.Kind.PROGRESS)}
+        pipeline.check_outputs(read, outputs)
     job = pipeline.Job(
         model, loaded.digest, data, method, samples, image_options(**images), QuantConfig(exclude=exclude), exact, threads, part,
         progress_file=None if check_data else partial, resume=resume,

@@ -20,12 +20,14 @@ def merge(files: tuple[Path, ...], output: Path) -> None:
     """
     from qconv.cli.console import out, warn
     from qconv.errors import UsageError
+    from qconv.pipeline import Kind, check_outputs
     from qconv.statistics.calibration import Calibration
     from qconv.statistics.merge import merge as add_up
 
     calibrations = {str(path): Calibration.load(path) for path in files}
     if len(calibrations) < len(files):
         raise UsageError("a file is named twice; give each shard once")
+    check_outputs(files, {"the calibration": (output, Kind.CALIBRATION)})
     merged = add_up(calibrations)
     for warning in (*merged.warnings, *merged.still):
         warn(warning)

@@ -80,6 +80,8 @@ def quantize(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort
     )
     loaded = pipeline.load_prepared(model)
+    written = output or model.with_suffix(f".int{config.weight_bits}.onnx")
+    _check_outputs(loaded, written, save_plan, calibration, plan, Path(data) if data else None)
     job = pipeline.Job(
         model, loaded.digest, data, method or "minmax", samples, image_options(**images), config, threads=threads
     )  # fmt: skip
@@ -91,7 +93,6 @@ def quantize(
         result = pipeline.quantize(
             loaded, found, config=config, plan=given, samples=source, threads=threads, progress=update
         )  # fmt: skip
-    written = output or model.with_suffix(f".int{config.weight_bits}.onnx")
     result.save(written)
     if save_plan:
         write_text(save_plan, result.plan.dumps())
@@ -102,6 +103,15 @@ def quantize(
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
         hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
     return 1 if strict and warned else 0
+
+
+def _check_outputs(loaded: PreparedModel, written: Path, save_plan: Path | None, *read: Path | None) -> None:
+    """Refuses to overwrite what is read, also the calibration that lies beside the model, or files of another kind."""
+    from qconv.pipeline import CALIBRATION_SUFFIX, Kind, check_outputs, files_of
+
+    inputs = [*files_of(loaded.path, loaded.original), loaded.path.with_suffix(CALIBRATION_SUFFIX), *filter(None, read)]
+    outputs = {"the model": (written, Kind.MODEL), "its table": (written.with_suffix(".json"), Kind.TABLE)}
+    check_outputs(inputs, outputs | ({} if save_plan is None else {"the plan": (save_plan, Kind.PLAN)}))
 
 
 def _calibration(loaded: PreparedModel, path: Path | None, job: Job) -> tuple[Calibration, SampleSource, list[str]]:

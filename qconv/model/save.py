@@ -66,9 +66,9 @@ def replace_text(path: Path, text: str) -> None:
 @contextmanager
 def _staging(path: Path) -> Iterator[Path]:
     """A temporary folder on the file system of `path`, gone afterwards; errors of the system become OutputError."""
-    if path.exists() and not path.is_file():
-        raise OutputError(f"{path} is a folder or a device: give the name of a file")
     try:
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path} is a folder or a device: give the name of a file")
         with tempfile.TemporaryDirectory(prefix=".qconv-", dir=path.parent, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
     except OSError as error:

@@ -3,6 +3,7 @@
 from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
 from qconv.pipeline.job import Job
+from qconv.pipeline.outputs import Kind, check_outputs, files_of
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
 from qconv.pipeline.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.quantize import Quantized, quantize
@@ -12,13 +13,16 @@ from qconv.pipeline.verify import QuickCheck, quick_check, verify
 __all__ = [
     "CALIBRATION_SUFFIX",
     "Job",
+    "Kind",
     "PairPrice",
     "PreparedModel",
     "Quantized",
     "QuickCheck",
     "Warn",
     "calibrate",
+    "check_outputs",
     "check_samples",
+    "files_of",
     "load_prepared",
     "pair_price",
     "quantize",

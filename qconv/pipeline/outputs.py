@@ -1,0 +1,87 @@
+"""What a command may write where: no output is one of its inputs, and none replaces a file of another kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from itertools import combinations
+from pathlib import Path
+
+import onnx_ir as ir
+
+from qconv.errors import OutputError
+
+_HEAD = 4096  # bytes; every file of ours names its format within them
+_FORMAT = re.compile(rb'"format":\s*"qconv-([a-z]+)-\d+"')
+
+
+class Kind(Enum):
+    """What a file holds, as a person says it."""
+
+    MODEL = "a model"
+    TABLE = "a table of multipliers"
+    CALIBRATION = "a calibration"
+    PLAN = "a plan"
+    PROGRESS = "the progress of a calibration"
+    SAMPLES = "samples"
+    OTHER = "another file of qconv"
+
+
+_KINDS = {b"table": Kind.TABLE, b"calibration": Kind.CALIBRATION, b"plan": Kind.PLAN, b"progress": Kind.PROGRESS}
+# A model begins with the tag of its field ir_version; samples are npz, npy, PNG or JPEG.
+_MAGIC = {
+    b"\x08": Kind.MODEL,
+    b"PK": Kind.SAMPLES,
+    b"\x93NUMPY": Kind.SAMPLES,
+    b"\x89PNG": Kind.SAMPLES,
+    b"\xff\xd8": Kind.SAMPLES,
+}
+
+
+def check_outputs(inputs: Iterable[Path], outputs: Mapping[str, tuple[Path, Kind]]) -> None:
+    """Refuses to destroy what a command reads or what another wrote; `outputs` has what a person calls each, its path and kind.
+
+    Links and different spellings of a path are seen through. Raises OutputError, before anything is computed.
+    """
+    read = list(inputs)
+    for (one, (path, _)), (two, (other, _)) in combinations(outputs.items(), 2):
+        if _same(path, other):
+            raise OutputError(f"{one} and {two} would both be written to {path}: choose names that differ before the ending")
+    for what, (path, kind) in outputs.items():
+        if any(_same(path, other) for other in read):
+            raise OutputError(f"{what} would overwrite {path}, which this command reads: choose another name")
+        there = _kind_of(path)
+        if there not in (None, kind):
+            raise OutputError(f"{what} would overwrite {path}, which holds {there.value}: choose another name or remove it")
+
+
+def files_of(path: Path, model: ir.Model) -> Iterator[Path]:
+    """The file of a model, and those that hold its external weights."""
+    yield path
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                yield Path(value.const_value.path)
+
+
+def _same(one: Path, two: Path) -> bool:
+    try:
+        return one.samefile(two)
+    except OSError:  # one of them is not there yet
+        return one.resolve() == two.resolve()
+
+
+def _kind_of(path: Path) -> Kind | None:
+    """What an existing file is known to hold; None where it is missing or damaged, or cannot be read, which writing will tell."""
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError:
+        return None
+    if head.lstrip()[:1] == b"{":
+        named = _FORMAT.search(head)
+        return _KINDS.get(named[1], Kind.OTHER) if named else None
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)

@@ -1,0 +1,78 @@
+"""No output is an input of its command, and none replaces a file of another kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qconv.cli.main import run
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+@pytest.fixture
+def full(folder: Path) -> Path:
+    """A folder with one artefact of each kind, a link and a hard link to the model."""
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "8"]) == 0
+    assert run(["quantize", "m.onnx", "--effort", "none", "--save-plan", "p.json"]) == 0
+    (folder / "link.onnx").symlink_to("m.onnx")
+    (folder / "hard.onnx").hardlink_to(folder / "m.onnx")
+    (folder / "sub").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["quantize", "m.onnx", "-o", "m.onnx"], "this command reads"),
+        (["quantize", "m.onnx", "-o", "sub/../m.onnx"], "this command reads"),
+        (["quantize", "m.onnx", "-o", "link.onnx"], "this command reads"),
+        (["quantize", "m.onnx", "-o", "hard.onnx"], "this command reads"),
+        (["quantize", "m.onnx", "-o", "m.calib.onnx"], "this command reads"),
+        (["quantize", "m.onnx", "--save-plan", "m.calib.json"], "this command reads"),
+        (["quantize", "m.onnx", "--data", "d.npz", "-o", "d.npz"], "this command reads"),
+        (["quantize", "m.onnx", "--plan", "p.json", "-o", "p.onnx"], "this command reads"),
+        (["quantize", "m.onnx", "--save-plan", "m.int8.json"], "both be written"),
+        (["quantize", "m.onnx", "-o", "x.json"], "both be written"),
+        (["quantize", "m.onnx", "--save-plan", "m.int8.onnx"], "both be written"),
+        (["quantize", "m.onnx", "--save-plan", "t.npz"], "holds samples"),
+        (["quantize", "m.onnx", "-o", "p.onnx"], "holds a plan"),
+        (["calibrate", "m.onnx", "-o", "m.onnx"], "this command reads"),
+        (["calibrate", "link.onnx", "-o", "m.onnx"], "this command reads"),
+        (["calibrate", "m.onnx", "-o", "m.int8.onnx"], "holds a model"),
+        (["calibrate", "m.onnx", "-o", "m.int8.json"], "holds a table of multipliers"),
+        (["calibrate", "m.onnx", "--data", "d.npz", "-o", "d.npz"], "this command reads"),
+        (["merge", "m.calib.json", "-o", "m.calib.json"], "this command reads"),
+        (["merge", "m.calib.json", "-o", "p.json"], "holds a plan"),
+    ],
+)
+def test_nothing_is_lost(full: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    before = contents(full)
+    capsys.readouterr()
+    assert run(arguments) == 7
+    message = capsys.readouterr().err
+    assert words in message
+    assert len(message.splitlines()) == 1
+    assert contents(full) == before
+
+
+def test_results_of_the_same_kind_are_replaced(full: Path) -> None:
+    for _ in range(2):
+        assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "9"]) == 0
+        assert run(["quantize", "m.onnx", "--effort", "none", "--save-plan", "p.json"]) == 0
+
+
+def test_a_damaged_calibration_is_replaced_as_its_message_asks(full: Path) -> None:
+    (full / "m.calib.json").write_bytes(b"\0\0 damaged")
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "8"]) == 0
+
+
+@pytest.mark.parametrize("command", ["calibrate", "quantize"])
+def test_a_name_that_no_file_system_takes(full: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    capsys.readouterr()
+    assert run([command, "m.onnx", "--samples", "8", "-o", "x" * 300]) == 7
+    assert "cannot be written" in capsys.readouterr().err
