@@ -72,10 +72,12 @@ def quantize(
     """
     from qconv import pipeline
     from qconv.cli.console import hint, progress, warn
+    from qconv.cli.idle_flags import refuse_idle_flags
     from qconv.config import QuantConfig
     from qconv.model.save import write_text
     from qconv.plan.quant_plan import QuantPlan
 
+    refuse_idle_flags(click.get_current_context())
     config = QuantConfig(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort
     )

@@ -1,0 +1,25 @@
+"""Options that would have no effect beside others are refused, so that nobody believes that they had one."""
+
+from __future__ import annotations
+
+import click
+from click.core import ParameterSource
+
+# Everything that is decided in a plan.
+_DECIDED_BY_PLAN = ("bits", "weight_bits", "activation_bits", "method", "percentile", "per_tensor", "exclude")
+
+
+def refuse_idle_flags(context: click.Context) -> None:
+    """Raises click.UsageError for options of `qconv quantize` that those beside them leave without effect."""
+    given = [parameter for parameter in context.command.params if _is_given(context, parameter)]
+    names = {str(parameter.name): parameter.opts[-1] for parameter in given}
+    idle = [names[name] for name in _DECIDED_BY_PLAN if name in names]
+    if "plan" in names and idle:
+        raise click.UsageError(f"{', '.join(idle)}: no effect beside --plan, which decides it; leave one of them out")
+    method = context.params["method"]
+    if "percentile" in names and method not in (None, "percentile"):
+        raise click.UsageError(f"--percentile has no effect on method {method}; leave it out, or choose --method percentile")
+
+
+def _is_given(context: click.Context, parameter: click.Parameter) -> bool:
+    return context.get_parameter_source(str(parameter.name)) not in (ParameterSource.DEFAULT, None)
