@@ -17,10 +17,26 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-__all__ = ["Calibration", "QuantConfig", "QuantPlan", "Report", "calibrate", "quantize", "verify"]
+__all__ = [
+    "ArtifactError",
+    "Calibration",
+    "DataError",
+    "FloatNodesError",
+    "ModelError",
+    "OutputError",
+    "QconvError",
+    "QuantConfig",
+    "QuantPlan",
+    "Report",
+    "UsageError",
+    "calibrate",
+    "quantize",
+    "verify",
+]
 
 if TYPE_CHECKING:
     from qconv.config import QuantConfig
+    from qconv.errors import ArtifactError, DataError, FloatNodesError, ModelError, OutputError, QconvError, UsageError
     from qconv.pipeline.calibrate import calibrate
     from qconv.pipeline.quantize import quantize
     from qconv.pipeline.verify import verify
@@ -29,6 +45,13 @@ if TYPE_CHECKING:
     from qconv.verify.report import Report
 else:
     _HOME = {
+        "ArtifactError": "qconv.errors",
+        "DataError": "qconv.errors",
+        "FloatNodesError": "qconv.errors",
+        "ModelError": "qconv.errors",
+        "OutputError": "qconv.errors",
+        "QconvError": "qconv.errors",
+        "UsageError": "qconv.errors",
         "Calibration": "qconv.statistics.calibration",
         "QuantConfig": "qconv.config",
         "QuantPlan": "qconv.plan.quant_plan",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import qconv
 
 
@@ -28,3 +30,19 @@ def test_every_sample_network_keeps_its_accuracy(sample_models: Path, tmp_path: 
         assert report.written.integer_only
         assert report.accuracy is not None
         assert report.accuracy.drop <= 0.01
+
+
+def test_a_calibration_may_be_given_by_its_path(sample_models: Path, tmp_path: Path) -> None:
+    model = str(sample_models / "digits_mobilenet.onnx")
+    calibration = qconv.calibrate(model, str(sample_models / "digits_calib.npz"))
+    file = f"{tmp_path}/m.calib.json"
+    calibration.save(file)
+    assert qconv.Calibration.load(file).dumps() == calibration.dumps()
+    config = qconv.QuantConfig(effort="none")
+    assert qconv.quantize(model, file, config=config).plan == qconv.quantize(model, calibration, config=config).plan
+
+
+def test_errors_are_caught_by_the_names_of_the_package() -> None:
+    for load in (qconv.Calibration.load, qconv.QuantPlan.load):
+        with pytest.raises(qconv.ArtifactError):
+            load("absent.json")

@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "pipeline": BASE | CALIBRATION | STAGES | {"targets", ""},
     "engines": BASE | {"pipeline", "statistics", "data", ""},
     "cli": BASE | CALIBRATION | STAGES | {"targets", "engines", "pipeline", "plot", ""},
-    "": {"pipeline", "config", "plan", "statistics", "verify"},  # the package itself, which is lazy
+    "": {"errors", "pipeline", "config", "plan", "statistics", "verify"},  # the package itself, which is lazy
     "__main__": {"cli"},
 }
 # Libraries that a part must not know.

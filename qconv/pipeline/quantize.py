@@ -66,7 +66,7 @@ class Quantized:
 
 def quantize(
     model: str | Path | PreparedModel,
-    calibration: Calibration,
+    calibration: Calibration | str | Path,
     *,
     config: QuantConfig = QuantConfig(),
     plan: QuantPlan | None = None,
@@ -74,7 +74,9 @@ def quantize(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Quantized:
-    """Turns a float model into an integer one. `plan` overrides what the calibration would decide.
+    """Turns a float model into an integer one. `calibration` may be the path of its file.
+
+    `plan` overrides what the calibration would decide.
 
     Method auto measures what ranges cost on some `samples`, by default those of the calibration; without real ones at hand it
     guesses from the histograms.
@@ -82,6 +84,7 @@ def quantize(
     Raises ArtifactError when the calibration or the plan belongs to another model, FloatNodesError when `config.integer_only`
     is set and nodes stay in float. A PreparedModel given is used up.
     """
+    calibration = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
     loaded = prepared(model)
     calibration.check_model(loaded.digest)
     choices, recovered = Choices({}), None

@@ -70,10 +70,10 @@ class QuantPlan:
         return f"{head[:-2]},\n{tables}\n}}\n"
 
     @classmethod
-    def load(cls, path: Path) -> QuantPlan:
+    def load(cls, path: str | Path) -> QuantPlan:
         """Reads a plan file. Raises ArtifactError where it cannot be read."""
         try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError) as error:
             raise ArtifactError(f"the plan {path} cannot be read ({error}); check the path") from None
         except json.JSONDecodeError as error:

@@ -112,9 +112,9 @@ class Calibration:
         table = "{\n" + ",\n".join(rows) + "\n  }" if rows else "{}"
         return "{\n" + ",\n".join([*lines, f'  "tensors": {table}']) + "\n}\n"
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Writes the file. Raises OutputError."""
-        write_text(path, self.dumps())
+        write_text(Path(path), self.dumps())
 
     @classmethod
     def loads(cls, text: str, where: str) -> Calibration:
@@ -134,10 +134,10 @@ class Calibration:
             raise ArtifactError(f"the calibration {where} is damaged ({type(error).__name__}: {error}); {_AGAIN}") from None
 
     @classmethod
-    def load(cls, path: Path) -> Calibration:
+    def load(cls, path: str | Path) -> Calibration:
         """Reads a file. Raises ArtifactError where it cannot be read, is damaged, or is of another version."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ArtifactError(f"the calibration {path} cannot be read ({error}); {_AGAIN}") from None
         return cls.loads(text, str(path))
