@@ -70,5 +70,6 @@ def run(arguments: list[str]) -> int:
 
 
 def _tell(message: str, code: int) -> int:
-    click.echo(f"qconv: {' '.join(message.split())}", err=True)
+    printable = "".join(sign if sign.isprintable() else "?" for sign in " ".join(message.split()))
+    click.echo(f"qconv: {printable}", err=True)  # names in models may hold what a terminal obeys
     return code

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
 from qconv.data.source import SampleSource
+from qconv.errors import ModelError
 from qconv.model.load import load
 from qconv.pipeline.prepared import PreparedModel, load_prepared
 from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of, synthetic
@@ -38,7 +39,10 @@ def verify(
 
     Raises ModelError, DataError or UsageError.
     """
-    prepared, integer = load_prepared(model), load(quantized)
+    prepared = load_prepared(model)
+    if not Path(quantized).exists():
+        raise ModelError(f"there is no integer model {quantized}: make it with `qconv quantize {model}`, or check the path")
+    integer = load(quantized)
     beside = prepared.path.with_suffix(CALIBRATION_SUFFIX)
     if data is None and beside.exists():
         source = samples_of(prepared, Calibration.load(beside), labels=labels)
