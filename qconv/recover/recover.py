@@ -109,17 +109,20 @@ class _Moments:
         self._twin, self._layers, self._plan, self._effort = twin, layers, plan, effort
         self._ahead = Stages(exact, [nodes[layer.name] for layer in layers], samples, threads)
         self._behind = Stages(twin.model, [twin.node(layer) for layer in layers], samples, threads)
-        self._ahead.advance([])
+        for _ in self._ahead.advance([]):
+            pass
 
     def of_next(self, number: int) -> tuple[Fit, Fit]:
         """The moments of the next layer: of the samples to fit to, and of those that are held back."""
         layer = self._layers[number]
         source = self._twin.source(layer)
-        inputs = [values[source] for values in self._behind.advance([source])]
-        self._ahead.keep(len(inputs))
-        outputs = [values[layer.y] for values in self._ahead.advance([layer.y])]
-        self._behind.keep(len(outputs))
-        return _Rows(layer, self._plan, self._effort, number).fits(inputs[: len(outputs)], outputs)
+        rows = _Rows(layer, self._plan, self._effort, number, self._behind.samples)
+        pairs = zip(self._behind.advance([source]), self._ahead.advance([layer.y]), strict=False)  # one sample at a time
+        for inputs, outputs in pairs:
+            rows.take(inputs[source], outputs[layer.y])
+        self._behind.keep(rows.samples)
+        self._ahead.keep(rows.samples)
+        return rows.fits()
 
 
 def _fit(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig, train: Fit, held: Fit) -> Weights | None:
@@ -135,28 +138,33 @@ def _fit(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig, tr
 
 
 class _Rows:
-    """Moments of one layer from rows of all samples, those of samples held back apart from the others."""
+    """Rows of one layer from all samples, and their moments: those of samples held back apart from the others."""
 
-    def __init__(self, layer: Layer, plan: QuantPlan, effort: Effort, seed: int) -> None:
+    def __init__(self, layer: Layer, plan: QuantPlan, effort: Effort, seed: int, samples: int) -> None:
         self._layer = layer
         self._x = plan.tensors[layer.x]
         self._y = plan.tensors.get(layer.y)
         self._rng = np.random.default_rng(seed)
-        self._rows = max(effort.rows, _ROWS_PER_COLUMN * layer.columns)
+        self._count = math.ceil(max(effort.rows, _ROWS_PER_COLUMN * layer.columns) / samples)
+        self._rows: list[tuple[Array, Array]] = []
 
-    def fits(self, codes: Sequence[Array], outputs: Sequence[Array]) -> tuple[Fit, Fit]:
+    @property
+    def samples(self) -> int:
+        """How many samples rows were taken from."""
+        return len(self._rows)
+
+    def take(self, x: Array, y: Array) -> None:
+        """Rows of one more sample: codes, or reals that are codes, and outputs."""
+        codes = x if x.dtype == self._x.int_type.dtype else self._x.quantize(x)
+        self._rows.append(self._layer.rows(codes, y, self._count, int(self._x.zero_point), self._rng))
+
+    def fits(self) -> tuple[Fit, Fit]:
         """Of the samples that are fitted to, and of those that are held back."""
-        count = math.ceil(self._rows / len(codes))
-        rows = [self._taken(x, y, count) for x, y in zip(codes, outputs, strict=True)]
-        step = self._step(rows)
+        rows, step = self._rows, self._step(self._rows)
         held = [_is_held_back(index, len(rows)) for index in range(len(rows))]
         parts = [[row for row, apart in zip(rows, held, strict=True) if apart is side] or rows for side in (False, True)]
         train, check = (self._fit([x for x, _ in part], [y for _, y in part], step) for part in parts)
         return train, check
-
-    def _taken(self, x: Array, y: Array, count: int) -> tuple[Array, Array]:
-        codes = x if x.dtype == self._x.int_type.dtype else self._x.quantize(x)
-        return self._layer.rows(codes, y, count, int(self._x.zero_point), self._rng)
 
     def _step(self, rows: Sequence[tuple[Array, Array]]) -> float:
         """The width of a code of the output; of 255 to its greatest value where the plan has none, as before a bias."""

@@ -5,7 +5,7 @@ A stage ends in front of a layer. Codes are carried rather than the reals that a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
 import numpy as np
@@ -38,10 +38,10 @@ class Stages:
         self._begin = 0
         self._carried: list[Values] = [dict(sample) for sample in samples]
 
-    def advance(self, wanted: Sequence[str]) -> list[Values]:
-        """Runs every sample up to the next cut, or to the end; returns the values that `wanted` names, sample by sample.
+    def advance(self, wanted: Sequence[str]) -> Iterator[Values]:
+        """Runs one sample after the other up to the next cut, or to the end, and gives the values that `wanted` names of each.
 
-        They are values that this stage makes, or that are carried.
+        They are values that this stage makes, or that are carried. Who stops before the last sample keeps those that were run.
         """
         end = self._cuts.pop(0) if self._cuts else len(self._nodes)
         nodes = self._nodes[self._begin : end]
@@ -50,16 +50,25 @@ class Stages:
         made = {str(value.name) for node in nodes for value in node.outputs}
         produced = [name for name in dict.fromkeys([*live, *wanted]) if name in made]
         session = self._session(nodes, produced) if produced else None
-        found, room = [], CARRIED_BYTES
+        return self._run_samples(session, produced, live, wanted)
+
+    def _run_samples(
+        self, session: ort.InferenceSession | None, produced: Sequence[str], live: Sequence[str], wanted: Sequence[str]
+    ) -> Iterator[Values]:
+        room = CARRIED_BYTES
         for index, values in enumerate(self._carried):
             new = values if session is None else values | _run(session, produced, values)
             self._carried[index] = {name: new[name] for name in live}
-            found.append({name: new[name] for name in wanted})
             room -= sum(array.nbytes for array in self._carried[index].values())
+            yield {name: new[name] for name in wanted}
             if room < 0 and index + 1 >= FEWEST:
                 self.keep(index + 1)
-                break
-        return found
+                return
+
+    @property
+    def samples(self) -> int:
+        """How many samples are carried."""
+        return len(self._carried)
 
     def keep(self, count: int) -> None:
         """Gives up all samples but the first `count`."""

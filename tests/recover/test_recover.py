@@ -139,7 +139,7 @@ def test_stages_compute_what_the_whole_computes(tmp_path: Path) -> None:
     layers = [node for node in model.graph if node.op_type in ("Conv", "MatMul")]
     names = [str(node.inputs[0].name) for node in layers if node.inputs[0] is not None]
     stages = Stages(model, layers, samples, 1)
-    found = [stages.advance([name]) for name in names]
+    found = [list(stages.advance([name])) for name in names]
     session = open_session(model, outputs=names, threads=1)
     for index, sample in enumerate(samples):
         for stage, name, expected in zip(found, names, session.run(None, sample), strict=True):
