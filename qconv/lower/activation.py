@@ -19,6 +19,8 @@ from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
 from qconv.quant.tables import codes_of, leaky_relu_table, ort_leaky_relu_table, sigmoid_table
 from qconv.quant.types import FloatArray, QuantParams
 
+_STEEPEST = 256.0  # slope of a LeakyRelu whose multiplier is proved
+
 
 def lower_clamp(node: ir.Node, ctx: Context) -> None:
     """Relu and Clip: nothing where the range of the codes implies the bounds, else an integer Clip."""
@@ -46,9 +48,12 @@ def _bounds(node: ir.Node, params: QuantParams) -> tuple[int, int]:
 
 
 def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:
-    """One multiplier above zero, another below; proved over all codes."""
+    """One multiplier above zero, another below; proved over all codes. The kernel has positive slopes only."""
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     alpha = attr_float(node, "alpha", 0.01)
+    if not 0 < alpha < _STEEPEST:
+        lower_table(node, ctx)
+        return
     scale, certificate = certify_table(
         x.params,
         lambda x: leaky_relu_table(x, y, alpha),

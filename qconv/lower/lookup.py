@@ -9,18 +9,20 @@ from qconv.lower.context import Context
 from qconv.model.evaluate import run_float_node
 from qconv.model.graph import const_array
 from qconv.quant.tables import codes_of
+from qconv.quant.types import FloatArray
 
 
 def lower_table(node: ir.Node, ctx: Context) -> None:
     """table[q] = quantize(f(dequantize(q))), with f computed once by onnxruntime's float kernel.
 
     The codes are flattened, because GatherElements wants data and indices of one rank, and cast, because it wants int32. An
-    index below zero counts from the end, so that the entries of negative codes stand there.
+    index below zero counts from the end, so that the entries of negative codes stand there. Where f has no value, as Acos above
+    1, that of the nearest code that has one stands in: the network only comes there by rounding.
     """
     x, y, output = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0]), node.outputs[0]
     reals = x.params.dequantize(codes_of(x.params.int_type).astype(x.params.int_type.dtype))
     with np.errstate(all="ignore"):
-        table = y.quantize(run_float_node(node, [reals, *map(const_array, node.inputs[1:])])[0])
+        table = y.quantize(_defined(run_float_node(node, [reals, *map(const_array, node.inputs[1:])])[0]))
     table = np.roll(table, int(codes_of(x.params.int_type)[0]))
     name, kinds = str(node.name), [ir.DataType.from_numpy(params.int_type.dtype) for params in (x.params, y)]
     flat_like = ir.Value(shape=ir.Shape([None]))
@@ -43,3 +45,15 @@ def lower_table(node: ir.Node, ctx: Context) -> None:
     )  # fmt: skip
     shape = ctx.shape_of(output, x.value, name)
     ctx.set_codes(output, ctx.emit_codes("Reshape", [found, shape], output, y, clamp=False))
+
+
+def _defined(values: FloatArray) -> FloatArray:
+    """`values` with each NaN replaced by the nearest number, the lower one of two; all NaN stay as they are."""
+    known = np.flatnonzero(~np.isnan(values))
+    if not known.size:
+        return values
+    places = np.arange(values.size)
+    above = np.searchsorted(known, places).clip(max=known.size - 1)
+    below = (above - 1).clip(min=0)
+    nearer = np.abs(known[below] - places) <= np.abs(known[above] - places)
+    return np.asarray(values[np.where(nearer, known[below], known[above])])

@@ -120,9 +120,3 @@ def refuse_power(node: ir.Node) -> str | None:
     if exponent is not None and exponent.size != 1:
         return "it has several exponents, and a table of codes holds one; split it by exponent"
     return needs_constant(1)(node)
-
-
-def refuse_leaky_relu(node: ir.Node) -> str | None:
-    """The kernel and its proof need a positive slope."""
-    alpha = attr_float(node, "alpha", 0.01)
-    return None if 0 < alpha < 256 else f"its slope {alpha:g} is not positive"

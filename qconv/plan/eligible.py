@@ -19,10 +19,9 @@ from qconv.ops.op_table import COMPUTE, Role, ScaleRule, role_of, rule_of, spec_
 
 _OTHER_FLOATS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 EXCLUDED = "excluded"
+_MOST_NAMES = 3  # of neighbours that a sentence lists
 # Rules of ops that compute new values.
 LOSSY = frozenset({ScaleRule.FREE, ScaleRule.FIXED, ScaleRule.WITHIN, ScaleRule.AVERAGES, ScaleRule.SCALED})
-BESIDE = "it is arithmetic beside a node without integer form, where 8 bits would only add error; it follows that node"
-BETWEEN = "every neighbour of it is float, so integers would only add error; it follows them"
 
 
 def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
@@ -58,6 +57,23 @@ def is_border_cast(node: ir.Node) -> bool:
         return False
     output = node.outputs[0]
     return (value.is_graph_input() and not is_float(value)) or (output.is_graph_output() and output.dtype in _OTHER_FLOATS)
+
+
+def beside(island: ir.Node) -> str:
+    """Why light arithmetic stays in float with the node beside it."""
+    return (
+        f"it is arithmetic beside {island.name} ({island.op_type}), which stays in float, so 8 bits would only add error; it "
+        f"becomes integer once {island.name} does"
+    )
+
+
+def between(node: ir.Node) -> str:
+    """Why a node with only float nodes around it stays in float."""
+    names = list(dict.fromkeys(str(other.name) for other in _neighbours(node)))
+    around = ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
+    return (
+        f"every neighbour of it is float ({around}), so integers would only add error; it becomes integer once one of them does"
+    )
 
 
 def _graphs(attribute: ir.Attr) -> Iterable[ir.Graph]:
@@ -119,8 +135,9 @@ def _follow_islands(graph: ir.Graph, reasons: dict[str, str], islands: set[str])
         for node in graph:
             if node.name in reasons or spec_of(node) is None or node.op_type in COMPUTE or rule_of(node) not in LOSSY:
                 continue
-            if any(str(other.name) in islands for other in _neighbours(node)):
-                reasons[str(node.name)] = BESIDE
+            island = next((other for other in _neighbours(node) if str(other.name) in islands), None)
+            if island is not None:
+                reasons[str(node.name)] = beside(island)
                 islands.add(str(node.name))
                 changed = True
 
@@ -141,7 +158,7 @@ def _follow_neighbours(graph: ir.Graph, reasons: dict[str, str]) -> None:
             if node.name in reasons or spec_of(node) is None or node.op_type in COMPUTE or not touches_float(node):
                 continue
             if _only_float_neighbours(node, reasons):
-                reasons[str(node.name)] = BETWEEN
+                reasons[str(node.name)] = between(node)
                 changed = True
 
 

@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 class Form:
     """`body` computes y from the tensors of `shapes`; `off` codes may differ from the float op's, 0 where only codes move.
 
-    `low` is added to the samples: 3 keeps nearly all of them positive.
+    `low` is added to the samples, after `spread` has multiplied them: 3 keeps nearly all of them positive.
     """
 
     op: str
@@ -25,6 +25,7 @@ class Form:
     shapes: Mapping[str, Shape] = field(default_factory=lambda: {"x": (1, 4, 7, 6)})
     off: int = 1
     low: float = 0.25
+    spread: float = 1.0
     output: str = "float[A,B,C,D]"
 
     def __str__(self) -> str:
@@ -144,13 +145,17 @@ FORMS = [
     Form("Relu", "y = Relu(x)", off=0),
     Form("Clip", "y = Clip(x, lo, hi)", {"lo": real(-0.5), "hi": real(0.7)}, off=0),
     Form("Clip", "y = Clip(x, lo)", {"lo": real(0.3)}, off=0),
-    Form("LeakyRelu", "y = LeakyRelu<alpha=0.3>(x)"),
+    *(Form("LeakyRelu", f"y = LeakyRelu<alpha={alpha}>(x)") for alpha in (0.3, -0.3, 0.0)),
     Form("Sigmoid", "y = Sigmoid(x)"),
     Form("HardSigmoid", "y = HardSigmoid(x)"),
     Form("HardSigmoid", "y = HardSigmoid<alpha=0.3, beta=0.4>(x)"),
     Form("HardSwish", "y = HardSwish(x)", off=2),
     *(Form("Softmax", f"y = Softmax<axis={axis}>(x)") for axis in (-1, 1)),
     *map(_table, ("Tanh", "Abs", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "Mish", "Neg")),
+    *map(_table, ("Asinh", "Atan", "Cosh", "Sinh")),
+    *(Form(op, f"y = {op}(x)", low=0.0, spread=0.2) for op in ("Acos", "Asin", "Atanh", "Tan")),
+    Form("Acosh", "y = Acosh(x)", low=3.0, spread=0.4),
+    _table("Shrink", call="<lambd=0.4, bias=0.1>(x)"),
     *map(_table, ("Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "ThresholdedRelu")),
     *(_table(op, 3.5) for op in ("Log", "Reciprocal", "Sqrt")),
     _table("Gelu", call='<approximate="tanh">(x)'),

@@ -15,14 +15,17 @@ import pytest
 
 from qconv.config import QuantConfig
 from qconv.integer.execution.compare import mismatches
+from qconv.integer.execution.executor import Executor
 from qconv.model.session import open_session
 from qconv.ops.op_table import TABLE
 from qconv.plan.quant_plan import QuantPlan
 from qconv.quant.params import quantize_weight
+from qconv.verify.processors import machine_warnings
 from tests.lower.harness import Array, normal, quantize_graph, write_model
 from tests.lower.op_forms import FORMS, Form
 
-# Weights keep their nearest codes; where AVX2 would saturate, other targets round them away, which is no error of an op.
+# Weights keep their nearest codes; where AVX2 would saturate, other targets round them away, which is no error of an op. The
+# executor computes the codes, and the kernels are held against it on processors that the model is made for.
 CONFIG = QuantConfig(target="x86-vnni")
 # The share of codes that may be off by one: means of two or four codes end in a half that often, other sums hardly ever. A zero
 # point that is off by one moves most codes.
@@ -51,26 +54,37 @@ def random_codes(plan: QuantPlan, form: Form, seed: int) -> dict[str, Array]:
     return found
 
 
+def samples(form: Form, seed: int) -> dict[str, Array]:
+    """One sample from a normal distribution."""
+    return {
+        name: normal(*shape, seed=7 * seed + k) * np.float32(form.spread) + np.float32(form.low)
+        for k, (name, shape) in enumerate(form.shapes.items())
+    }
+
+
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_codes_are_those_of_the_float_op(form: Form, tmp_path: Path) -> None:
-    feeds = [{name: normal(*shape, seed=7 * i + k) + np.float32(form.low) for k, (name, shape) in enumerate(form.shapes.items())}
-             for i in range(3)]  # fmt: skip
+    feeds = [samples(form, seed) for seed in range(3)]
     quantized = quantize_graph(tmp_path, form.text, form.weights, feeds, config=CONFIG).quantized
     plan = quantized.plan
     assert plan.float_nodes.keys() <= {"averagepool0"}  # of which some windows have no integer form
     judge = open_session(write_model(tmp_path / "judge.onnx", form.text, as_codes(plan, form.weights)))
-    integer = open_session(quantized.model)
+    session, executor = open_session(quantized.model), Executor(quantized.model)
+    output = str(quantized.model.graph.outputs[0].name)
     errors = []
     for seed in range(4):
         given = random_codes(plan, form, seed)
-        (right,), (found,) = judge.run(None, given), integer.run(None, given)
+        (right,) = judge.run(None, given)
+        found = session.run(None, given)[0] if executor.foreign else executor.run(given)[output]
         assert found.shape == right.shape
         if found.dtype == np.float32 and "y" in plan.tensors:
-            right, found = (plan.tensors["y"].quantize(array).astype(np.int64) for array in (right, found))
+            found = found[defined := ~np.isnan(right)]  # Acosh has no value below 1
+            right, found = (plan.tensors["y"].quantize(a).astype(np.int64) for a in (right[defined], found))
         errors.append(np.abs(found - right).ravel())
-    assert np.max(errors) <= form.off
-    assert np.mean(np.not_equal(errors, 0)) <= OFTEN * form.off
-    assert mismatches(quantized.model, random_codes(plan, form, 4)) == []
+    assert np.max(np.concatenate(errors)) <= form.off
+    assert np.mean(np.concatenate(errors) != 0) <= OFTEN * form.off
+    if not any(machine_warnings(quantized.model.graph)):
+        assert mismatches(quantized.model, random_codes(plan, form, 4)) == []
 
 
 def test_every_op_of_the_table_has_a_form() -> None:
