@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,17 +18,17 @@ Recovery = Literal["none", "fast", "full"]
 class QuantConfig:
     """How to quantize.
 
-    `exclude` holds globs of node names or op types that stay in float. `io` is the type of the model's inputs and outputs.
-    `method` chooses the ranges, by default the one that the calibration names; `percent` is what percentile keeps. `target`
-    names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much is done to recover
-    accuracy where there are samples, see qconv/recover.
+    `exclude` holds globs of node names or op types that stay in float; one alone may be a string. `io` is the type of the
+    model's inputs and outputs. `method` chooses the ranges, by default the one that the calibration names; `percent` is what
+    percentile keeps. `target` names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much
+    is done to recover accuracy where there are samples, see qconv/recover.
     Raises UsageError for a number of bits outside 4 to 8, and for an unknown target.
     """
 
     weight_bits: int = 8
     activation_bits: int = 8
     per_tensor: bool = False
-    exclude: tuple[str, ...] = ()
+    exclude: Sequence[str] = ()
     integer_only: bool = False
     io: Io = "float"
     method: str | None = None
@@ -36,6 +37,7 @@ class QuantConfig:
     effort: Recovery = "fast"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))
         target_of(self.target)
         for what, bits in (("weight", self.weight_bits), ("activation", self.activation_bits)):
             if not 4 <= bits <= 8:

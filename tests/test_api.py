@@ -46,3 +46,8 @@ def test_errors_are_caught_by_the_names_of_the_package() -> None:
     for load in (qconv.Calibration.load, qconv.QuantPlan.load):
         with pytest.raises(qconv.ArtifactError):
             load("absent.json")
+
+
+def test_one_exclusion_may_be_a_string() -> None:
+    assert qconv.QuantConfig(exclude="Softmax") == qconv.QuantConfig(exclude=["Softmax"])
+    assert qconv.QuantConfig(exclude=["a*", "b"]).exclude == ("a*", "b")
