@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from qconv.integer.execution.executor import Executor
+from qconv.model.machine import adds_pairs_in_int16
 
 Array = NDArray[Any]
 
@@ -75,9 +77,16 @@ def assert_equal(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> None:
 
 
 def codes(rng: np.random.Generator, shape: Sequence[int], dtype: DTypeLike = np.uint8) -> Array:
-    """Random codes over the whole range of an integer type."""
+    """Random codes over the whole range of an integer type; int8 from -64 to 63 where more would saturate in products."""
     limits = np.iinfo(np.dtype(dtype))
-    return rng.integers(limits.min, limits.max, tuple(shape), dtype=dtype, endpoint=True)
+    low, high = (-64, 63) if limits.min == -128 and saturates() else (limits.min, limits.max)
+    return rng.integers(low, high, tuple(shape), dtype=dtype, endpoint=True)
+
+
+@cache
+def saturates() -> bool:
+    """Whether this processor adds products of uint8 and int8 in int16, as with AVX2 and without VNNI."""
+    return adds_pairs_in_int16()
 
 
 def f32(value: float | Sequence[float]) -> Array:
