@@ -228,6 +228,18 @@ CASES = [
         _unary(op, sqnr=15.0) for op in ("Ceil", "Floor", "Round", "Sign", "ThresholdedRelu")
     ),  # steps: a half code away is a whole one
     *(_positive(op) for op in ("Sqrt",)),
+    *(_unary(op) for op in ("Asinh", "Atan", "Cosh", "Sinh")),
+    _unary("Shrink", "<lambd=0.4, bias=0.1>"),
+    _unary("LeakyRelu", "<alpha=-0.2>", becomes=("GatherElements",)),
+    *(
+        Case(op, f"g (float[1,4,6,6] x) => (float[1,4,6,6] y) {{ s = Softsign(x) y = {op}(s) }}", {})
+        for op in ("Acos", "Asin", "Atanh", "Tan")
+    ),
+    Case(
+        "Acosh",
+        "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Exp(x) t = Add(s, one) y = Acosh(t) }",
+        {"one": np.asarray(1.0, np.float32)},
+    ),
     Case(
         "Log",
         "g (float[1,4,6,6] x) => (float[1,4,6,6] y) { s = Exp(x) t = Add(s, one) y = Log(t) }",
