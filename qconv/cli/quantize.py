@@ -188,7 +188,8 @@ def _show_better_target(
         return
     better = {} if price.better is None else price.better
     gains = [f"output {name} {db:.1f} dB instead of {figures.sqnr_db[name]:.1f}" for name, db in better.items()]
-    gain = ", ".join(gains) or f"up to {price.simulated_db:.1f} dB less noise, most of which recovery has won back already"
+    known = "most of which recovery has won back already" if price.recovered else "as simulated, because it cannot run here"
+    gain = ", ".join(gains) or f"up to {price.simulated_db:.1f} dB less noise, {known}"
     hint(f"--target x86-vnni would give {gain}; it is wrong on x86 with AVX2 and without VNNI")
 
 

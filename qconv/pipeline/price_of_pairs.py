@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from qconv.config import QuantConfig
 from qconv.data.source import Sample, SampleSource
+from qconv.model.machine import adds_pairs_in_int16
 from qconv.model.session import open_session
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.quantize import Quantized, quantize
@@ -33,12 +34,14 @@ _SAMPLES = 8
 class PairPrice:
     """By how many dB a simulation has more noise at the outputs for safe pairs, and what the target x86-vnni would give.
 
-    `better` is the SQNR in dB of outputs that would gain half a dB and more. It is None where recovery made good a part of what
-    the simulation shows: what it would give for the other target is not measured, as it takes most of the time.
+    `better` is the SQNR in dB of outputs that would gain half a dB and more. It is None where it is not measured: recovery made
+    good a part of what the simulation shows, and would take most of the time for the other target (`recovered`), or the other
+    model would be wrong on this processor.
     """
 
     simulated_db: float
     better: Mapping[str, float] | None
+    recovered: bool = False
 
     @property
     def matters(self) -> bool:
@@ -60,6 +63,8 @@ def pair_price(
     if simulated < _MATTERS_DB:
         return PairPrice(simulated, {})
     if made.recovered is not None and made.recovered.layers:
+        return PairPrice(simulated, None, recovered=True)
+    if adds_pairs_in_int16():
         return PairPrice(simulated, None)
     again = PreparedModel(loaded.path, loaded.digest, fresh, loaded.original)
     result = quantize(again, calibration, config=other, samples=source, threads=threads)
