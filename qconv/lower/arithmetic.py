@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from qconv.lower.context import MS, Codes, Context
 from qconv.model.graph import const_array
-from qconv.ops.forms import is_bias_add, scalar_factor
+from qconv.ops.forms import scalar_factor
 from qconv.quant.certify import certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
 from qconv.quant.neon import neon_add_table
@@ -23,9 +23,8 @@ Table = Callable[..., Int64Array]
 
 
 def lower_add(node: ir.Node, ctx: Context) -> None:
-    """y = a + b; nothing where a MatMul has taken the constant as its bias."""
-    if not is_bias_add(node):
-        _emit_add(node, ctx, ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1]))
+    """y = a + b."""
+    _emit_add(node, ctx, ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1]))
 
 
 def lower_sub(node: ir.Node, ctx: Context) -> None:

@@ -1,4 +1,4 @@
-"""Gemm -> QGemm, MatMul -> QLinearMatMul, or QGemm where a bias follows."""
+"""Gemm -> QGemm, MatMul -> QLinearMatMul."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qconv.errors import ArtifactError
 from qconv.lower.context import MS, Codes, Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.model.graph import attr_int, const_array
-from qconv.ops.forms import bias_add, inner_size, reads_probabilities, summed_axes
+from qconv.ops.forms import inner_size, reads_probabilities, summed_axes
 from qconv.ops.kernel_order import kernel_order
 from qconv.ops.op_table import Role, role_of
 from qconv.quant.certify import certify_one, effective_scale
@@ -24,61 +24,35 @@ _ROW_SUM = 1.001  # of the float32 probabilities of a row
 
 def lower_gemm(node: ir.Node, ctx: Context) -> None:
     """y = x W + b on matrices."""
-    x = ctx.codes(node.inputs[0])
+    x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     trans_b = attr_int(node, "transB", 0)
-    ctx.set_codes(node.outputs[0], _gemm(node, ctx, x, node.outputs[0], ctx.params(node.outputs[0]), trans_b))
+    linear = _linear(node, ctx, x, y)
+    weight = const_array(node.inputs[1])
+    assert weight is not None
+    bias = None
+    if linear.bias is not None:
+        columns = weight.shape[0 if trans_b else 1]
+        bias = ctx.initializer(np.ascontiguousarray(np.broadcast_to(linear.bias, (columns,))), f"{node.name}_bias_quantized")
+    inputs = [
+        x.value,
+        *ctx.scale_and_zero_point(x.params, f"{node.name}_x"),
+        *_weight_inputs(node, ctx, linear),
+        bias,
+        *ctx.scale_and_zero_point(y, f"{node.name}_y"),
+    ]
+    codes = ctx.emit_codes(
+        "QGemm", inputs, node.outputs[0], y, domain=MS, attributes={"transB": trans_b} if trans_b else {},
+        multiplier=[linear.multiplier], certificate=linear.certificate,
+    )  # fmt: skip
+    ctx.set_codes(node.outputs[0], codes)
 
 
 def lower_matmul(node: ir.Node, ctx: Context) -> None:
-    """A product with a constant weight (and the bias that follows it), or of two activations."""
+    """A product with a constant weight, or of two activations."""
     if role_of(node, 1) is Role.DATA:
         _product_of_activations(node, ctx)
         return
-    follower = bias_add(node)
-    x = ctx.codes(node.inputs[0])
-    output = node.outputs[0] if follower is None else follower.outputs[0]
-    y = ctx.params(output)
-    if follower is None:
-        codes = _matmul(node, ctx, x, y)
-    elif len(output.shape or ()) == 2:
-        codes = _gemm(node, ctx, x, output, y, 0)
-    else:
-        inner = _inner(node)
-        rows = ctx.emit(
-            "Reshape", [x.value, ctx.initializer(np.asarray([-1, inner]), f"{node.name}_rows")], x.value,
-            ir.DataType.from_numpy(x.params.int_type.dtype), name=f"{node.name}/rows", output=f"{node.name}_rows",
-        )  # fmt: skip
-        rows.shape = ir.Shape([None, inner])
-        product = _gemm(node, ctx, Codes(rows, x.params), output, y, 0, f"{node.name}_product")
-        shape = _output_shape(node, ctx, x, output)
-        value = ctx.emit_codes("Reshape", [product.value, shape], output, y, name=f"{node.name}/shape", clamp=False)
-        product.value.shape = ir.Shape([None, output.shape[-1]])  # type: ignore[index]
-        codes = value
-    ctx.set_codes(output, codes)
-
-
-def _inner(node: ir.Node) -> int:
-    weight = const_array(node.inputs[1])
-    assert weight is not None
-    return int(weight.shape[0])
-
-
-def _output_shape(node: ir.Node, ctx: Context, x: Codes, output: ir.Value) -> ir.Value:
-    """The shape of a MatMul's output: that of its input with the last size replaced, where more than one size is unknown."""
-    assert output.shape is not None
-    if sum(not isinstance(d, int) for d in output.shape) <= 1:
-        return ctx.shape_of(output, x.value, str(node.name))
-    rank = len(output.shape)
-    name = str(node.name)
-    leading = ctx.emit(
-        "Shape", [x.value], ir.Value(shape=ir.Shape([rank - 1])), ir.DataType.INT64,
-        name=f"{name}/leading", output=f"{name}_leading", attributes={"start": 0, "end": -1},
-    )  # fmt: skip
-    columns = ctx.initializer(np.asarray([output.shape[-1]], np.int64), f"{name}_columns")
-    return ctx.emit(
-        "Concat", [leading, columns], ir.Value(shape=ir.Shape([rank])), ir.DataType.INT64,
-        name=f"{name}/sizes", output=f"{name}_sizes", attributes={"axis": 0},
-    )  # fmt: skip
+    ctx.set_codes(node.outputs[0], _matmul(node, ctx, ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])))
 
 
 def _linear(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Linear:
@@ -94,31 +68,6 @@ def _linear(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Linear:
 def _weight_inputs(node: ir.Node, ctx: Context, linear: Linear) -> list[ir.Value]:
     name = str(node.inputs[1].name) if node.inputs[1] is not None else ""
     return [ctx.initializer(linear.codes, f"{name}_quantized"), *ctx.scale_and_zero_point(linear.params, name)]
-
-
-def _gemm(
-    node: ir.Node, ctx: Context, x: Codes, output: ir.Value, y: QuantParams, trans_b: int, step: str | None = None
-) -> Codes:
-    """The QGemm of a layer; `step` names its codes when they have not yet the shape of the float tensor `output`."""
-    linear = _linear(node, ctx, x, y)
-    weight = const_array(node.inputs[1])
-    assert weight is not None
-    columns = weight.shape[0 if trans_b else 1]
-    bias = None
-    if linear.bias is not None:
-        bias = ctx.initializer(np.ascontiguousarray(np.broadcast_to(linear.bias, (columns,))), f"{node.name}_bias_quantized")
-    inputs = [
-        x.value,
-        *ctx.scale_and_zero_point(x.params, f"{node.name}_x"),
-        *_weight_inputs(node, ctx, linear),
-        bias,
-        *ctx.scale_and_zero_point(y, f"{node.name}_y"),
-    ]
-    attributes = {"transB": trans_b} if trans_b else {}
-    return ctx.emit_codes(
-        "QGemm", inputs, output, y, output=step, final=step is None, domain=MS, attributes=attributes,
-        multiplier=[linear.multiplier], certificate=linear.certificate,
-    )  # fmt: skip
 
 
 def _matmul(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Codes:

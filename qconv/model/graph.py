@@ -8,6 +8,18 @@ from typing import Any
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+_WRITTEN_AS = "written_as"
+
+
+def remember_form(node: ir.Node) -> None:
+    """Keeps the op type under which a person knows a node, before preparation turns it into another."""
+    node.meta.setdefault(_WRITTEN_AS, node.op_type)
+
+
+def written_as(node: ir.Node) -> str:
+    """The op type of a node in the model as it was written."""
+    return str(node.meta.get(_WRITTEN_AS, node.op_type))
+
 
 def const_array(value: ir.Value | None) -> NDArray[Any] | None:
     """The array of an initializer, mapped rather than copied where the file is; None for anything else."""

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.model.graph import attr_int, attr_ints, attr_str, const_array, sole_consumer
+from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
 
 
 def scalar_factor(node: ir.Node) -> float | None:
@@ -23,40 +23,10 @@ def scalar_factor(node: ir.Node) -> float | None:
     return None
 
 
-def bias_add(node: ir.Node) -> ir.Node | None:
-    """The Add of a constant vector that a MatMul with a 2-D weight absorbs as its bias, or None."""
-    if node.op_type != "MatMul" or channel_axis(node) is None or const_array(node.inputs[1]) is None:
-        return None
-    user = sole_consumer(node.outputs[0])
-    if user is None or user.op_type != "Add" or user.graph is not node.graph:
-        return None
-    bias = _constant_operand(user)
-    columns = const_array(node.inputs[1]).shape[1]  # type: ignore[union-attr]
-    if bias is None or bias.size != columns or bias.shape[-1:] != (columns,):
-        return None
-    return user if bias.ndim <= len(node.outputs[0].shape or ()) else None
-
-
-def is_bias_add(node: ir.Node) -> bool:
-    """Whether a node is the Add that the MatMul before it absorbs."""
-    if node.op_type != "Add":
-        return False
-    makers = (value.producer() for value in node.inputs if value is not None)
-    return any(maker is not None and bias_add(maker) is node for maker in makers)
-
-
 def bias_of(node: ir.Node) -> NDArray[np.floating] | None:
     """The constant bias of a weighted node, flat, or None."""
-    follower = bias_add(node)
-    if follower is not None:
-        found = _constant_operand(follower)
-    else:
-        found = const_array(node.inputs[2]) if len(node.inputs) > 2 else None
+    found = const_array(node.inputs[2]) if len(node.inputs) > 2 else None
     return None if found is None else found.reshape(-1)
-
-
-def _constant_operand(node: ir.Node) -> NDArray[np.floating] | None:
-    return next((array for v in node.inputs if (array := const_array(v)) is not None), None)
 
 
 def averages_whole_windows(node: ir.Node) -> bool:

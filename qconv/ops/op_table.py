@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.graph import attr_float, const_array
-from qconv.ops.forms import averages_whole_windows, is_bias_add, scalar_factor
+from qconv.ops.forms import averages_whole_windows, scalar_factor
 from qconv.ops.refusals import (
     needs_constant,
     needs_rank,
@@ -87,11 +87,9 @@ def role_of(node: ir.Node, index: int) -> Role:
 
 
 def rule_of(node: ir.Node) -> ScaleRule:
-    """The scale rule of a node; three ops have one that depends on their form."""
+    """The scale rule of a node; two ops have one that depends on their form."""
     if node.op_type == "Mul" and scalar_factor(node) is not None:
         return ScaleRule.SCALED
-    if is_bias_add(node):
-        return ScaleRule.SAME
     if node.op_type == "AveragePool" and not averages_whole_windows(node):
         return ScaleRule.AVERAGES
     return TABLE[node.op_type].rule
@@ -158,7 +156,7 @@ _ROWS = [
         "MatMul",
         (D, W),
         FREE,
-        "QLinearMatMul; QGemm with the bias that follows",
+        "QLinearMatMul; QGemm of its rows where a bias follows",
         refuse_matmul,
         condition="one or two dynamic operands; two of a known inner size, or probabilities of a Softmax",
     ),

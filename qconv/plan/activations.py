@@ -11,7 +11,6 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
-from qconv.ops.forms import is_bias_add
 from qconv.ops.op_table import Role, ScaleRule, inverse_scale, role_of, rule_of
 from qconv.plan.eligible import float_nodes
 from qconv.plan.shared_scales import Group, SharedScales
@@ -35,7 +34,7 @@ class Activations:
         self._narrowed: dict[Group, Range] = {}
         ties.join_alike(self._span, _ALIKE)
         for node in ties.integer_nodes():
-            if node.op_type == "Add" and not is_bias_add(node):
+            if node.op_type == "Add":
                 self._narrow(node)
 
     def by_name(self) -> dict[str, QuantParams]:

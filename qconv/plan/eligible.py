@@ -13,8 +13,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from qconv.errors import UsageError
-from qconv.model.graph import const_array, is_float
-from qconv.ops.forms import bias_add
+from qconv.model.graph import const_array, is_float, written_as
 from qconv.ops.op_table import COMPUTE, Role, ScaleRule, role_of, rule_of, spec_of
 
 _OTHER_FLOATS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
@@ -34,7 +33,6 @@ def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
     for node in graph:
         if (reason := _reason(node, exclude)) is not None:
             reasons[str(node.name)] = reason
-    _follow_bias(graph, reasons)
     _follow_islands(graph, reasons, {str(node.name) for node in graph if node.name in reasons and spec_of(node) is None})
     _follow_neighbours(graph, reasons)
     return {str(node.name): reasons[str(node.name)] for node in graph if node.name in reasons}
@@ -89,7 +87,7 @@ def _check_patterns(graph: ir.Graph, exclude: Sequence[str]) -> None:
 
 
 def _matches(node: ir.Node, pattern: str) -> bool:
-    return fnmatchcase(str(node.name), pattern) or fnmatchcase(node.op_type, pattern)
+    return any(fnmatchcase(name, pattern) for name in (str(node.name), node.op_type, written_as(node)))
 
 
 def _reason(node: ir.Node, exclude: Sequence[str]) -> str | None:
@@ -115,15 +113,6 @@ def _reason(node: ir.Node, exclude: Sequence[str]) -> str | None:
 def _is_empty(value: ir.Value) -> bool:
     """Whether a float tensor is known to have no elements: kernels of onnxruntime divide by their number."""
     return is_float(value) and value.shape is not None and 0 in list(value.shape)
-
-
-def _follow_bias(graph: ir.Graph, reasons: dict[str, str]) -> None:
-    """Keeps a MatMul and the Add of its bias together: integers would fuse them."""
-    for node in graph:
-        follower = bias_add(node)
-        if follower is not None and (node.name in reasons) != (follower.name in reasons):
-            stays, follows = (node, follower) if node.name in reasons else (follower, node)
-            reasons[str(follows.name)] = f"it belongs to {stays.name}, which stays in float"
 
 
 def _follow_islands(graph: ir.Graph, reasons: dict[str, str], islands: set[str]) -> None:

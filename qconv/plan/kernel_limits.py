@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
-from qconv.ops.forms import is_bias_add, scalar_factor
+from qconv.ops.forms import scalar_factor
 from qconv.ops.op_table import hard_sigmoid_params
 from qconv.quant.types import QuantParams
 
@@ -48,7 +48,7 @@ def _largest(node: ir.Node, tensors: Mapping[str, QuantParams]) -> float:
         case "HardSwish":
             x, y = (tensors[str(value.name)] for value in (node.inputs[0], node.outputs[0]) if value is not None)
             product = x.ends[1] * hard_sigmoid_params(0.5, x.int_type).ends[1]
-        case "Add" | "Sub" if not is_bias_add(node):
+        case "Add" | "Sub":
             a, b, y = (tensors[str(value.name)] for value in (*node.inputs, node.outputs[0]) if value is not None)
             product = a.ends[1] + (b.ends[1] if node.op_type == "Add" else -b.ends[0])
         case _:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
-from qconv.ops.forms import is_bias_add, scalar_factor
+from qconv.ops.forms import scalar_factor
 from qconv.ops.op_table import TABLE, Role, ScaleRule, role_of, rule_of, spec_of
 from qconv.quant.types import IntType, QuantParams
 
@@ -167,7 +167,7 @@ def data_values(node: ir.Node) -> Iterator[ir.Value]:
 
 
 def _data_inputs(node: ir.Node) -> list[ir.Value]:
-    absorbed = rule_of(node) is ScaleRule.SCALED or is_bias_add(node)
+    absorbed = rule_of(node) is ScaleRule.SCALED
     return [
         v
         for i, v in enumerate(node.inputs)

@@ -14,6 +14,7 @@ from .fold_pad import fold_pad
 from .fuse_gelu import fuse_gelu
 from .fuse_hardswish import fuse_hardswish
 from .matmul_to_gemm import matmul_to_gemm
+from .matmul_with_bias import matmul_with_bias
 from .merge_slices import merge_slices
 from .normalize_affine import normalize_affine
 from .normalize_clamps import normalize_clamps
@@ -58,8 +59,9 @@ FOLDING: Final[tuple[Pass, ...]] = (
 )
 # What no layer took is written in one way; a convolution that this makes may in turn take what stands next to it.
 WRITING: Final[tuple[Pass, ...]] = (affine_to_depthwise, normalize_affine)
-# Weights are separated last, as simplifying joins equal constants.
-FINISHING: Final[tuple[Pass, ...]] = (simplify, separate_weights)
+# Folds look for a bias behind its product, so the rest of these are joined late. Weights are separated last, as simplifying joins
+# equal constants.
+FINISHING: Final[tuple[Pass, ...]] = (matmul_with_bias, simplify, separate_weights)
 
 
 def prepare(model: ir.Model) -> dict[str, int]:

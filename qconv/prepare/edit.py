@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from qconv.model.graph import remember_form
 from qconv.model.names import Names
 
 Attribute = int | float | str | Sequence[int]
@@ -47,7 +48,8 @@ class Editor:
     def rewrite(
         self, node: ir.Node, op_type: str, inputs: Sequence[ir.Value | None], attributes: Mapping[str, Attribute] | None = None
     ) -> None:
-        """Turn a node into another op in place: its name and its outputs stay."""
+        """Turn a node into another op in place: its name and its outputs stay, and `written_as` tells what it was."""
+        remember_form(node)
         node.op_type = op_type
         node.resize_inputs(len(inputs))
         for index, value in enumerate(inputs):
@@ -65,13 +67,14 @@ class Editor:
         *,
         name: str,
         shape: ir.Shape | None = None,
+        dtype: ir.DataType = ir.DataType.FLOAT,
         main: bool = False,
     ) -> ir.Value:
-        """A new float node in front of `anchor`; returns its output, which is named after the node.
+        """A new node in front of `anchor`; returns its output of type `dtype`, which is named after the node.
 
         A `main` node does the anchor's work: it gets the anchor's name, and the anchor the new one.
         """
-        output = ir.Value(name=self._names.fresh(f"{name}/output"), type=ir.TensorType(ir.DataType.FLOAT), shape=shape)
+        output = ir.Value(name=self._names.fresh(f"{name}/output"), type=ir.TensorType(dtype), shape=shape)
         converted = ir.convenience.convert_attributes(dict(attributes or {}))
         node = ir.Node("", op_type, inputs, converted, outputs=[output], name=self._names.fresh_node(name))
         self.graph.insert_before(anchor, node)

@@ -15,7 +15,6 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
-from qconv.ops.forms import bias_add
 from qconv.ops.kernel_order import conv_order, padded_channels
 
 Array = NDArray[Any]
@@ -111,7 +110,7 @@ def layer_of(node: ir.Node) -> Layer | None:
     if weight.ndim != 2 or attr_int(node, "transA", 0):
         return None
     transposed = bool(attr_int(node, "transB", 0))
-    has_bias = node.op_type == "Gemm" or bias_add(node) is not None
+    has_bias = node.op_type == "Gemm"
     width = weight.shape[1 if transposed else 0]
     return Layer(*names, weight.shape, 1, width, transposed, is_conv=False, has_bias=has_bias, pairs=True)
 

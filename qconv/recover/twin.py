@@ -7,8 +7,6 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
-from qconv.model.graph import const_array
-from qconv.ops.forms import bias_add
 from qconv.plan.activations import ActivationPlan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.ranges.search.fake_quant import insert_codes
@@ -42,11 +40,6 @@ class Twin:
         node = self.node(layer)
         _put(node, 1, f"{layer.name}/weight", weights.reals)
         if weights.bias is None:
-            return
-        follower = bias_add(node) if node.op_type == "MatMul" else None
-        if follower is not None:
-            index = 0 if const_array(follower.inputs[0]) is not None else 1
-            _put(follower, index, f"{layer.name}/bias", weights.bias)
             return
         if len(node.inputs) < 3:
             node.resize_inputs(3)

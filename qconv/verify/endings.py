@@ -13,7 +13,6 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.graph import is_float
-from qconv.ops.forms import is_bias_add
 from qconv.ops.op_table import Role, ScaleRule, role_of, rule_of, spec_of
 from qconv.verify.metrics import Array
 
@@ -41,7 +40,7 @@ def _reached(value: ir.Value, graph: ir.Graph) -> list[ir.Value]:
 def _selects(node: ir.Node, index: int, graph: ir.Graph) -> bool:
     if node.graph is not graph or spec_of(node) is None or role_of(node, index) is not Role.DATA:
         return False
-    return rule_of(node) in _SELECTING and not is_bias_add(node)
+    return rule_of(node) in _SELECTING
 
 
 def used(real: Array, span: tuple[float, float], ends: Sequence[Array]) -> Array:
