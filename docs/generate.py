@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from qconv.cli.main import cli
-from qconv.ops.op_table import TABLE, OpSpec, Role, ScaleRule
+from qconv.ops.op_table import TABLE, OpSpec, Role
+from qconv.ops.scale_rules import KINDS
 
 DOCS = Path(__file__).parent
 WIDTH = 110
@@ -21,17 +22,8 @@ ROLES = {
     Role.DATA: "quantized like any activation; may also be a constant",
     Role.WEIGHT: "a constant: signed, symmetric, one scale for each output channel",
     Role.BIAS: "a constant: int32, scale S_x S_w",
+    Role.OPERAND: "a weight as above where it is a constant, else quantized like any activation",
     Role.STATIC: "shapes, indices and bounds: read as they are",
-}
-RULES = {
-    ScaleRule.FREE: "from the calibrated range of the output",
-    ScaleRule.SAME: "the parameters of the input: the op selects, moves or clamps values",
-    ScaleRule.AVERAGES: "the parameters of the input, though the op averages: an AveragePool whose windows differ in size",
-    ScaleRule.SHARED: "inputs and output share parameters where their ranges are alike; else the inputs are rescaled",
-    ScaleRule.FIXED: "from the mathematics of the op",
-    ScaleRule.WITHIN: "from the calibrated range of the output, within what the mathematics of the op allow",
-    ScaleRule.SCALED: "the codes stay, and the scale is multiplied: Mul by a positive constant scalar",
-    ScaleRule.NONE: "there is no float output",
 }
 
 
@@ -56,7 +48,7 @@ def _helps() -> Iterator[tuple[str, str]]:
 
 def ops_page() -> str:
     """The op table: what every float op becomes, and how its parameters follow."""
-    rows = [f"| {_op(spec)} |" for _, spec in sorted(TABLE.items())]
+    rows = [f"| {_op(TABLE[key])} |" for key in sorted(TABLE)]
     return "\n".join(
         [
             "# Operators",
@@ -78,7 +70,7 @@ def ops_page() -> str:
             "",
             "## Scales",
             "",
-            *(f"- **{rule.value}**: {text}" for rule, text in RULES.items()),
+            *(f"- **{rule.name}**: {rule.text}" for rule in KINDS),
             "",
         ]
     )
@@ -86,7 +78,7 @@ def ops_page() -> str:
 
 def _op(spec: OpSpec) -> str:
     roles = ", ".join(role.value for role in spec.roles)
-    return " | ".join([spec.op_type, roles, spec.rule.value, spec.becomes, spec.condition])
+    return " | ".join([spec.op_type, roles, spec.usual_rule.name, spec.becomes, spec.condition])
 
 
 PAGES = {"commands.md": commands_page, "ops.md": ops_page}

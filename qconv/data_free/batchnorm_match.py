@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from qconv.data_free.random_fields import Component, NoiseRecipe, Spectrum, components
 from qconv.model.graph import const_array
 from qconv.model.session import open_session
+from qconv.model.traits import Trait, has_trait
 from qconv.quant.types import FloatArray
 
-MOVING = ("Identity", "Pad", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Concat")
-_SUMMING = ("Add", "Sub", "Sum", "Neg", "AveragePool", "BatchNormalization")
-_WEIGHTED = ("Conv", "Gemm", "MatMul", "Mul", "Div", "Gather")  # affine when only the first input varies
+MOVING = Trait.MOVES | Trait.FILLS | Trait.JOINS
+_LINEAR = MOVING | Trait.SUMS | Trait.NEGATES | Trait.AVERAGES | Trait.NORMALIZES
+_OF_ALL = Trait.JOINS | Trait.SUMS  # linear in all inputs together; the others in the first, when only that varies
 _DRAWS = 3  # of each component, to estimate its variance behind the layer
 _ROUNDS = 400  # of the multiplicative update; the fit no longer moves long before
 
@@ -49,7 +50,7 @@ def affine_batchnorms(graph: ir.Graph) -> dict[str, list[RememberedChannels]]:
         origins = {sources.get(value) for value in varying}
         origin = origins.pop() if len(origins) == 1 and _is_affine(node, varying) else None
         sources |= dict.fromkeys(node.outputs, origin)
-        if node.op_type == "BatchNormalization" and origin is not None and (known := _remembered(node)) is not None:
+        if has_trait(node, Trait.NORMALIZES) and origin is not None and (known := _remembered(node)) is not None:
             found.setdefault(origin, []).append(known)
     return found
 
@@ -64,7 +65,7 @@ def affine_front(model: ir.Model) -> ir.Model | None:
     tensors = {known.tensor for remembered in affine_batchnorms(graph).values() for known in remembered}
     if len(inputs) != 1 or not tensors:
         return None
-    norms = (node for node in graph if node.op_type == "BatchNormalization")
+    norms = (node for node in graph if has_trait(node, Trait.NORMALIZES))
     ends = [node.outputs[0] for node in norms if node.inputs[0] is not None and node.inputs[0].name in tensors]
     return ir.Model(ir.convenience.extract(graph, inputs, ends), ir_version=model.ir_version)
 
@@ -153,11 +154,11 @@ def channels_first(array: FloatArray) -> FloatArray:
 
 
 def _is_affine(node: ir.Node, varying: Sequence[ir.Value]) -> bool:
-    if node.domain not in ("", "ai.onnx"):
-        return False
-    if node.op_type in _WEIGHTED:
-        return len(varying) == 1 and (node.inputs[0] is varying[0] or node.op_type == "Mul")
-    return node.op_type in MOVING or node.op_type in _SUMMING
+    if has_trait(node, _OF_ALL):
+        return True
+    if has_trait(node, Trait.MULTIPLIES):
+        return len(varying) == 1
+    return has_trait(node, _LINEAR | Trait.WEIGHTS | Trait.DIVIDES) and len(varying) == 1 and node.inputs[0] is varying[0]
 
 
 def _remembered(node: ir.Node) -> RememberedChannels | None:

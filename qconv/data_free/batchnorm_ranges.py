@@ -19,6 +19,8 @@ import onnx_ir as ir
 
 from qconv.data_free.batchnorm_match import Matrix
 from qconv.model.graph import const_array
+from qconv.model.traits import Trait, has_trait
+from qconv.ops.forms import clamp_bounds
 
 # The largest of 100 samples of real data lies 4 to 12 deviations from the mean in trained networks, mostly about 6.
 K = 6.0
@@ -39,7 +41,7 @@ def batchnorm_ranges(graph: ir.Graph) -> dict[str, tuple[float, float]]:
     """Tensor -> (lo, hi) for batch norms of an unprepared graph, and the clamps and sums behind them."""
     known: dict[ir.Value, Channels] = {}
     for node in graph:
-        rule = _RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        rule = next((rule for trait, rule in _RULES.items() if has_trait(node, trait)), None)
         found = rule(node, [known.get(value) if value is not None else None for value in node.inputs]) if rule else None
         if found is not None:
             known[node.outputs[0]] = found
@@ -50,10 +52,9 @@ def clamped_ranges(graph: ir.Graph) -> dict[str, tuple[float, float]]:
     """Tensor -> the bounds that nothing behind a Relu or a Clip of constant bounds passes."""
     found: dict[str, tuple[float, float]] = {}
     for node in graph:
-        if node.domain in ("", "ai.onnx") and node.op_type in ("Relu", "Clip"):
-            bounds = (0.0, np.inf) if node.op_type == "Relu" else _bounds(node)
-            if bounds is not None:
-                found[str(node.outputs[0].name)] = bounds
+        bounds = clamp_bounds(node)
+        if bounds is not None:
+            found[str(node.outputs[0].name)] = bounds
     return found
 
 
@@ -65,25 +66,9 @@ def _batchnorm(node: ir.Node, operands: Sequence[Channels | None]) -> Channels |
     return Channels(mean, np.square(spread), mean - K * spread, mean + K * spread)
 
 
-def _relu(node: ir.Node, operands: Sequence[Channels | None]) -> Channels | None:
-    return None if operands[0] is None else _cut(operands[0], 0.0, np.inf)
-
-
-def _clip(node: ir.Node, operands: Sequence[Channels | None]) -> Channels | None:
-    bounds = _bounds(node)
+def _clamp(node: ir.Node, operands: Sequence[Channels | None]) -> Channels | None:
+    bounds = clamp_bounds(node)
     return None if operands[0] is None or bounds is None else _cut(operands[0], *bounds)
-
-
-def _bounds(node: ir.Node) -> tuple[float, float] | None:
-    """Of a Clip; None where they are computed."""
-    bounds = [-np.inf, np.inf]
-    for index, value in enumerate(node.inputs[1:3]):
-        if value is not None:
-            array = const_array(value)
-            if array is None:
-                return None
-            bounds[index] = float(array.reshape(()))
-    return bounds[0], bounds[1]
 
 
 def _sum(node: ir.Node, operands: Sequence[Channels | None]) -> Channels | None:
@@ -102,10 +87,8 @@ def _cut(operand: Channels, lo: float, hi: float) -> Channels:
     return Channels(values.mean(axis=0), values.var(axis=0), np.clip(operand.lo, lo, hi), np.clip(operand.hi, lo, hi))
 
 
-_RULES: dict[str, Callable[[ir.Node, Sequence[Channels | None]], Channels | None]] = {
-    "Add": _sum,
-    "BatchNormalization": _batchnorm,
-    "Clip": _clip,
-    "Relu": _relu,
-    "Sum": _sum,
+_RULES: dict[Trait, Callable[[ir.Node, Sequence[Channels | None]], Channels | None]] = {
+    Trait.SUMS: _sum,
+    Trait.NORMALIZES: _batchnorm,
+    Trait.CLAMPS: _clamp,
 }

@@ -25,11 +25,14 @@ from qconv.data_free.batchnorm_match import MOVING, Matrix, Probe, RememberedCha
 from qconv.data_free.pictures import PictureRecipe
 from qconv.data_free.random_fields import NoiseRecipe
 from qconv.model.graph import const_array, sole_consumer
+from qconv.model.traits import Trait, has_trait
+from qconv.ops.forms import is_convolution
 
 _GRAY = 0.5  # the mean of dead leaves
 _DRAWS = 8  # pictures whose response is measured
 _NEAR = 0.35  # of a convention's span: how far the fitted black or white may be off; spans differ by a factor of 2 or more
 _LARGE = 8.0  # of case 3
+_SCALES = Trait.SUMS | Trait.MULTIPLIES | Trait.DIVIDES | Trait.NORMALIZES | Trait.CASTS
 
 
 def scaled_pictures(
@@ -84,12 +87,12 @@ def _nearest(fitted: PictureRecipe) -> PictureRecipe:
 def _guess(model: ir.Model, name: str, channels: int) -> str:
     """Cases 2 and 3: the name of a convention."""
     value = next(value for value in model.graph.inputs if value.name == name)
-    while (node := sole_consumer(value)) is not None and node.op_type in MOVING and node.outputs:
+    while (node := sole_consumer(value)) is not None and has_trait(node, MOVING) and node.outputs:
         value = node.outputs[0]
     small, large = ("unit", "raw") if channels == 1 else ("imagenet", "caffe")
     if node is None:
         return small
-    if node.op_type in ("Mul", "Div", "Add", "Sub", "BatchNormalization", "Cast"):
+    if has_trait(node, _SCALES):
         return "raw"
     ratio = _bias_ratio(node)
     return small if ratio is None or ratio < _LARGE else large
@@ -98,7 +101,7 @@ def _guess(model: ir.Model, name: str, channels: int) -> str:
 def _bias_ratio(node: ir.Node) -> float | None:
     """The size of a Conv's response to unit pictures, whose channels and neighbours are nearly equal, against its bias."""
     weight, bias = const_array(node.inputs[1]) if len(node.inputs) > 1 else None, _bias(node)
-    if node.op_type != "Conv" or weight is None or bias is None or not bias.any():
+    if not is_convolution(node) or weight is None or bias is None or not bias.any():
         return None
     response = np.sqrt(np.square(weight.astype(np.float64)).sum(axis=tuple(range(1, weight.ndim))))
     return float(np.median(response) / max(np.median(np.abs(bias)), 1e-12 * np.abs(bias).max()))
@@ -108,6 +111,6 @@ def _bias(node: ir.Node) -> Matrix | None:
     """Of a Conv, or of the Add behind it."""
     array = const_array(node.inputs[2]) if len(node.inputs) > 2 else None
     behind = sole_consumer(node.outputs[0])
-    if array is None and behind is not None and behind.op_type == "Add":
+    if array is None and behind is not None and has_trait(behind, Trait.SUMS):
         array = next((found for value in behind.inputs if (found := const_array(value)) is not None), None)
     return None if array is None else array.astype(np.float64).reshape(-1)

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.graph import attr_float, const_array
+from qconv.model.traits import Trait, has_trait
 
 Vector = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ def remembered_layers(graph: ir.Graph) -> list[Layer]:
     """The batch norms of an unprepared graph with constant statistics, in its order."""
     found = []
     for node in graph:
-        if node.op_type != "BatchNormalization" or node.domain not in ("", "ai.onnx"):
+        if not has_trait(node, Trait.NORMALIZES):
             continue
         mean, variance = const_array(node.inputs[3]), const_array(node.inputs[4])
         tensor = node.inputs[0]

@@ -13,7 +13,7 @@ from qconv.lower.context import MS, Codes, Context
 from qconv.lower.lookup import lower_table
 from qconv.model.evaluate import run_node
 from qconv.model.graph import attr_float, attr_int, const_array
-from qconv.ops.op_table import hard_sigmoid_params
+from qconv.ops.scale_rules import hard_sigmoid_params
 from qconv.quant.certify import Certificate, certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
 from qconv.quant.tables import codes_of, leaky_relu_table, ort_leaky_relu_table, sigmoid_table

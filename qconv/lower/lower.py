@@ -30,7 +30,8 @@ from qconv.lower.keep_float import keep_float_layers
 from qconv.lower.lookup import lower_table
 from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
-from qconv.ops.op_table import TABLE, ScaleRule
+from qconv.ops.op_table import rule_of
+from qconv.ops.scale_rules import NoFloat, Same, ScaleRule
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import integer_nodes
@@ -60,7 +61,7 @@ _RULES: dict[str, Rule] = {
     "Softmax": lower_softmax,
     "Sub": lower_sub,
 }
-_BY_SCALE_RULE: dict[ScaleRule, Rule] = {ScaleRule.SAME: lower_same, ScaleRule.NONE: lower_host}
+_BY_SCALE_RULE: dict[type[ScaleRule], Rule] = {Same: lower_same, NoFloat: lower_host}
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ class Lowering:
     notes: tuple[Remark, ...]
 
 
-def rule_for(op_type: str) -> Rule:
-    """The rule that lowers an op of the table: its own, that of its scale rule, or a table of codes."""
-    return _RULES.get(op_type) or _BY_SCALE_RULE.get(TABLE[op_type].rule) or lower_table
+def rule_for(node: ir.Node) -> Rule:
+    """The rule that lowers a node of the table: that of its op, that of its scale rule, or a table of codes."""
+    return _RULES.get(node.op_type) or _BY_SCALE_RULE.get(type(rule_of(node))) or lower_table
 
 
 def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = TARGETS["x86"]) -> Lowering:
@@ -92,7 +93,7 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = T
     for node in nodes:
         ctx.begin(node)
         ctx.names.release_node(str(node.name))  # the integer node takes the name, so that a person finds the layer again
-        rule_for(node.op_type)(node, ctx)
+        rule_for(node)(node, ctx)
     _remove([node for node in nodes if not ctx.is_kept(node)])
     connect_float_readers(ctx, reads, io)
     keep_float_layers(graph, ctx.names)

@@ -7,12 +7,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.errors import ModelError
+from qconv.model.traits import Trait, has_trait
 
 _BLOCK = 1 << 20  # elements looked at together, so that mapped weights are never all in memory
 # What passes a mask of -inf on to a Softmax, or adds it there.
-_MASK_OPS = {"Add", "Cast", "CastLike", "Concat", "Expand", "Gather", "Identity", "Mul", "Reshape", "Slice", "Squeeze", "Tile"}
-_MASK_OPS |= {"Transpose", "Trilu", "Unsqueeze"}
-_BOUND_OPS = {"Clip", "Max", "Min", "Pad", "Where", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
+_PASSES_MASKS = Trait.CASTS | Trait.FILLS | Trait.JOINS | Trait.MOVES | Trait.MULTIPLIES | Trait.SUMS
+_TAKES_BOUNDS = Trait.CHOOSES | Trait.COMPARES | Trait.FILLS
 
 
 def check_finite(model: ir.Model) -> None:
@@ -31,6 +31,6 @@ def _check(value: ir.Value, array: NDArray[np.floating]) -> None:
         if np.isfinite(block).all():
             continue
         kind = "NaN" if np.isnan(block).any() else "an infinity"
-        allowed = _BOUND_OPS if (block == np.inf).any() else _BOUND_OPS | _MASK_OPS
-        if kind == "NaN" or not all(node.op_type in allowed for node in value.consumers()):
+        allowed = _TAKES_BOUNDS if (block == np.inf).any() else _TAKES_BOUNDS | _PASSES_MASKS
+        if kind == "NaN" or not all(has_trait(node, allowed) for node in value.consumers()):
             raise ModelError(f"weight '{value.name}' holds {kind}: train or export the model again")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx
 from onnx import shape_inference
 
-GROWING = {"Concat", "ConstantOfShape", "Expand", "Range", "Tile"}  # their results can be longer than anything in the file
+from qconv.model.traits import TRAITS, Trait
+
 LONGEST = 1 << 16  # elements; no shape is computed from longer vectors
 
 
@@ -27,7 +28,7 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
 def _vectors_are_short(graph: onnx.GraphProto) -> bool:
     known = {info.name: info.type.tensor_type for info in [*graph.value_info, *graph.output]}
     for node in graph.node:
-        if node.op_type in GROWING and not _is_short(known.get(node.output[0])):
+        if TRAITS.get((node.domain, node.op_type), Trait.NONE) & Trait.GROWS and not _is_short(known.get(node.output[0])):
             return False
         bodies = [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs)]
         if not all(_vectors_are_short(body) for body in bodies):

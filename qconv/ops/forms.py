@@ -9,6 +9,22 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
+from qconv.model.traits import Trait, has_trait, key_of
+
+
+def is_convolution(node: ir.Node) -> bool:
+    """Whether a node slides a weight [O, I / group, *kernel] over its input."""
+    return key_of(node) == ("", "Conv")
+
+
+def signs_of_sum(node: ir.Node) -> tuple[float, float]:
+    """With which signs Add and Sub take their two operands."""
+    return 1.0, -1.0 if node.op_type == "Sub" else 1.0
+
+
+def by_phases(node: ir.Node) -> bool:
+    """Whether a node's weight is taken apart into phases before a kernel sees it: a transposed convolution."""
+    return key_of(node) == ("", "ConvTranspose")
 
 
 def scalar_factor(node: ir.Node) -> float | None:
@@ -27,6 +43,22 @@ def bias_of(node: ir.Node) -> NDArray[np.floating] | None:
     """The constant bias of a weighted node, flat, or None."""
     found = const_array(node.inputs[2]) if len(node.inputs) > 2 else None
     return None if found is None else found.reshape(-1)
+
+
+def clamp_bounds(node: ir.Node) -> tuple[float, float] | None:
+    """The interval that a Relu or Clip keeps its output in; None for any other op, and where a bound is computed."""
+    if not has_trait(node, Trait.CLAMPS):
+        return None
+    if node.op_type == "Relu":
+        return 0.0, math.inf
+    bounds = [-math.inf, math.inf]
+    for place, value in enumerate(node.inputs[1:3]):
+        array = const_array(value)
+        if value is not None and array is None:
+            return None
+        if array is not None and array.size == 1:
+            bounds[place] = float(array.reshape(()))
+    return bounds[0], bounds[1]
 
 
 def averages_whole_windows(node: ir.Node) -> bool:

@@ -43,6 +43,8 @@ def matrix_order(shape: tuple[int, ...], *, transposed: bool = False) -> KernelO
 
 def kernel_order(node: ir.Node, shape: tuple[int, ...]) -> KernelOrder | None:
     """Of the weight of a float or an integer layer; None where its kernel never adds products in 16 bits."""
+    if node.op_type == "ConvTranspose":
+        return None  # its weight is taken apart first: `kernel_weight`
     if node.op_type in ("Conv", "QLinearConv"):
         return conv_order(shape, attr_int(node, "group", 1))
     return matrix_order(shape, transposed=bool(attr_int(node, "transB", 0)))

@@ -11,7 +11,10 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
-from qconv.ops.op_table import Role, ScaleRule, inverse_scale, role_of, rule_of
+from qconv.model.traits import Trait, has_trait
+from qconv.ops.forms import clamp_bounds, signs_of_sum
+from qconv.ops.op_table import has_weight, rule_of
+from qconv.ops.scale_rules import Fixed, Within, inverse_scale
 from qconv.plan.eligible import float_nodes
 from qconv.plan.shared_scales import Group, SharedScales
 from qconv.plan.weights import rounded_weight
@@ -34,7 +37,7 @@ class Activations:
         self._narrowed: dict[Group, Range] = {}
         ties.join_alike(self._span, _ALIKE)
         for node in ties.integer_nodes():
-            if node.op_type == "Add":
+            if has_trait(node, Trait.SUMS):
                 self._narrow(node)
 
     def by_name(self) -> dict[str, QuantParams]:
@@ -67,11 +70,17 @@ class Activations:
         groups = [self._ties.group(value) for value in operands]
         if output is None or len(groups) != 2 or groups[0] is groups[1]:
             return
-        for own, other in (groups, groups[::-1]):
+        signs = signs_of_sum(node)
+        for (own, sign), (other, its_sign) in (pairs := list(zip(groups, signs, strict=True)), pairs[::-1]):
             if own is None or other is None or own is output or own.settled or not self._ties.ends_in(own, node):
                 continue
-            (lo, hi), (low, high), (least, most) = self._span(own), self._span(other), self._span(output)
-            narrow = max(lo, min(least - high, 0.0)), min(hi, max(most - low, 0.0))
+            (lo, hi), (low, high), (least, most) = (
+                self._span(own),
+                sorted(its_sign * end for end in self._span(other)),
+                self._span(output),
+            )
+            lower, upper = sorted(sign * end for end in (least - high, most - low))
+            narrow = max(lo, min(lower, 0.0)), min(hi, max(upper, 0.0))
             if (narrow[1] - narrow[0]) * _DWARFS < hi - lo:
                 self._narrowed[own] = narrow
 
@@ -97,7 +106,7 @@ class ActivationPlan:
         self._in_float = float_nodes(graph, config.exclude) if in_float is None else in_float
         ties = self._ties()
         observed = ties.observed()
-        fixed = (node.outputs[0] for node in ties.integer_nodes() if rule_of(node) in (ScaleRule.FIXED, ScaleRule.WITHIN))
+        fixed = (node.outputs[0] for node in ties.integer_nodes() if isinstance(rule_of(node), Fixed | Within))
         self.rounded = [str(value.name) for value in dict.fromkeys((*observed, *fixed))]
         self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
 
@@ -109,7 +118,7 @@ class ActivationPlan:
 
     def weights(self) -> dict[str, FloatArray]:
         """The weights of integer nodes by tensor, rounded, as reals; without regard to accumulators."""
-        nodes = [node for node in self._ties().integer_nodes() if len(node.inputs) > 1 and role_of(node, 1) is Role.WEIGHT]
+        nodes = [node for node in self._ties().integer_nodes() if has_weight(node)]
         pairs = [(node, node.inputs[1], const_array(node.inputs[1])) for node in nodes]
         return {
             str(value.name): rounded_weight(node, array, self._config)
@@ -144,18 +153,8 @@ def range_of_tensor(value: ir.Value, range_of: RangeOf) -> tuple[float, float]:
             f"the calibration has no range for tensor {value.name}; calibrate again with the same --exclude as here"
         )
     lo, hi = found
-    bounds = _clamp_bounds(value.producer())
+    node = value.producer()
+    bounds = None if node is None else clamp_bounds(node)
+    if bounds is None:
+        return lo, hi
     return max(lo, bounds[0]), min(hi, bounds[1])
-
-
-def _clamp_bounds(node: ir.Node | None) -> tuple[float, float]:
-    """The interval that a clamp keeps its output in; unbounded for any other op."""
-    bounds = [float("-inf"), float("inf")]
-    if node is not None and node.op_type == "Relu":
-        bounds[0] = 0.0
-    if node is not None and node.op_type == "Clip":
-        for index in (1, 2):
-            array = const_array(node.inputs[index]) if index < len(node.inputs) else None
-            if array is not None:
-                bounds[index - 1] = float(array.reshape(()))
-    return bounds[0], bounds[1]

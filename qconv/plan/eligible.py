@@ -14,13 +14,12 @@ import onnx_ir as ir
 
 from qconv.errors import UsageError
 from qconv.model.graph import const_array, is_float, written_as
-from qconv.ops.op_table import COMPUTE, Role, ScaleRule, role_of, rule_of, spec_of
+from qconv.model.traits import Trait, has_trait
+from qconv.ops.op_table import Role, role_of, rule_of, spec_of
 
 _OTHER_FLOATS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 EXCLUDED = "excluded"
 _MOST_NAMES = 3  # of neighbours that a sentence lists
-# Rules of ops that compute new values.
-LOSSY = frozenset({ScaleRule.FREE, ScaleRule.FIXED, ScaleRule.WITHIN, ScaleRule.AVERAGES, ScaleRule.SCALED})
 
 
 def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
@@ -50,7 +49,7 @@ def touches_float(node: ir.Node) -> bool:
 
 def is_border_cast(node: ir.Node) -> bool:
     """Whether a node only turns an input of another type into the reals that are quantized next, or reals into such an output."""
-    value = node.inputs[0] if node.op_type == "Cast" and not node.domain else None
+    value = node.inputs[0] if has_trait(node, Trait.CASTS) else None
     if value is None:
         return False
     output = node.outputs[0]
@@ -122,7 +121,7 @@ def _follow_islands(graph: ir.Graph, reasons: dict[str, str], islands: set[str])
     while changed:
         changed = False
         for node in graph:
-            if node.name in reasons or spec_of(node) is None or node.op_type in COMPUTE or rule_of(node) not in LOSSY:
+            if node.name in reasons or spec_of(node) is None or has_trait(node, Trait.WEIGHTS) or not rule_of(node).computes:
                 continue
             island = next((other for other in _neighbours(node) if str(other.name) in islands), None)
             if island is not None:
@@ -144,7 +143,7 @@ def _follow_neighbours(graph: ir.Graph, reasons: dict[str, str]) -> None:
     while changed:
         changed = False
         for node in graph:
-            if node.name in reasons or spec_of(node) is None or node.op_type in COMPUTE or not touches_float(node):
+            if node.name in reasons or spec_of(node) is None or has_trait(node, Trait.WEIGHTS) or not touches_float(node):
                 continue
             if _only_float_neighbours(node, reasons):
                 reasons[str(node.name)] = between(node)

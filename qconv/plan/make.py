@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
 from qconv.config import QuantConfig
 from qconv.model.graph import const_array, is_float
 from qconv.ops.forms import bias_of, by_channels, summed_axes
-from qconv.ops.op_table import Role, role_of
+from qconv.ops.op_table import has_weight, rule_of, spec_of
+from qconv.ops.scale_rules import Shared
 from qconv.plan.activations import Activations, RangeOf, range_of_tensor
 from qconv.plan.eligible import float_nodes
-from qconv.plan.kernel_limits import beyond_kernels
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import SharedScales
@@ -44,7 +44,7 @@ def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha
     """
     in_float = float_nodes(graph, config.exclude)
     ties, observed, tensors = _activations(graph, in_float, range_of, config)
-    while refused := beyond_kernels(ties.integer_nodes(), tensors):
+    while refused := _beyond_kernels(ties.integer_nodes(), tensors):
         in_float |= refused  # which may change what its neighbours share
         ties, observed, tensors = _activations(graph, in_float, range_of, config)
     notes: list[Remark] = []
@@ -62,9 +62,15 @@ def _activations(
     return ties, observed, Activations(ties, observed, config).by_name()
 
 
+def _beyond_kernels(nodes: Iterable[ir.Node], tensors: Mapping[str, QuantParams]) -> dict[str, str]:
+    """Node -> the reason, for integer nodes whose scales are beyond their kernel."""
+    found = {str(node.name): spec.limit(node, tensors) for node in nodes if (spec := spec_of(node)) is not None}
+    return {name: reason for name, reason in found.items() if reason is not None}
+
+
 def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantConfig) -> list[Remark]:
     """Adds the parameters of a node's weight; a note where accumulators asked for a wider scale."""
-    if len(node.inputs) < 2 or role_of(node, 1) is not Role.WEIGHT:
+    if not has_weight(node):
         return []
     weight = const_array(node.inputs[1])
     bias = bias_of(node)
@@ -82,7 +88,7 @@ def _concat_notes(
     node: ir.Node, observed: Mapping[ir.Value, tuple[float, float]], tensors: Mapping[str, QuantParams]
 ) -> list[Remark]:
     """A warning for each Concat input that the shared scale leaves only a few codes."""
-    if node.op_type != "Concat":
+    if not isinstance(rule_of(node), Shared):
         return []
     output = tensors[str(node.outputs[0].name)]
     whole = _span(output)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from qconv.model.graph import is_float
-from qconv.ops.op_table import COMPUTE
+from qconv.model.traits import Trait, has_trait
 
-_MIXING = ("AveragePool", "GlobalAveragePool", "GRU", "LSTM", "ReduceMean", "ReduceSum", "RNN")
+_MIXING = Trait.WEIGHTS | Trait.AVERAGES | Trait.TOTALS | Trait.RECURS
 
 
 def outcomes(graph: ir.Graph) -> set[str]:
@@ -23,6 +23,6 @@ def outcomes(graph: ir.Graph) -> set[str]:
             continue
         found.add(value)
         node = value.producer()
-        if node is not None and node.op_type not in COMPUTE and node.op_type not in _MIXING:
+        if node is not None and not has_trait(node, _MIXING):
             pending += [source for source in node.inputs if source is not None and is_float(source)]
     return {str(value.name) for value in found}

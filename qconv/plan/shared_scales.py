@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
-from qconv.ops.forms import scalar_factor
-from qconv.ops.op_table import TABLE, Role, ScaleRule, role_of, rule_of, spec_of
+from qconv.model.traits import Trait, has_trait
+from qconv.ops.op_table import Role, role_of, rule_of, spec_of
+from qconv.ops.scale_rules import Averages, Fixed, Same, Scaled, Shared, Within
 from qconv.quant.types import IntType, QuantParams
 
 
@@ -71,7 +72,7 @@ class SharedScales:
     def join_alike(self, span: Callable[[Group], tuple[float, float]], limit: float) -> None:
         """Joins the inputs of a Concat with its output where the joint range is at most `limit` times each one's own."""
         for node in self.integer_nodes():
-            if rule_of(node) is not ScaleRule.SHARED:
+            if not isinstance(rule_of(node), Shared):
                 continue
             for value in _data_inputs(node):
                 output, own = self._groups[node.outputs[0]], self._groups[value]
@@ -83,7 +84,8 @@ class SharedScales:
 
     def ends_in(self, group: Group, node: ir.Node) -> bool:
         """Whether nothing but `node` reads the members of a group, besides what passes them on within it."""
-        users = {user for member in group.members for user in member.consumers() if not self._selects(user, member)}
+        pairs = [(user, member) for member in group.members for user in member.consumers() if not has_trait(user, Trait.MEASURES)]
+        users = {user for user, member in pairs if not self._selects(user, member)}
         return users == {node} and not any(member.is_graph_output() for member in group.members)
 
     def _group(self, value: ir.Value) -> Group:
@@ -108,22 +110,20 @@ class SharedScales:
     def _tie(self, node: ir.Node, activation: IntType) -> None:
         outputs = [v for v in node.outputs if is_float(v)]
         match rule_of(node):
-            case ScaleRule.SAME | ScaleRule.AVERAGES:
+            case Same() | Averages():
                 for output in outputs:
                     if not self._pads_beyond(node):
                         self._union(_first_data(node), output)
-            case ScaleRule.SHARED:
+            case Shared():
                 for value in dict.fromkeys(_data_inputs(node)):
                     # An input that is used elsewhere, or whose parameters are decided, keeps them and is rescaled here.
                     if const_array(value) is not None or (sole_consumer(value) is node and not self._group(value).settled):
                         self._union(outputs[0], value)
-            case ScaleRule.FIXED:
-                self._group(outputs[0]).fixed = TABLE[node.op_type].fixed(node, activation)
-            case ScaleRule.WITHIN:
-                self._group(outputs[0]).within = TABLE[node.op_type].fixed(node, activation)
-            case ScaleRule.SCALED:
-                factor = scalar_factor(node)
-                assert factor is not None
+            case Fixed(params):
+                self._group(outputs[0]).fixed = params(node, activation)
+            case Within(params):
+                self._group(outputs[0]).within = params(node, activation)
+            case Scaled(factor):
                 source = next(v for v in _data_inputs(node) if const_array(v) is None)
                 self._group(outputs[0]).scaled_from = (source, factor)
 
@@ -143,14 +143,14 @@ class SharedScales:
             source = _first_data(producer)
             if self._groups.get(source) is self._groups[value] and const_array(source) is None and not self._implied(source):
                 return True
-        users = value.consumers()
+        users = [user for user in value.consumers() if not has_trait(user, Trait.MEASURES)]
         return bool(users) and not value.is_graph_output() and all(self._selects(user, value) for user in users)
 
     def _selects(self, node: ir.Node, value: ir.Value) -> bool:
         """Whether a node passes `value` on within its group by selecting, moving or clamping."""
         if node.graph is not self._graph or node.name in self._float_nodes or spec_of(node) is None:
             return False
-        if rule_of(node) not in (ScaleRule.SAME, ScaleRule.SHARED):
+        if not isinstance(rule_of(node), Same | Shared):
             return False
         return all(self._groups.get(output) is self._groups[value] for output in node.outputs if is_float(output))
 
@@ -167,7 +167,7 @@ def data_values(node: ir.Node) -> Iterator[ir.Value]:
 
 
 def _data_inputs(node: ir.Node) -> list[ir.Value]:
-    absorbed = rule_of(node) is ScaleRule.SCALED
+    absorbed = isinstance(rule_of(node), Scaled)
     return [
         v
         for i, v in enumerate(node.inputs)
@@ -181,4 +181,4 @@ def _first_data(node: ir.Node) -> ir.Value:
 
 def _adds_values(node: ir.Node) -> bool:
     """Whether an op of rule SAME may bring in values that its input does not have."""
-    return node.op_type == "Pad" and attr_str(node, "mode", "constant") == "constant" and len(node.inputs) > 2
+    return has_trait(node, Trait.FILLS) and attr_str(node, "mode", "constant") == "constant" and len(node.inputs) > 2

@@ -40,7 +40,7 @@ def rounded_weight(node: ir.Node, weight: NDArray[np.floating], config: QuantCon
 
 def weight_codes(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, config: QuantConfig) -> IntArray:
     """The codes that lowering gives to a weight with these parameters; that of a ConvTranspose lies by channels."""
-    order = None if node.op_type == "ConvTranspose" else kernel_order(node, weight.shape)
+    order = kernel_order(node, weight.shape)
     if order is None or not target_of(config.target).adds_pairs_in_int16:
         return quantize_weight(weight, params)
     return quantize_safely(weight, params, order)

@@ -18,7 +18,8 @@ from onnxscript.optimizer import fold_constants
 from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.rules import common as rules
 
-from qconv.model.shapes import GROWING, LONGEST
+from qconv.model.shapes import LONGEST
+from qconv.model.traits import Trait, has_trait
 
 # A single constant may take this many bytes: beyond any layer in use, and short of what exhausts a usual machine.
 LARGEST_CONSTANT = 1_500_000_000
@@ -83,7 +84,7 @@ def _fold(model: ir.Model, propagate: bool) -> bool:
 def _vectors_are_short(graph: ir.Graph) -> bool:
     """Whether shape inference may follow values: it computes vectors in full, and a small file may ask for a huge one."""
     for node in graph.all_nodes():
-        shape = node.outputs[0].shape if node.op_type in GROWING else ir.Shape([])
+        shape = node.outputs[0].shape if has_trait(node, Trait.GROWS) else ir.Shape([])
         if shape is None or (len(shape) == 1 and not (isinstance(shape[0], int) and shape[0] <= LONGEST)):
             return False
     return True

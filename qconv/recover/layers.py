@@ -15,7 +15,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
+from qconv.model.traits import Trait, has_trait
+from qconv.ops.forms import by_phases, is_convolution
 from qconv.ops.kernel_order import conv_order, padded_channels
+from qconv.ops.op_table import takes_bias
 
 Array = NDArray[Any]
 
@@ -98,19 +101,19 @@ class Layer:
 
 def layer_of(node: ir.Node) -> Layer | None:
     """The layer that a node is; None for an op without weights, and for forms that are left as they are."""
-    if node.op_type not in ("Conv", "Gemm", "MatMul") or len(node.inputs) < 2:
+    if not has_trait(node, Trait.WEIGHTS) or by_phases(node):
         return None
     x, value, y = node.inputs[0], node.inputs[1], node.outputs[0]
     weight = const_array(value)
     if x is None or value is None or weight is None or len(value.uses()) != 1 or y.name is None:
         return None
     names = (str(node.name), str(value.name), str(x.name), str(y.name))
-    if node.op_type == "Conv":
+    if is_convolution(node):
         return _conv(node, names, weight.shape)
     if weight.ndim != 2 or attr_int(node, "transA", 0):
         return None
     transposed = bool(attr_int(node, "transB", 0))
-    has_bias = node.op_type == "Gemm"
+    has_bias = takes_bias(node)
     width = weight.shape[1 if transposed else 0]
     return Layer(*names, weight.shape, 1, width, transposed, is_conv=False, has_bias=has_bias, pairs=True)
 

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from qconv.model.appender import Appender
 from qconv.model.graph import attr_int, const_array, is_float
+from qconv.model.traits import Trait, has_trait
 
 REACH = 7.5
 LOWEST = -1e9
 _LONGEST_ROW = 1 << 12  # where the length of a row is not known
 
-_JOINS = ("Add", "Where", "Sub")
-_CARRIES = (*_JOINS, "Cast", "Clip", "Concat", "Div", "Expand", "Gather", "Identity", "Max", "Min", "Mul", "Neg", "Pad")
-_MOVES = ("Flatten", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze")
+_MEETS = Trait.SUMS | Trait.CHOOSES
+_CARRIES = _MEETS | Trait.CASTS | Trait.DIVIDES | Trait.FILLS | Trait.JOINS | Trait.MOVES | Trait.MULTIPLIES | Trait.NEGATES
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Floors:
         rows: dict[str, tuple[int, float]] = {}
         carriers: set[str] = set()
         for node in graph:
-            value = node.inputs[0] if node.op_type == "Softmax" else None
+            value = node.inputs[0] if has_trait(node, Trait.PROBABILITIES) else None
             if value is None or not is_float(value) or const_array(value) is not None or not _only_softmax(value):
                 continue
             assert value.shape is not None
@@ -82,7 +82,7 @@ def _only_softmax(value: ir.Value) -> bool:
     """Whether nothing but Softmax along one axis reads a tensor of known rank."""
     if value.shape is None or not len(value.shape) or value.is_graph_output():
         return False
-    axes = {attr_int(user, "axis", -1) if user.op_type == "Softmax" else None for user in value.consumers()}
+    axes = {attr_int(user, "axis", -1) if has_trait(user, Trait.PROBABILITIES) else None for user in value.consumers()}
     return len(axes) == 1 and None not in axes
 
 
@@ -96,8 +96,8 @@ def _carriers(value: ir.Value) -> set[str]:
             continue
         found.add(current)
         node = current.producer()
-        if node is not None and node.domain in ("", "ai.onnx") and node.op_type in (*_CARRIES, *_MOVES):
-            joined = joined or node.op_type in _JOINS
+        if node is not None and has_trait(node, _CARRIES):
+            joined = joined or has_trait(node, _MEETS)
             pending += [source for source in node.inputs if source is not None]
     return {str(carrier.name) for carrier in found if _carries(carrier)} if joined else set()
 
@@ -105,4 +105,4 @@ def _carriers(value: ir.Value) -> set[str]:
 def _carries(value: ir.Value) -> bool:
     """Whether a tensor may hold a mask: it is given, or made by an op that passes one on."""
     node = value.producer()
-    return node is None or node.op_type in (*_CARRIES, *_MOVES)
+    return node is None or has_trait(node, _CARRIES)

@@ -22,7 +22,8 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.appender import Appender
-from qconv.model.graph import const_array
+from qconv.model.traits import Trait, has_trait
+from qconv.ops.forms import clamp_bounds
 from qconv.quant.types import FloatArray
 from qconv.statistics.floors import Floors
 from qconv.statistics.sampler import Sampler
@@ -127,15 +128,10 @@ def values_by_name(graph: ir.Graph) -> dict[str, ir.Value]:
 def clamped_at_zero(value: ir.Value) -> bool:
     """Whether a tensor cannot be negative, because of a Relu or Clip."""
     node = value.producer()
-    if node is None or node.domain not in ("", "ai.onnx"):
+    if node is None:
         return False
-    match node.op_type:
-        case "Relu":
-            return True
-        case "Clip":
-            floor = const_array(node.inputs[1]) if len(node.inputs) > 1 else None
-            return floor is not None and floor.size == 1 and float(floor.reshape(())) == 0.0
-        case "MaxPool" | "Concat":
-            return all(source is not None and clamped_at_zero(source) for source in node.inputs)
-        case _:
-            return False
+    bounds = clamp_bounds(node)
+    if bounds is not None:
+        return bounds[0] == 0.0
+    passes_on = has_trait(node, Trait.JOINS | Trait.EXTREMES)
+    return passes_on and all(source is not None and clamped_at_zero(source) for source in node.inputs)

@@ -13,10 +13,9 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.graph import is_float
-from qconv.ops.op_table import Role, ScaleRule, role_of, rule_of, spec_of
+from qconv.ops.op_table import Role, role_of, rule_of, spec_of
+from qconv.ops.scale_rules import Same, Shared
 from qconv.verify.metrics import Array
-
-_SELECTING = (ScaleRule.SAME, ScaleRule.SHARED)
 
 
 def endings(graph: ir.Graph) -> dict[str, tuple[str, ...]]:
@@ -40,7 +39,7 @@ def _reached(value: ir.Value, graph: ir.Graph) -> list[ir.Value]:
 def _selects(node: ir.Node, index: int, graph: ir.Graph) -> bool:
     if node.graph is not graph or spec_of(node) is None or role_of(node, index) is not Role.DATA:
         return False
-    return rule_of(node) in _SELECTING
+    return isinstance(rule_of(node), Same | Shared)
 
 
 def used(real: Array, span: tuple[float, float], ends: Sequence[Array]) -> Array:

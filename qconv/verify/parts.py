@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from qconv.model.graph import attr_int
+from qconv.model.traits import Trait, has_trait
 from qconv.verify.metrics import Array
 
 
@@ -50,7 +51,7 @@ def _parts_of_output(output: ir.Value) -> tuple[Part, ...]:
 def _before_reshape(value: ir.Value) -> ir.Value:
     """What a Reshape that keeps the last axis of a Concat along it takes; any other value as it is."""
     node = value.producer()
-    joined = node.inputs[0] if node is not None and node.op_type == "Reshape" else None
+    joined = node.inputs[0] if node is not None and has_trait(node, Trait.RESHAPES) else None
     if joined is None or joined.shape is None or value.shape is None or not len(joined.shape) or not len(value.shape):
         return value
     size = value.shape[-1]
@@ -74,7 +75,7 @@ def _parts(value: ir.Value, spans: tuple[Span, ...], *, only_last: bool) -> Iter
 
 def _joins(node: ir.Node | None, *, only_last: bool) -> bool:
     """Whether a node is a Concat of dynamic tensors whose sizes are known; `only_last`: along the last axis."""
-    if node is None or node.op_type != "Concat" or (only_last and _axis(node) != -1):
+    if node is None or not has_trait(node, Trait.JOINS) or (only_last and _axis(node) != -1):
         return False
     axis = _axis(node)
     for value in node.inputs:

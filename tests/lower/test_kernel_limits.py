@@ -9,7 +9,7 @@ import pytest
 from onnx import helper
 
 from qconv.model.session import open_session
-from qconv.plan.kernel_limits import beyond_kernels
+from qconv.ops.kernel_limits import limit_of_hard_swish
 from qconv.quant.types import UINT8, QuantParams
 from tests.lower.harness import Array, quantize_graph
 from tests.networks import network
@@ -59,5 +59,6 @@ def test_a_hard_swish_far_beyond_its_output_stays_in_float() -> None:
     """No samples lead here, as a large input gives a large output; an edited plan or pinned parameters may."""
     graph = network([helper.make_node("HardSwish", ["x"], ["y"], name="swish")], {"x": [2]}, ["y"], {}).graph
     params = {name: QuantParams(np.asarray(scale, np.float32), np.asarray(0), UINT8) for name, scale in (("x", 1e9), ("y", 1.0))}
-    assert "2^31" in beyond_kernels(graph, params)["swish"]
-    assert beyond_kernels(graph, {**params, "x": params["y"]}) == {}
+    (swish,) = graph
+    assert "2^31" in str(limit_of_hard_swish(swish, params))
+    assert limit_of_hard_swish(swish, {**params, "x": params["y"]}) is None

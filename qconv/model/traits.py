@@ -1,0 +1,89 @@
+"""What the operators of the standard do to the elements of their inputs, whether qconv has an integer form for them or not.
+
+Whoever walks through a graph asks for traits, so that a new operator is one more name here. How an operator becomes integer
+stands in `qconv/ops/op_table.py`.
+"""
+
+from __future__ import annotations
+
+from enum import Flag, auto
+
+import onnx_ir as ir
+
+
+class Trait(Flag):
+    """One property of an operator; an operator has all that hold."""
+
+    NONE = 0
+    MOVES = auto()  # its outputs consist of elements of its first input
+    RESHAPES = auto()  # it has all elements of its first input, in their order
+    JOINS = auto()  # its output has the elements of all inputs
+    FILLS = auto()  # it moves elements, and brings in others
+    CASTS = auto()  # it changes the type only
+    CHOOSES = auto()  # each element of its output is one of the elements of its inputs at that place
+    EXTREMES = auto()  # each element of its output is the least or greatest of some elements of its input
+    CLAMPS = auto()  # it bounds its first input
+    COMPARES = auto()
+    SUMS = auto()  # of elements at one place: a + b, a - b
+    TOTALS = auto()  # sums of elements of many places
+    NEGATES = auto()
+    MULTIPLIES = auto()
+    DIVIDES = auto()
+    AVERAGES = auto()
+    WEIGHTS = auto()  # it sums products of its input and a weight
+    RECURS = auto()
+    NORMALIZES = auto()  # by statistics per channel that the model remembers
+    SHRINKS = auto()  # no element of its output is larger in magnitude than that of its input
+    BOUNDS = auto()  # its output lies within [-1, 1]
+    PROBABILITIES = auto()  # its output sums to 1 along an axis
+    MEASURES = auto()  # it reads shapes, and no elements
+    GROWS = auto()  # its output may be longer than anything in the file
+
+
+_ROWS = {
+    Trait.MOVES: "DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Reshape ReverseSequence Slice SpaceToDepth "
+    "Split Squeeze Tile Transpose Unsqueeze",
+    Trait.RESHAPES: "Flatten Identity Reshape Squeeze Unsqueeze",
+    Trait.JOINS: "Concat",
+    Trait.FILLS: "Pad Trilu",
+    Trait.CASTS: "Cast CastLike",
+    Trait.CHOOSES: "Clip Max Min Where",
+    Trait.EXTREMES: "GlobalMaxPool MaxPool ReduceMax ReduceMin",
+    Trait.CLAMPS: "Clip Relu",
+    Trait.COMPARES: "Equal Greater GreaterOrEqual Less LessOrEqual",
+    Trait.SUMS: "Add Sub Sum",
+    Trait.TOTALS: "ReduceSum",
+    Trait.NEGATES: "Neg",
+    Trait.MULTIPLIES: "Mul",
+    Trait.DIVIDES: "Div",
+    Trait.AVERAGES: "AveragePool GlobalAveragePool ReduceMean",
+    Trait.WEIGHTS: "Conv ConvTranspose Gemm MatMul",
+    Trait.RECURS: "GRU LSTM RNN",
+    Trait.NORMALIZES: "BatchNormalization",
+    Trait.SHRINKS: "Abs HardSwish Neg Relu",
+    Trait.BOUNDS: "Cos Erf HardSigmoid Sigmoid Sin Softmax Softsign Tanh",
+    Trait.PROBABILITIES: "Softmax",
+    Trait.MEASURES: "Shape Size",
+    Trait.GROWS: "Concat ConstantOfShape Expand Range Tile",
+}
+
+
+def _table() -> dict[tuple[str, str], Trait]:
+    table: dict[tuple[str, str], Trait] = {}
+    for trait, names in _ROWS.items():
+        for name in names.split():
+            table["", name] = table.get(("", name), Trait.NONE) | trait
+    return table
+
+
+TRAITS = _table()
+
+
+def key_of(node: ir.Node) -> tuple[str, str]:
+    """The domain, empty for the standard's, and the name of a node's operator."""
+    return "" if node.domain == "ai.onnx" else node.domain, node.op_type
+
+
+def has_trait(node: ir.Node, traits: Trait) -> bool:
+    """Whether a node's operator has one of these traits; an unknown operator has none."""
+    return bool(TRAITS.get(key_of(node), Trait.NONE) & traits)

@@ -1,0 +1,69 @@
+"""Scales that a kernel of onnxruntime does not bear: a node that would get them stays in float.
+
+QLinearAdd and QLinearMul convert their float32 result to int32 before they clamp it. From 2^31 on the conversion gives the
+lowest int32, and so code 0 where the highest is right; below -2^31 the same value is right. QLinearGlobalAveragePool throws
+unless 2^-32 <= S_x / (S_y n) < 256, where n values are averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import onnx_ir as ir
+
+from qconv.ops.forms import scalar_factor, signs_of_sum
+from qconv.ops.scale_rules import hard_sigmoid_params
+from qconv.quant.types import QuantParams
+
+_INT32 = 2.0**31 * (1.0 - 2.0**-16)  # less than the roundings of three float32 operations
+_WIDE = (
+    "its inputs reach so far beyond its calibrated output that values pass 2^31 steps of it, which onnxruntime's kernel turns "
+    "into the lowest code; calibrate with samples that show its whole range"
+)
+_AVERAGE = (
+    "its input and output scales differ more than onnxruntime's QLinearGlobalAveragePool allows; calibrate with samples that "
+    "show its whole range"
+)
+
+
+def limit_of_sum(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str | None:
+    """Of Add and Sub, whose second operand is negated."""
+    a, b, y = _params(node, tensors)
+    sign = signs_of_sum(node)[1]
+    return _wide(a.ends[1] + max(sign * end for end in b.ends), y)
+
+
+def limit_of_product(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str | None:
+    """Of Mul, unless it only changes a scale."""
+    if scalar_factor(node) is not None:
+        return None
+    a, b, y = _params(node, tensors)
+    return _wide(max(left * right for left in a.ends for right in b.ends), y)
+
+
+def limit_of_hard_swish(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str | None:
+    """Of the product of x and its gate."""
+    x, y = _params(node, tensors)
+    return _wide(x.ends[1] * hard_sigmoid_params(0.5, x.int_type).ends[1], y)
+
+
+def limit_of_average(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str | None:
+    """Of GlobalAveragePool."""
+    value = node.inputs[0]
+    assert value is not None and value.shape is not None
+    sizes = list(value.shape[2:])
+    ratio = float(tensors[str(value.name)].scale) / float(tensors[str(node.outputs[0].name)].scale)
+    if all(isinstance(size, int) for size in sizes):
+        ratio /= max(1, math.prod(size for size in sizes if isinstance(size, int)))
+    return None if 2.0**-32 <= ratio < 256.0 else _AVERAGE
+
+
+def _params(node: ir.Node, tensors: Mapping[str, QuantParams]) -> list[QuantParams]:
+    """Of the inputs, then of the output."""
+    return [tensors[str(value.name)] for value in (*node.inputs, node.outputs[0]) if value is not None]
+
+
+def _wide(largest: float, y: QuantParams) -> str | None:
+    """The reason where the greatest output, in steps of its scale, may pass int32 before it is clamped."""
+    return _WIDE if largest / float(y.scale) + int(y.zero_point) >= _INT32 else None
