@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import pytest
 
 import qconv
@@ -107,6 +108,41 @@ def test_only_pictures_know_matplotlib(path: Path) -> None:
     found = {name for name in imports(path) if name.partition(".")[0] == "matplotlib"}
     assert not found or name_of(path).startswith("plot.")
     assert not any("pyplot" in name for name in found)  # it keeps figures in global state
+
+
+def op_lists(path: Path) -> Iterator[str]:
+    """Places where a file compares a node's op type with names, or lists names of operators."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare | ast.Match):
+            subject = node.left if isinstance(node, ast.Compare) else node.subject
+            if "op_type" in ast.unparse(subject) and any(text(part) for part in ast.walk(node)):
+                yield f"line {node.lineno}"
+        elif isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict):
+            parts = node.keys if isinstance(node, ast.Dict) else node.elts
+            names = [name for part in parts if part is not None and (name := text(part)) and onnx.defs.has(name)]
+            if len(names) > 1:
+                yield f"line {node.lineno}: {', '.join(names)}"
+
+
+def text(node: ast.AST) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+# Where knowledge about operators lives: traits, the op table and its rules, the rules of gradients and of old operators.
+KNOWS_OPS = ("ops.", "lower.", "prepare.", "integer.", "tuning.", "autodiff.", "model.traits", "model.meaning", "model.opset")
+SPEAKS_OF_KERNELS = ("verify.processors",)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if not name_of(path).startswith((*KNOWS_OPS, *SPEAKS_OF_KERNELS))], ids=name_of
+)
+def test_operators_are_known_in_one_place(path: Path) -> None:
+    assert list(op_lists(path)) == []
+
+
+def test_lists_of_operators_are_found_at_all() -> None:
+    assert list(op_lists(PACKAGE / "model" / "meaning.py"))
+    assert list(op_lists(PACKAGE / "autodiff" / "layer_rules.py"))
 
 
 def test_the_arrows_are_checked_at_all() -> None:

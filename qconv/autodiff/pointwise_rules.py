@@ -27,6 +27,27 @@ def _sigmoid(tape: Tape, node: ir.Node, gradient: ir.Value, wanted: Sequence[int
     yield 0, tape.op("Mul", [gradient, tape.op("Sub", [y, tape.op("Mul", [y, y])])])
 
 
+def _tanh(tape: Tape, node: ir.Node, gradient: ir.Value, wanted: Sequence[int]) -> Parts:
+    y = node.outputs[0]
+    yield 0, tape.op("Mul", [gradient, tape.op("Sub", [constant(tape, 1.0), tape.op("Mul", [y, y])])])
+
+
+def _exp(tape: Tape, node: ir.Node, gradient: ir.Value, wanted: Sequence[int]) -> Parts:
+    yield 0, tape.op("Mul", [gradient, node.outputs[0]])
+
+
+def _negated(tape: Tape, node: ir.Node, gradient: ir.Value, wanted: Sequence[int]) -> Parts:
+    yield 0, tape.op("Neg", [gradient])
+
+
+def _softmax(tape: Tape, node: ir.Node, gradient: ir.Value, wanted: Sequence[int]) -> Parts:
+    """y (g - sum(g y)) along the axis."""
+    y = node.outputs[0]
+    axis = constant(tape, [attr_int(node, "axis", -1)], np.int64)
+    mean = tape.op("ReduceSum", [tape.op("Mul", [gradient, y]), axis], {"keepdims": 1})
+    yield 0, tape.op("Mul", [y, tape.op("Sub", [gradient, mean])])
+
+
 def _hard_sigmoid(tape: Tape, node: ir.Node, gradient: ir.Value, wanted: Sequence[int]) -> Parts:
     y = node.outputs[0]
     inside = tape.op("Greater", [tape.op("Sub", [y, tape.op("Mul", [y, y])]), constant(tape, 0.0)])
@@ -82,9 +103,13 @@ POINTWISE: dict[str, Rule] = {
     **dict.fromkeys(("Add", "Sub", "Sum"), _sum),
     **dict.fromkeys(("GlobalAveragePool", "ReduceMean"), _mean),
     "Div": _quotient,
+    "Exp": _exp,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,
     "LeakyRelu": _leaky_relu,
     "Mul": _product,
+    "Neg": _negated,
     "Sigmoid": _sigmoid,
+    "Softmax": _softmax,
+    "Tanh": _tanh,
 }

@@ -36,6 +36,11 @@ class Trait(Flag):
     SHRINKS = auto()  # no element of its output is larger in magnitude than that of its input
     BOUNDS = auto()  # its output lies within [-1, 1]
     PROBABILITIES = auto()  # its output sums to 1 along an axis
+    INTERPOLATES = auto()
+    SLOPES = auto()  # the identity above zero, a line below
+    QUANTIZES = auto()
+    DEQUANTIZES = auto()
+    ON_CODES = auto()  # it is found in models that are quantized already
     MEASURES = auto()  # it reads shapes, and no elements
     GROWS = auto()  # its output may be longer than anything in the file
 
@@ -63,6 +68,11 @@ _ROWS = {
     Trait.SHRINKS: "Abs HardSwish Neg Relu",
     Trait.BOUNDS: "Cos Erf HardSigmoid Sigmoid Sin Softmax Softsign Tanh",
     Trait.PROBABILITIES: "Softmax",
+    Trait.INTERPOLATES: "Resize",
+    Trait.SLOPES: "LeakyRelu",
+    Trait.QUANTIZES: "QuantizeLinear",
+    Trait.DEQUANTIZES: "DequantizeLinear",
+    Trait.ON_CODES: "ConvInteger DequantizeLinear MatMulInteger QLinearConv QLinearMatMul QuantizeLinear",
     Trait.MEASURES: "Shape Size",
     Trait.GROWS: "Concat ConstantOfShape Expand Range Tile",
 }

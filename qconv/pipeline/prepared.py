@@ -15,6 +15,7 @@ from qconv.errors import ModelError
 from qconv.model.load import LoadedModel, load
 from qconv.model.opset import OPSET
 from qconv.model.session import open_session, reason
+from qconv.model.traits import Trait, has_trait
 from qconv.prepare import prepare
 from qconv.prepare.selfcheck import largest_relative_difference
 from qconv.prepare.simplify import simplify
@@ -23,7 +24,6 @@ from qconv.statistics.nonfinite import run
 # Preparation reorders float32 sums and multiplies weights ahead of time: 1e-6 to 1e-4 in practice. More than this is a defect.
 SELF_CHECK_LIMIT = 1e-2
 SELF_CHECK_SAMPLES = 4
-QUANTIZED_OPS = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PreparedModel(LoadedModel):
 def load_prepared(path: str | Path) -> PreparedModel:
     """Loads a float model and prepares it. Raises ModelError."""
     loaded = load(path)
-    quantized = sum(node.op_type in QUANTIZED_OPS for node in loaded.ir.graph.all_nodes())
+    quantized = sum(has_trait(node, Trait.ON_CODES) for node in loaded.ir.graph.all_nodes())
     if quantized:
         raise ModelError(f"{path} is quantized already ({quantized} nodes); give the float model that it was made from")
     original = loaded.ir.clone()

@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 
 from qconv.model.graph import const_array
 from qconv.model.session import open_session
+from qconv.model.traits import Trait, has_trait
 
 Feeds = Mapping[str, NDArray[np.generic]]
 Values = dict[str, NDArray[np.generic]]
@@ -111,7 +112,7 @@ class Stages:
 
 def _is_light(node: ir.Node | None) -> TypeGuard[ir.Node]:
     """Whether a node is run again rather than its output carried: reals take four times the memory of codes."""
-    return node is not None and node.op_type == "DequantizeLinear"
+    return node is not None and has_trait(node, Trait.DEQUANTIZES)
 
 
 def _with_light_makers(nodes: Sequence[ir.Node]) -> list[ir.Node]:

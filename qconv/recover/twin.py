@@ -7,6 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
+from qconv.model.traits import Trait, has_trait
 from qconv.plan.activations import ActivationPlan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.ranges.search.fake_quant import insert_codes
@@ -31,7 +32,7 @@ class Twin:
         value = self.node(layer).inputs[0]
         assert value is not None
         producer = value.producer()
-        if producer is not None and producer.op_type == "DequantizeLinear":
+        if producer is not None and has_trait(producer, Trait.DEQUANTIZES):
             value = producer.inputs[0]
         return str(value.name) if value is not None else ""
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Sequence
 import onnx_ir as ir
 
 from qconv.model.graph import attr_float, attr_str, const_array, is_float
+from qconv.model.traits import Trait, has_trait
 
 LIMIT = 1e15
 OVERFLOW = 1e38  # float32 ends at 3.4e38; the rest is for the rounding of long sums
@@ -40,10 +41,11 @@ def doubtful(graph: ir.Graph, observed: Collection[str]) -> list[str]:
 
 
 def _bound(node: ir.Node | None, bounds: dict[ir.Value, float]) -> float:
-    if node is None or node.domain not in ("", "ai.onnx") or node.op_type not in _RULES:
+    rule = None if node is None else next((rule for trait, rule in _RULES.items() if has_trait(node, trait)), None)
+    if node is None or rule is None:
         return math.inf
     operands = [value for value in node.inputs if value is not None and is_float(value)]
-    return _RULES[node.op_type](node, [_magnitude(value, bounds) for value in operands])
+    return rule(node, [_magnitude(value, bounds) for value in operands])
 
 
 def _magnitude(value: ir.Value, bounds: dict[ir.Value, float]) -> float:
@@ -53,6 +55,8 @@ def _magnitude(value: ir.Value, bounds: dict[ir.Value, float]) -> float:
     return max(float(array.max()), -float(array.min())) if array.size else 0.0
 
 
+# No element of the output is larger than all of the inputs.
+_KEEPS = Trait.MOVES | Trait.JOINS | Trait.FILLS | Trait.AVERAGES | Trait.EXTREMES | Trait.CHOOSES | Trait.SHRINKS
 Rule = Callable[[ir.Node, Sequence[float]], float]
 
 
@@ -92,17 +96,13 @@ def _unit(node: ir.Node, magnitudes: Sequence[float]) -> float:
     return 1.0
 
 
-_RULES: dict[str, Rule] = {
-    **dict.fromkeys(("Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "Identity", "Pad"), _largest),
-    **dict.fromkeys(("Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"), _largest),
-    **dict.fromkeys(("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"), _largest),
-    **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin"), _largest),
-    **dict.fromkeys(("Abs", "HardSwish", "Max", "Min", "Neg", "Relu", "Where"), _largest),
-    **dict.fromkeys(("Add", "Sub", "Sum"), lambda node, magnitudes: sum(magnitudes)),
-    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), _weighted),
-    **dict.fromkeys(("Cos", "Erf", "HardSigmoid", "Sigmoid", "Sin", "Softmax", "Softsign", "Tanh"), _unit),
-    "Clip": _clamped,
-    "LeakyRelu": _leaky,
-    "Mul": _product,
-    "Resize": _resized,
+_RULES: dict[Trait, Rule] = {
+    Trait.CLAMPS: _clamped,
+    Trait.WEIGHTS: _weighted,
+    Trait.MULTIPLIES: _product,
+    Trait.SUMS: lambda node, magnitudes: sum(magnitudes),
+    Trait.BOUNDS: _unit,
+    Trait.INTERPOLATES: _resized,
+    Trait.SLOPES: _leaky,
+    _KEEPS: _largest,
 }

@@ -11,6 +11,7 @@ from qconv.errors import ModelError
 from qconv.integer.metadata import INT_TYPES, read_params
 from qconv.integer.program import Program
 from qconv.model.graph import const_array
+from qconv.model.traits import Trait, has_trait
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.verify.metrics import Array
 
@@ -81,7 +82,7 @@ def _codes(value: ir.Value, tensor: str, params: QuantParams) -> Codes:
 
 def _limits(node: ir.Node | None, params: QuantParams) -> tuple[int, int]:
     limits = [params.int_type.qmin, params.int_type.qmax]
-    if node is not None and node.op_type == "Clip":
+    if node is not None and has_trait(node, Trait.CLAMPS):
         for place, value in enumerate(node.inputs[1:3]):
             bound = const_array(value)
             if bound is not None:

@@ -23,6 +23,7 @@ from qconv.integer.program import Program, Step
 from qconv.model.graph import const_array
 from qconv.model.pieces import pieces
 from qconv.model.session import open_session
+from qconv.model.traits import Trait, has_trait
 from qconv.verify.codes import Codes, final_codes
 from qconv.verify.endings import endings, used
 from qconv.verify.metrics import Array, Similarity, SimilarityMeter
@@ -84,7 +85,7 @@ def _group(output: Codes, ends: Mapping[ir.Value, Codes]) -> Group | None:
         if node is None or node in nodes:
             continue
         nodes[node] = None
-        if node.op_type == "QuantizeLinear" and node is output.value.producer():
+        if has_trait(node, Trait.QUANTIZES) and node is output.value.producer():
             continue  # it starts from the float tensor itself
         for value in node.inputs:
             if value is None or const_array(value) is not None:
@@ -95,7 +96,7 @@ def _group(output: Codes, ends: Mapping[ir.Value, Codes]) -> Group | None:
                 return None
             else:
                 pending.append(value.producer())
-    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in nodes if node is not output.value.producer()):
+    if any(has_trait(node, Trait.QUANTIZES | Trait.DEQUANTIZES) for node in nodes if node is not output.value.producer()):
         return None
     return Group(tuple(reversed(nodes)), tuple(inputs.values()), output)
 
@@ -163,7 +164,7 @@ class _Meter:
     def _run(self, group: Group, reals: Mapping[str, Array]) -> Array:
         values: dict[ir.Value, Array] = {item.value: item.quantize(reals[item.tensor]) for item in group.inputs}
         last = group.output.value.producer()
-        if last is not None and last.op_type == "QuantizeLinear":
+        if last is not None and has_trait(last, Trait.QUANTIZES):
             return group.output.quantize(reals[group.output.tensor])
         for node in group.nodes:
             arrays = [

@@ -12,6 +12,7 @@ from onnx_ir.tape import Tape
 
 from qconv.autodiff.gradient import RULES, append_gradient
 from qconv.data_free.statistics_network import append_named
+from qconv.errors import ModelError
 from qconv.model.session import open_session
 from tests.networks import network
 
@@ -41,6 +42,10 @@ CASES: dict[str, tuple[onnx.NodeProto, dict[str, NDArray[Any]]]] = {
     "relu": (helper.make_node("Relu", ["x"], ["y"]), {}),
     "clip": (helper.make_node("Clip", ["x", "l", "h"], ["y"]), {"l": np.float32(-0.5) * ONES[0], "h": np.float32(0.7) * ONES[0]}),
     "leaky": (helper.make_node("LeakyRelu", ["x"], ["y"], alpha=0.2), {}),
+    "tanh": (helper.make_node("Tanh", ["x"], ["y"]), {}),
+    "exp": (helper.make_node("Exp", ["x"], ["y"]), {}),
+    "neg": (helper.make_node("Neg", ["x"], ["y"]), {}),
+    "softmax": (helper.make_node("Softmax", ["x"], ["y"], axis=1), {}),
     "sigmoid": (helper.make_node("Sigmoid", ["x"], ["y"]), {}),
     "hard sigmoid": (helper.make_node("HardSigmoid", ["x"], ["y"], alpha=0.5, beta=0.5), {}),
     "hard swish": (helper.make_node("HardSwish", ["x"], ["y"]), {}),
@@ -107,8 +112,21 @@ def test_an_operand_that_was_repeated_gets_the_sum() -> None:
     np.testing.assert_allclose(found, 6.0)  # of sum x_i mean(x): mean + sum / 4
 
 
-def test_a_node_without_a_rule_passes_nothing() -> None:
+def test_a_node_without_a_rule_is_refused() -> None:
     nodes = [helper.make_node("Cos", ["x"], ["c"]), helper.make_node("Add", ["x", "c"], ["y"])]
     assert "Cos" not in RULES
+    with pytest.raises(ModelError, match=r"Cos.*no gradient"):
+        gradient_of(network(nodes, {"x": [1, 2]}, ["y"]), normal(1, 2), normal(1, 2))
+
+
+def test_a_form_without_a_rule_is_refused() -> None:
+    nodes = [helper.make_node("Pad", ["x", "p"], ["y"], mode="reflect")]
+    with pytest.raises(ModelError, match=r"Pad.*no gradient"):
+        gradient_of(network(nodes, {"x": [1, 3]}, ["y"], {"p": integers(0, 1, 0, 1)}), normal(1, 3), normal(1, 5))
+
+
+def test_what_stands_beside_the_way_needs_no_rule() -> None:
+    nodes = [helper.make_node("Cos", ["k"], ["c"]), helper.make_node("Add", ["x", "c"], ["y"])]
     seed = normal(1, 2)
-    np.testing.assert_array_equal(gradient_of(network(nodes, {"x": [1, 2]}, ["y"]), normal(1, 2), seed), seed)
+    model = network(nodes, {"x": [1, 2]}, ["y"], {"k": normal(1, 2)})
+    np.testing.assert_array_equal(gradient_of(model, normal(1, 2), seed), seed)
