@@ -16,7 +16,7 @@ import onnx_ir as ir
 from qconv.model.graph import const_array
 from qconv.model.traits import key_of
 from qconv.ops.forms import averages_whole_windows, scalar_factor
-from qconv.ops.kernel_limits import limit_of_average, limit_of_hard_swish, limit_of_product, limit_of_sum
+from qconv.ops.kernel_limits import limit_of_average, limit_of_hard_swish, limit_of_product, limit_of_softmax, limit_of_sum
 from qconv.ops.refusals import (
     needs_constant,
     needs_rank,
@@ -182,7 +182,7 @@ _ROWS = [
     OpSpec("Sigmoid", (D,), Within(unit_interval), "QLinearSigmoid"),
     OpSpec("HardSigmoid", (D,), Fixed(hard_sigmoid_interval), "QLinearConcat of one input (a change of parameters) and Clip"),
     OpSpec("HardSwish", (D,), FREE, "HardSigmoid as above, and QLinearMul", limit=limit_of_hard_swish),
-    OpSpec("Softmax", (D,), Within(unit_interval), "QLinearSoftmax", needs_rank),
+    OpSpec("Softmax", (D,), Within(unit_interval), "QLinearSoftmax", needs_rank, limit=limit_of_softmax),
     OpSpec("Tanh", (D,), Within(plus_minus_one), "a table of 256 codes (GatherElements)"),
     *map(_table, ("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp")),
     *map(_table, ("Floor", "Gelu", "Log", "Mish", "Neg", "Reciprocal")),

@@ -20,6 +20,7 @@ from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.pipeline.recovery import recovered_plan
+from qconv.plan.check import check_plan
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.ranges.methods import Choice
@@ -28,6 +29,8 @@ from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 from qconv.targets import target_of
 from qconv.verify.processors import exact_on
+
+_MOST_FAULTS = 5  # of a plan that one message lists
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,21 @@ def quantize(
         plan = plan if recovered is None else recovered.plan
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
+    else:
+        _refuse_misfits(loaded.ir.graph, plan)
     if config.integer_only:
         _refuse_float(plan)
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target))
     result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, recovered)
     _describe(loaded, calibration, config, result.methods)
     return result
+
+
+def _refuse_misfits(graph: ir.Graph, plan: QuantPlan) -> None:
+    faults = check_plan(graph, plan)
+    if faults:
+        more = f" (and {len(faults) - _MOST_FAULTS} more)" if len(faults) > _MOST_FAULTS else ""
+        raise ArtifactError(f"the plan does not fit the model: {'; '.join(faults[:_MOST_FAULTS])}{more}; mend it or plan anew")
 
 
 def _refuse_float(plan: QuantPlan) -> None:

@@ -37,6 +37,11 @@ def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
     return {str(node.name): reasons[str(node.name)] for node in graph if node.name in reasons}
 
 
+def no_integer_form(node: ir.Node) -> str | None:
+    """Why a node by itself has to stay in float; None where it can become integer, or has no float tensors."""
+    return _reason(node, ())
+
+
 def touches_float(node: ir.Node) -> bool:
     """Whether a node reads or writes a float tensor, itself or in a subgraph."""
     if any(value is not None and is_float(value) for value in (*node.inputs, *node.outputs)):

@@ -56,7 +56,7 @@ class QuantPlan:
         return cls(
             {str(name): _params_from_json(str(name), entry) for name, entry in tensors.items()},
             {str(k): str(v) for k, v in data.get("float_nodes", {}).items()},
-            tuple(map(_note_from_json, data.get("notes", ()))),
+            tuple(map(_note_from_json, _notes(data))),
             str(data.get("model_sha256", "")),
             {str(name): _codes_from_json(str(name), entry) for name, entry in _table(data, "weight_codes").items()},
             {str(name): _bias_from_json(str(name), entry) for name, entry in _table(data, "biases").items()},
@@ -78,6 +78,15 @@ class QuantPlan:
             raise ArtifactError(f"the plan {path} cannot be read ({error}); check the path") from None
         except json.JSONDecodeError as error:
             raise ArtifactError(f"the plan {path} is not valid JSON (line {error.lineno}: {error.msg}); mend that line") from None
+        except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+            raise ArtifactError(f"the plan {path} is no plan ({error}); write one with `qconv quantize --save-plan`") from None
+
+
+def _notes(data: Mapping[str, Any]) -> list[Any]:
+    notes = data.get("notes", [])
+    if not isinstance(notes, list):
+        raise ArtifactError("the plan's entry notes is not a list; mend it or plan anew")
+    return notes
 
 
 def _note_from_json(entry: Any) -> Remark:
@@ -109,7 +118,7 @@ def _codes_from_json(name: str, entry: Any) -> IntArray:
     try:
         raw = base64.b64decode(entry["int8"], validate=True)
         return np.frombuffer(raw, np.int8).reshape([int(size) for size in entry["shape"]])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ArtifactError(f"the plan's codes of weight {name} are damaged ({error}); leave them out or plan anew") from None
 
 
@@ -118,7 +127,7 @@ def _bias_from_json(name: str, entry: Any) -> FloatArray:
         bias = np.asarray(entry, np.float32)
         if bias.ndim == 1 and np.isfinite(bias).all():
             return bias
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise ArtifactError(f"the plan's bias for weight {name} is not a list of numbers; leave it out or plan anew")
 
@@ -141,8 +150,9 @@ def _params_from_json(name: str, entry: Any) -> QuantParams:
         signed = not kind.startswith("u")
         int_type = IntType(int(kind.removeprefix("u").removeprefix("int")), signed, bool(entry.get("narrow", False)))
         axis = entry.get("axis")
-        scale = np.asarray(entry["scale"], np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which QuantParams refuses
+            scale = np.asarray(entry["scale"], np.float32)
         zero_point = np.asarray(entry["zero_point"], np.int64)
         return QuantParams(scale, np.broadcast_to(zero_point, scale.shape), int_type, axis)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ArtifactError(f"the plan's entry for tensor {name} is damaged ({error}); mend it or plan anew") from None

@@ -142,7 +142,9 @@ def ort_leaky_relu_table(x: QuantParams, y: QuantParams, alpha: float) -> Int64A
 def sigmoid_table(x: QuantParams, y: QuantParams) -> Int64Array:
     """clamp(Zy + round(sigmoid(Sx (x - Zx)) / Sy)) in float64, rounded once. Shape (256,)."""
     real = (codes_of(x.int_type) - int(x.zero_point)) * float(x.scale)
-    return _saturated(np.rint(1.0 / (1.0 + np.exp(-real)) / float(y.scale)) + int(y.zero_point), y)
+    with np.errstate(over="ignore"):  # 1 / (1 + inf) is the right zero
+        shares = 1.0 / (1.0 + np.exp(-real))
+    return _saturated(np.rint(shares / float(y.scale)) + int(y.zero_point), y)
 
 
 def _quantized(real: NDArray[np.float32], y: QuantParams) -> Int64Array:
