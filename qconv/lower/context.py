@@ -17,7 +17,7 @@ from qconv.errors import ArtifactError
 from qconv.integer.metadata import Meaning
 from qconv.model.graph import const_array
 from qconv.model.names import Names
-from qconv.ops.forms import bias_of, output_channels
+from qconv.ops.forms import bias_of
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.remark import Remark
 from qconv.quant.certify import Certificate, certify_table
@@ -67,24 +67,13 @@ class Context:
         return self.plan.tensors[name]
 
     def weight_codes(self, value: ir.Value) -> IntArray | None:
-        """The codes of a weight in the layout of the float weight, where the plan has some. Raises ArtifactError for misfits."""
-        codes, params = self.plan.weight_codes.get(str(value.name)), self.params(value)
-        if codes is None:
-            return None
-        if value.shape is None or codes.shape != tuple(value.shape):
-            raise ArtifactError(f"the plan's codes of weight {value.name} have the shape {codes.shape}; plan the model anew")
-        if codes.size and not (params.int_type.qmin <= codes.min() and codes.max() <= params.int_type.qmax):
-            raise ArtifactError(f"the plan's codes of weight {value.name} are no {params.int_type}; plan the model anew")
-        return codes
+        """The codes of a weight in the layout of the float weight, where the plan has some; `check_plan` has seen them."""
+        return self.plan.weight_codes.get(str(value.name))
 
     def bias(self, node: ir.Node) -> NDArray[np.floating] | None:
-        """The bias of a layer of weights: that of the plan, else the float model's. Raises ArtifactError for misfits."""
+        """The bias of a layer of weights: that of the plan, else the float model's."""
         planned = self.plan.biases.get(str(node.inputs[1].name)) if node.inputs[1] is not None else None
-        if planned is None:
-            return bias_of(node)
-        if planned.size != output_channels(node):
-            raise ArtifactError(f"the plan's bias of node {node.name} has {planned.size} entries; plan the model anew")
-        return planned
+        return bias_of(node) if planned is None else planned
 
     def codes(self, value: ir.Value | None) -> Codes:
         """The codes of a float tensor: those of its integer producer, a quantized constant, or a new QuantizeLinear."""

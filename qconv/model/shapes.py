@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import shape_inference
 
+from qconv.model.pool_windows import settle_windows
 from qconv.model.traits import TRAITS, Trait
 
 LONGEST = 1 << 16  # elements; no shape is computed from longer vectors
@@ -18,6 +19,8 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     """
     try:
         inferred = shape_inference.infer_shapes(proto)
+        while settle_windows(inferred):
+            inferred = proto = shape_inference.infer_shapes(inferred)
         if _vectors_are_short(inferred.graph):
             inferred = shape_inference.infer_shapes(proto, data_prop=True)
     except (RuntimeError, shape_inference.InferenceError):

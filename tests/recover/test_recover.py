@@ -124,8 +124,8 @@ def test_codes_and_biases_of_a_plan_that_do_not_fit_are_refused(tmp_path: Path) 
     faults = {
         "saturate without VNNI": {"weight_codes": {"w": codes}},
         "have the shape": {"weight_codes": {"w": codes[:1]}},
-        "are no int8": {"weight_codes": {"w": np.full_like(codes, -128)}},
-        "has 3 entries": {"biases": {"w": np.zeros(3, FLOAT)}},
+        "not of the type int8": {"weight_codes": {"w": np.full_like(codes, -128)}},
+        "3 entries, not 2": {"biases": {"w": np.zeros(3, FLOAT)}},
     }
     for message, fields in faults.items():
         damaged = QuantPlan(plan.tensors, plan.float_nodes, **fields)  # type: ignore[arg-type]

@@ -1,0 +1,31 @@
+"""Pools in ceil_mode have the shapes that onnxruntime gives them, and become integer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lower.harness import normal, quantize_graph
+
+WEIGHT = {"w": normal(3, 2, 1, 1)}
+
+
+@pytest.mark.parametrize("op", ["AveragePool", "MaxPool"])
+@pytest.mark.parametrize(
+    ("form", "size"),
+    [
+        ("kernel_shape=[2,2], strides=[3,3]", 7),
+        ("kernel_shape=[2,2], strides=[2,2], pads=[0,0,1,1]", 5),
+        ("kernel_shape=[3,3], strides=[3,3], pads=[1,1,1,1]", 5),
+        ("kernel_shape=[1,1], strides=[2,2]", 6),
+        ("kernel_shape=[3,3], strides=[2,2]", 6),
+    ],
+)
+def test_windows_are_those_of_onnxruntime(tmp_path: Path, op: str, form: str, size: int) -> None:
+    body = f"p = {op}<ceil_mode=1, {form}>(x) r = Relu(p) y = Conv<kernel_shape=[1,1]>(r, w)"
+    feeds = [{"x": normal(1, 2, size, size, seed=seed)} for seed in range(2)]
+    result = quantize_graph(tmp_path, f"g (float[1,2,{size},{size}] x) => (float[1,3,A,B] y) {{ {body} }}", WEIGHT, feeds)
+    assert not result.quantized.plan.float_nodes
+    result.assert_exact()
+    assert result.sqnr_db() > 25
