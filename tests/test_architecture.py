@@ -129,7 +129,18 @@ def text(node: ast.AST) -> str | None:
 
 
 # Where knowledge about operators lives: traits, the op table and its rules, the rules of gradients and of old operators.
-KNOWS_OPS = ("ops.", "lower.", "prepare.", "integer.", "tuning.", "autodiff.", "model.traits", "model.meaning", "model.opset")
+KNOWS_OPS = (
+    "ops.",
+    "lower.",
+    "prepare.",
+    "integer.",
+    "tuning.",
+    "autodiff.",
+    "model.traits",
+    "model.meaning",
+    "model.opset",
+    "model.pool_windows",
+)
 SPEAKS_OF_KERNELS = ("verify.processors",)
 
 

@@ -85,7 +85,7 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = T
     """
     graph = model.graph
     ctx = Context(graph, plan, target)
-    nodes = list(integer_nodes(graph, plan.float_nodes))
+    nodes = list(integer_nodes(graph, plan.kept))
     reads = float_reads(graph, nodes)
     given = set(graph.all_nodes()) - set(nodes)
     if io != "float":

@@ -17,6 +17,7 @@ class Trait(Flag):
     NONE = 0
     MOVES = auto()  # its outputs consist of elements of its first input
     RESHAPES = auto()  # it has all elements of its first input, in their order
+    TAKES = auto()  # it may leave out elements of its first input, and has the others
     JOINS = auto()  # its output has the elements of all inputs
     FILLS = auto()  # it moves elements, and brings in others
     CASTS = auto()  # it changes the type only
@@ -49,6 +50,7 @@ _ROWS = {
     Trait.MOVES: "DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Reshape ReverseSequence Slice SpaceToDepth "
     "Split Squeeze Tile Transpose Unsqueeze",
     Trait.RESHAPES: "Flatten Identity Reshape Squeeze Unsqueeze",
+    Trait.TAKES: "Gather GatherElements GatherND Slice Split",
     Trait.JOINS: "Concat",
     Trait.FILLS: "Pad Trilu",
     Trait.CASTS: "Cast CastLike",

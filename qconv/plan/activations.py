@@ -97,12 +97,18 @@ class Activations:
 class ActivationPlan:
     """Only the activations of a plan, for many sets of ranges."""
 
-    def __init__(self, graph: ir.Graph, config: QuantConfig, in_float: Mapping[str, str] | None = None) -> None:
-        """`in_float` are the nodes that a plan leaves in float; without a plan, those that have to stay there.
+    def __init__(
+        self,
+        graph: ir.Graph,
+        config: QuantConfig,
+        in_float: Mapping[str, str] | None = None,
+        apart: Mapping[str, str] | None = None,
+    ) -> None:
+        """`in_float` and `apart` are the nodes that a plan leaves as they are; without a plan, those that have to stay in float.
 
         Raises UsageError when an exclusion matches nothing.
         """
-        self._graph, self._config = graph, config
+        self._graph, self._config, self._apart = graph, config, apart
         self._in_float = float_nodes(graph, config.exclude) if in_float is None else in_float
         ties = self._ties()
         observed = ties.observed()
@@ -127,7 +133,7 @@ class ActivationPlan:
         }
 
     def _ties(self) -> SharedScales:
-        return SharedScales(self._graph, self._in_float, self._config.activation.int_type)
+        return SharedScales(self._graph, self._in_float, self._config.activation.int_type, self._apart)
 
 
 def params_within(limits: QuantParams, lo: float, hi: float, scheme: Scheme) -> QuantParams:

@@ -15,6 +15,7 @@ from qconv.model.graph import const_array
 from qconv.ops.forms import channel_axis, output_channels
 from qconv.ops.op_table import has_weight, rule_of, spec_of
 from qconv.ops.scale_rules import Fixed
+from qconv.plan.apart import moving_ends, moving_starts
 from qconv.plan.eligible import no_integer_form
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.shared_scales import data_values, integer_nodes
@@ -28,14 +29,18 @@ _LARGEST, _FARTHEST = 2.0**_LARGEST_POWER, 2.0**_FARTHEST_POWER
 def check_plan(graph: ir.Graph, plan: QuantPlan) -> list[str]:
     """A sentence for everything in a plan that does not fit a prepared float graph; none for a plan of our own."""
     names = {str(node.name) for node in graph}
-    found = [f"it leaves node {name} in float, which the model does not have" for name in plan.float_nodes if name not in names]
-    forms = ((node, no_integer_form(node)) for node in graph if node.name not in plan.float_nodes)
+    found = [f"it leaves node {name} in float, which the model does not have" for name in plan.kept if name not in names]
+    forms = ((node, no_integer_form(node)) for node in graph if node.name not in plan.kept)
     found += [f"node {node.name} has to stay in float (float_nodes): {reason}" for node, reason in forms if reason is not None]
+    ends = {str(n.name) for n in (*moving_starts(graph, plan.float_nodes), *moving_ends(graph, plan.float_nodes))}
+    found += [
+        f"node {name} (apart) does not only move elements at an end of the graph" for name in plan.apart if name not in ends
+    ]
     tensors = {str(value.name) for node in graph for value in (*node.inputs, *node.outputs) if value is not None}
     found += [f"the model has no tensor {name}" for name in plan.tensors if name not in tensors]
     if found:
         return found  # what follows takes the nodes by name
-    nodes = list(integer_nodes(graph, plan.float_nodes))
+    nodes = list(integer_nodes(graph, plan.kept))
     weights = {str(node.inputs[1].name): node for node in nodes if has_weight(node) and node.inputs[1] is not None}
     tables = (("codes", plan.weight_codes), ("a bias", plan.biases))
     found += [f"it has {what} for {name}, which is no weight" for what, table in tables for name in table if name not in weights]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import onnx_ir as ir
 
@@ -13,6 +14,7 @@ from qconv.ops.forms import bias_of, by_channels, summed_axes
 from qconv.ops.op_table import has_weight, rule_of, spec_of
 from qconv.ops.scale_rules import Shared
 from qconv.plan.activations import Activations, RangeOf, range_of_tensor
+from qconv.plan.apart import entering_apart, leaving_apart
 from qconv.plan.eligible import float_nodes
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.remark import Remark
@@ -42,22 +44,25 @@ def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha
 
     Raises ArtifactError when a range is missing, UsageError when an exclusion matches nothing.
     """
-    in_float = float_nodes(graph, config.exclude)
-    ties, observed, tensors = _activations(graph, in_float, range_of, config)
-    while refused := _beyond_kernels(ties.integer_nodes(), tensors):
-        in_float |= refused  # which may change what its neighbours share
-        ties, observed, tensors = _activations(graph, in_float, range_of, config)
-    notes: list[Remark] = []
+    in_float, apart = float_nodes(graph, config.exclude), dict[str, str]()
+    while True:  # each node that is taken out may change what its neighbours share
+        ties, observed, tensors = _activations(graph, in_float, apart, range_of, config)
+        refused = _beyond_kernels(ties.integer_nodes(), tensors)
+        found = {} if config.io != "float" else _apart(graph, in_float | refused, partial(_width, observed, tensors))
+        if not refused and found.keys() <= apart.keys():
+            break
+        in_float, apart = in_float | refused, apart | found
+    notes = [Remark(name, reason) for name, reason in apart.items()]
     for node in ties.integer_nodes():
         notes += _plan_weight(node, tensors, config)
         notes += _concat_notes(node, observed, tensors)
-    return QuantPlan(tensors, in_float, tuple(notes), model_sha256)
+    return QuantPlan(tensors, in_float, tuple(notes), model_sha256, apart=apart)
 
 
 def _activations(
-    graph: ir.Graph, in_float: Mapping[str, str], range_of: RangeOf, config: QuantConfig
+    graph: ir.Graph, in_float: Mapping[str, str], apart: Mapping[str, str], range_of: RangeOf, config: QuantConfig
 ) -> tuple[SharedScales, dict[ir.Value, tuple[float, float]], dict[str, QuantParams]]:
-    ties = SharedScales(graph, in_float, config.activation.int_type)
+    ties = SharedScales(graph, in_float, config.activation.int_type, apart)
     observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
     return ties, observed, Activations(ties, observed, config).by_name()
 
@@ -105,6 +110,19 @@ def _concat_notes(
             )
             notes.append(Remark(str(node.name), text))
     return notes
+
+
+def _apart(graph: ir.Graph, in_float: Mapping[str, str], width: Callable[[ir.Value], float | None]) -> dict[str, str]:
+    return entering_apart(graph, in_float, width) | leaving_apart(graph, in_float, width)
+
+
+def _width(observed: Mapping[ir.Value, tuple[float, float]], tensors: Mapping[str, QuantParams], value: ir.Value) -> float | None:
+    """The width of a tensor's range, as far as its parameters cover it."""
+    params = tensors.get(str(value.name))
+    if params is None:
+        return None
+    lo, hi = observed.get(value, params.ends)
+    return min(_span(params), hi - lo)
 
 
 def _span(params: QuantParams) -> float:

@@ -23,7 +23,8 @@ class QuantPlan:
     """Tensor name -> parameters, node name -> why it stays in float, and remarks for the report.
 
     `weight_codes` are codes of weights, in the layout of the float weight, where they are not the nearest ones; `biases` are
-    biases, one for each output channel, that take the place of the float model's. Both go by the name of the weight.
+    biases, one for each output channel, that take the place of the float model's. Both go by the name of the weight. `apart` are
+    the nodes behind the last codes that move or join reals, see apart.py; they compute nothing, and are no float nodes.
     """
 
     tensors: Mapping[str, QuantParams]
@@ -32,6 +33,12 @@ class QuantPlan:
     model_sha256: str = ""
     weight_codes: Mapping[str, IntArray] = field(default_factory=dict)
     biases: Mapping[str, FloatArray] = field(default_factory=dict)
+    apart: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """The nodes that stay as they are, in float or at the border."""
+        return {**self.float_nodes, **self.apart}
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data; scales as the shortest decimals that give back the same float32."""
@@ -39,6 +46,7 @@ class QuantPlan:
             "format": FORMAT,
             "model_sha256": self.model_sha256,
             "float_nodes": dict(self.float_nodes),
+            "apart": dict(self.apart),
             "notes": [{"node": note.node, "text": note.text} for note in self.notes],
             "weight_codes": {name: _codes_to_json(codes) for name, codes in self.weight_codes.items()},
             "biases": {name: [float(str(b)) for b in bias] for name, bias in self.biases.items()},
@@ -60,6 +68,7 @@ class QuantPlan:
             str(data.get("model_sha256", "")),
             {str(name): _codes_from_json(str(name), entry) for name, entry in _table(data, "weight_codes").items()},
             {str(name): _bias_from_json(str(name), entry) for name, entry in _table(data, "biases").items()},
+            {str(k): str(v) for k, v in _table(data, "apart").items()},
         )
 
     def dumps(self) -> str:

@@ -17,6 +17,7 @@ from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
 from qconv.model.traits import Trait, has_trait
 from qconv.ops.op_table import Role, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Averages, Fixed, Same, Scaled, Shared, Within
+from qconv.plan.apart import parts_to_observe
 from qconv.quant.types import IntType, QuantParams
 
 
@@ -41,12 +42,15 @@ class Group:
 
 
 class SharedScales:
-    """The groups of a prepared float graph, given the nodes that stay in float."""
+    """The groups of a prepared float graph, given the nodes that stay in float; those of `apart` move reals at its ends."""
 
-    def __init__(self, graph: ir.Graph, float_nodes: Mapping[str, str], activation: IntType) -> None:
+    def __init__(
+        self, graph: ir.Graph, float_nodes: Mapping[str, str], activation: IntType, apart: Mapping[str, str] | None = None
+    ) -> None:
         self._graph = graph
         self._groups: dict[ir.Value, Group] = {}
-        self._float_nodes = float_nodes
+        self._float_nodes = {**float_nodes, **(apart or {})}
+        self._parts = parts_to_observe(graph, float_nodes)
         for node in self.integer_nodes():
             for value in data_values(node):
                 self._group(value)
@@ -139,6 +143,8 @@ class SharedScales:
     def _implied(self, value: ir.Value) -> bool:
         """Whether the range of `value` follows from members that are observed anyway."""
         producer = value.producer()
+        if value in self._parts:
+            return False
         if producer is not None and self._selects(producer, value) and not _adds_values(producer):
             source = _first_data(producer)
             if self._groups.get(source) is self._groups[value] and const_array(source) is None and not self._implied(source):

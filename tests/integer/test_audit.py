@@ -77,15 +77,21 @@ def test_qdq_is_float_until_onnxruntime_has_fused_it(tmp_path: Path) -> None:
     assert found.integer["QLinearConv"] == 1
 
 
-def test_moving_between_the_last_dequantization_and_the_output_is_float() -> None:
+def test_moving_between_the_last_dequantization_and_the_output_belongs_to_the_end() -> None:
     text = QUANTIZED.replace("[dequantize] y =", "[dequantize] real =").replace("oz)\n}", "oz)\n  [move] y = Identity (real)\n}")
-    assert names(text) == ["dequantize", "move"]
+    assert names(text) == []
 
 
-def test_moving_before_the_first_quantization_is_float() -> None:
+def test_moving_what_float_arithmetic_reads_is_float() -> None:
+    tail = "oz)\n  [move] moved = Identity (real)\n  [square] y = Mul (moved, moved)\n}"
+    text = QUANTIZED.replace("[dequantize] y =", "[dequantize] real =").replace("oz)\n}", tail)
+    assert names(text) == ["dequantize", "move", "square"]
+
+
+def test_moving_before_the_first_quantization_belongs_to_the_end() -> None:
     text = QUANTIZED.replace("QuantizeLinear (x, xs", "QuantizeLinear (moved, xs")
     text = text.replace("[quantize]", "[move] moved = Identity (x)\n  [quantize]")
-    assert names(text) == ["move", "quantize"]
+    assert names(text) == []
 
 
 def test_the_shape_of_a_float_tensor_is_no_float() -> None:

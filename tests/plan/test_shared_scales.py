@@ -81,7 +81,7 @@ def test_a_clamp_bounds_the_range(tmp_path: Path) -> None:
 def test_scores_with_fixed_parameters_do_not_force_them_on_what_they_are_joined_with(tmp_path: Path) -> None:
     body = "c = Conv(x, w) d = Conv(x, v) s = Sigmoid(d) y = Concat<axis=1>(c, s)"
     path = write_model(tmp_path / "m.onnx", f"g (float[1,4,6,6] x) => (float[1,8,6,6] y) {{ {body} }}", CONV)
-    plan = make_plan(pipeline.load_prepared(path).ir.graph, lambda name: (-40.0, 40.0), QuantConfig())
+    plan = make_plan(pipeline.load_prepared(path).ir.graph, lambda name: (-40.0, 40.0), QuantConfig(io="uint8"))
     assert plan.tensors["c"] == plan.tensors["y"] != plan.tensors["s"]
     assert float(plan.tensors["y"].scale) == float(np.float32(80 / 255))
     assert [note for note in plan.notes if "s covers only 1.2%" in note.text]

@@ -1,8 +1,10 @@
 """Which nodes of a graph compute in float: the count behind the words "integer only".
 
 A node is float if it reads or writes a float tensor and is neither the QuantizeLinear of a graph input nor the DequantizeLinear
-of a graph output. A Cast between such an end and an input or output of another type belongs to the end. Scales, and the factors
-of a Resize, are parameters and not data. A Shape or Size of a float tensor reads none of its elements, and is not float.
+of a graph output. Nodes that only move reals of inputs on the way to QuantizeLinears, or join and move those of
+DequantizeLinears on the way to outputs, belong to the ends, as does a Cast between such an end and an input or output of another
+type. Scales, and the factors of a Resize, are parameters and not data. A Shape or Size of a float tensor reads none of its
+elements, and is not float.
 Subgraphs are looked into; the audit takes any graph, also the one that onnxruntime writes after its own optimization.
 """
 
@@ -18,6 +20,7 @@ import onnx_ir as ir
 from qconv.errors import ModelError
 from qconv.integer.language.element_types import element_type
 from qconv.integer.language.operands import parameter_inputs
+from qconv.model.traits import Trait, has_trait
 
 Types = dict[ir.Value, ir.DataType | None]
 
@@ -98,13 +101,17 @@ def _end(node: ir.Node, graph: ir.Graph) -> str | None:
         return None
     if node.op_type == "QuantizeLinear":
         value = node.inputs[0]
-        return node.op_type if value is not None and _is_given(value) else None
-    if _is_last(node):
+        maker = None if value is None else value.producer()
+        apart = maker is not None and _takes_apart(maker)
+        return node.op_type if value is not None and (_is_given(value) or apart) else None
+    if _is_last(node) or _joins_reals(node) or _takes_apart(node):
         return node.op_type
     if node.op_type == "Cast" and _is_given(node.outputs[0]):
         return node.op_type if all(user.op_type == "QuantizeLinear" for user in node.outputs[0].consumers()) else None
     if node.op_type == "DequantizeLinear":
-        ends = node.outputs[0].is_graph_output() or any(_is_last(user) for user in node.outputs[0].consumers())
+        ends = node.outputs[0].is_graph_output() or any(
+            _is_last(user) or _joins_reals(user) for user in node.outputs[0].consumers()
+        )
         return node.op_type if ends and node.inputs[0] not in graph.initializers.values() else None
     return None
 
@@ -115,6 +122,46 @@ def _is_last(node: ir.Node) -> bool:
     output = node.outputs[0]
     floats = output.dtype is not None and output.dtype.is_floating_point()
     return maker is not None and maker.op_type == "DequantizeLinear" and floats and output.is_graph_output()
+
+
+def _takes_apart(node: ir.Node) -> bool:
+    """Whether a node moves reals of a graph input to QuantizeLinears and to nothing else."""
+    values = [value for value in node.outputs if value.uses() or value.is_graph_output()]
+    users = [user for value in values for user in value.consumers() if not has_trait(user, Trait.MEASURES)]
+    ends = all(has_trait(user, Trait.QUANTIZES) or (_only_moves(user) and _takes_apart(user)) for user in users)
+    return bool(users) and ends and _only_moves(node) and _comes_from_input(node) and not any(v.is_graph_output() for v in values)
+
+
+def _comes_from_input(node: ir.Node) -> bool:
+    value = node.inputs[0]
+    maker = None if value is None else value.producer()
+    if value is None or has_trait(node, Trait.JOINS):
+        return False
+    return _is_given(value) if maker is None else _only_moves(maker) and _comes_from_input(maker)
+
+
+def _joins_reals(node: ir.Node) -> bool:
+    """Whether a node joins dequantized reals, or moves what was joined, on the way to outputs and to nothing else."""
+    return _only_moves(node) and _comes_from_codes(node) and _goes_to_outputs(node)
+
+
+def _only_moves(node: ir.Node) -> bool:
+    return has_trait(node, Trait.MOVES | Trait.JOINS)
+
+
+def _comes_from_codes(node: ir.Node) -> bool:
+    """Whether the reals that a node moves come from a DequantizeLinear, constants aside."""
+    operands = node.inputs if has_trait(node, Trait.JOINS) else node.inputs[:1]
+    makers = [value.producer() for value in operands if value is not None and value.const_value is None]
+    return bool(makers) and all(
+        maker is not None and (has_trait(maker, Trait.DEQUANTIZES) or (_only_moves(maker) and _comes_from_codes(maker)))
+        for maker in makers
+    )
+
+
+def _goes_to_outputs(node: ir.Node) -> bool:
+    values = [value for value in node.outputs if value.is_graph_output() or value.uses()]
+    return bool(values) and all(_only_moves(user) and _goes_to_outputs(user) for value in values for user in value.consumers())
 
 
 def _is_given(value: ir.Value) -> bool:
