@@ -10,16 +10,18 @@ import click
 
 def inspect_model(model: Path, as_json: bool) -> None:
     """Prints what every quantized node computes with, and which nodes are float. Raises ModelError."""
-    from qconv.cli.console import out
+    from qconv.cli.console import out, warn
     from qconv.integer.language.audit import audit
-    from qconv.integer.multiplier_table import dumps_table, rows_of
+    from qconv.integer.multiplier_table import dumps_table, rows_of, stale_table
     from qconv.integer.program import Program
     from qconv.model.load import load
     from qconv.verify.processors import exact_on
 
     loaded = load(model)
+    if stale := stale_table(model, loaded.digest):
+        warn(stale)
     if as_json:
-        click.echo(dumps_table(loaded.ir), nl=False)
+        click.echo(dumps_table(loaded.ir, loaded.digest), nl=False)
         return
     out.print(_table(rows_of(Program.read(loaded.ir))))
     found = audit(loaded.ir)

@@ -128,6 +128,7 @@ def _calibration(loaded: PreparedModel, path: Path | None, job: Job) -> tuple[Ca
         return found, job.open_samples(loaded) if job.data else pipeline.samples_of(loaded, found), []
     with progress("opening samples" if job.data else "making samples") as update:
         source = job.open_samples(loaded, update)
+    pipeline.self_check(loaded, source)
     findings: list[str] = []
     with progress("calibrating") as update:
         found = pipeline.run(job, loaded, source, progress=update, warn=findings.append)
@@ -210,10 +211,10 @@ def _recovery(recovered: Recovered) -> str:
     if not recovered.layers:
         return f"recovery: nothing to gain on {recovered.samples} samples; all weights keep their nearest codes"
     before, after = (-10.0 * math.log10(max(noise, 1e-30)) for noise in (recovered.noise_before, recovered.noise_after))
-    layers = "1 layer is" if recovered.layers == 1 else f"{recovered.layers} layers are"
+    layers = "1 layer" if recovered.layers == 1 else f"{recovered.layers} layers"
     return (
-        f"recovery: the weights of {layers} fitted to {recovered.samples} samples; signal to noise at the outputs, on samples "
-        f"held back, {before:.1f} -> {after:.1f} dB"
+        f"recovery: the weights of {layers} are fitted to {recovered.samples} samples; signal to noise at the outputs, on "
+        f"samples held back, {before:.1f} -> {after:.1f} dB"
     )
 
 

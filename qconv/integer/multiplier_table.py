@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
@@ -48,13 +49,17 @@ def _short(numbers: Any) -> Any:
     return numbers[0] if isinstance(numbers, list) and len(set(numbers)) == 1 else numbers
 
 
-def table_of(model: ir.Model) -> dict[str, Any]:
-    """The whole table, with what the model says of its origin; M = m0 * 2^-(31 + n). Raises ModelError for damaged metadata."""
+def table_of(model: ir.Model, digest: str) -> dict[str, Any]:
+    """The whole table, with what the model says of its origin; M = m0 * 2^-(31 + n). Raises ModelError for damaged metadata.
+
+    `digest` is the hash of the file that holds `model`, by which the two are known to belong together.
+    """
     program = Program.read(model)
     origin = program.origin
     return {
         "format": "qconv-table-1",
         "model_sha256": origin.model_sha256,
+        "integer_model_sha256": digest,
         "target": origin.target,
         "exact_on": origin.exact_on,
         "calibration": origin.calibration,
@@ -63,9 +68,22 @@ def table_of(model: ir.Model) -> dict[str, Any]:
     }
 
 
-def dumps_table(model: ir.Model) -> str:
-    """The text of the table: a line per node."""
-    data = table_of(model)
+def dumps_table(model: ir.Model, digest: str) -> str:
+    """The text of the table, a line per node; `digest` as for `table_of`."""
+    data = table_of(model, digest)
     rows = ",\n".join(f"  {json.dumps(row)}" for row in data.pop("nodes"))
     head = json.dumps(data, indent=1)
     return f'{head[:-2]},\n "nodes": [\n{rows}\n ]\n}}\n'
+
+
+def stale_table(path: Path, digest: str) -> str | None:
+    """A warning where the table beside the model file `path` was written for another model; `digest` is the hash of this one."""
+    table = path.with_suffix(".json")
+    try:
+        data = json.loads(table.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no table, or none that could be taken for ours
+        return None
+    named = data.get("integer_model_sha256") if isinstance(data, dict) else None
+    if named in (None, digest):
+        return None
+    return f"{table} belongs to another model than {path}: write both again with `qconv quantize`"

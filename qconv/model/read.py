@@ -39,6 +39,11 @@ def read_model(path: Path) -> ModelFile:
     return ModelFile(path, _digest(data, files), proto)
 
 
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a model file and its external data, in hex. Raises ModelError."""
+    return read_model(path).digest
+
+
 def _read(path: Path) -> bytes:
     if not path.exists():
         raise ModelError(f"there is no file {path}: check the path")

@@ -13,6 +13,7 @@ from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
 from qconv.data.source import SampleSource
 from qconv.errors import ModelError
+from qconv.integer.multiplier_table import stale_table
 from qconv.model.load import load
 from qconv.pipeline.prepared import PreparedModel, load_prepared
 from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of, synthetic
@@ -51,7 +52,8 @@ def verify(
         source = samples_for(prepared, data, images=images, labels=labels, samples=samples)
     else:
         source = data
-    models = Models(prepared.path, prepared.ir, integer.path, integer.ir)
+    stale = stale_table(integer.path, integer.digest)
+    models = Models(prepared.path, prepared.ir, integer.path, integer.ir, () if stale is None else (stale,))
     return compare_models(models, source, thresholds=thresholds, effort=effort, threads=threads, progress=progress)
 
 

@@ -39,12 +39,16 @@ class Effort:
 
 @dataclass(frozen=True)
 class Models:
-    """What is compared: the float file, the float graph that was lowered, the integer file and its graph."""
+    """What is compared: the float file, the float graph that was lowered, the integer file and its graph.
+
+    `warnings` tell what was found when they were opened; the report repeats them.
+    """
 
     float_path: Path
     prepared: ir.Model
     integer_path: Path
     integer: ir.Model
+    warnings: tuple[str, ...] = ()
 
 
 def verify(
@@ -76,7 +80,12 @@ def verify(
         exactness=exact,
         cost=measure(models.float_path, models.integer_path, models.integer, first.feeds, effort.latency_seconds),
         verdict=thresholds.judge(comparison.outputs, comparison.accuracy, exact.reasons),
-        warnings=(*machine_warnings(models.integer.graph), *bad, *accuracy_warnings(comparison.accuracy, comparison.outputs)),
+        warnings=(
+            *models.warnings,
+            *machine_warnings(models.integer.graph),
+            *bad,
+            *accuracy_warnings(comparison.accuracy, comparison.outputs),
+        ),
     )
 
 
