@@ -137,6 +137,7 @@ KNOWS_OPS = (
     "tuning.",
     "autodiff.",
     "model.traits",
+    "model.edit",
     "model.meaning",
     "model.opset",
     "model.pool_windows",

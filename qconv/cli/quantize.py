@@ -160,6 +160,8 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
         out.print(f"  range: {line}", markup=False)
     if result.measured:
         out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
+    if result.plan.channel_scales:
+        out.print(_channels(result), markup=False)
     if result.recovered is not None:
         out.print(_recovery(result.recovered), markup=False)
     for line in (*_proofs(result.lowering.program.certificates), *_processors(result)):
@@ -204,6 +206,17 @@ def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
     yield f"{free} of {scales} multipliers give the same codes where halves are rounded up instead of to even"
     open_ = [(f"{name} ({c.scales - c.proved} of {c.scales})", c.why) for name, c in certificates.items() if c.why]
     yield from grouped("not proved", open_)
+
+
+def _channels(result: Quantized) -> str:
+    """How many tensors have a scale for each channel, and what that gained."""
+    count = len(result.plan.channel_scales)
+    tensors = "1 tensor has" if count == 1 else f"{count} tensors have"
+    text = f"channels: {tensors} a scale for each channel"
+    if result.equalized is None:
+        return text
+    before, after = (-10.0 * math.log10(max(n, 1e-30)) for n in (result.equalized.noise_before, result.equalized.noise_after))
+    return f"{text}; signal to noise at the outputs, simulated, {before:.1f} -> {after:.1f} dB"
 
 
 def _recovery(recovered: Recovered) -> str:

@@ -4,6 +4,7 @@ qconv.source        on a node: the float node that it comes from
 qconv.tensor        the float tensor that its codes stand for; left out for codes on the way. A Split has a list of them in JSON
 qconv.scale         S, and
 qconv.zero_point    Z of what it writes; on a graph input or output of integer type they stand on the value itself
+qconv.axis          the axis of S where it has one for each channel, and that is not axis 0
 qconv.m0, qconv.n   the multipliers M = m0 * 2^-(31 + n), in JSON: one, or one for each operand of a sum
 qconv.certificate   what is proved of them, in JSON
 qconv.version, qconv.model_sha256, qconv.calibration      on the model: where it comes from
@@ -71,7 +72,7 @@ def write_meaning(node: ir.Node, meaning: Meaning) -> None:
         words["certificate"] = _dumps(
             dataclasses.astuple(meaning.certificate)
         )  # by place: names would be a tenth of a small model
-    _write(node.metadata_props, ("source", "tensor", "scale", "zero_point", "m0", "n", "certificate"), words)
+    _write(node.metadata_props, ("source", "tensor", "scale", "zero_point", "axis", "m0", "n", "certificate"), words)
 
 
 def is_described(node: ir.Node) -> bool:
@@ -175,12 +176,20 @@ def plain(array: NDArray[Any]) -> Any:
 
 
 def _params_to_words(params: QuantParams) -> dict[str, str]:
-    return {"scale": json.dumps(plain(params.scale)), "zero_point": json.dumps(plain(params.zero_point))}
+    words = {"scale": _dumps(plain(params.scale)), "zero_point": _dumps(_short(plain(params.zero_point)))}
+    return words | ({"axis": str(params.axis)} if params.axis else {})
+
+
+def _short(numbers: Any) -> Any:
+    """One number where all of a list are equal."""
+    return numbers[0] if isinstance(numbers, list) and len(set(numbers)) == 1 else numbers
 
 
 def _params_from_words(words: Mapping[str, str], int_type: Any) -> QuantParams:
     scale, zero_point = json.loads(words[f"{PREFIX}scale"]), json.loads(words[f"{PREFIX}zero_point"])
-    return QuantParams(np.asarray(scale, np.float32), np.asarray(zero_point), int_type, None if np.ndim(scale) == 0 else 0)
+    axis = None if np.ndim(scale) == 0 else int(words.get(f"{PREFIX}axis", 0))
+    scales = np.asarray(scale, np.float32)
+    return QuantParams(scales, np.broadcast_to(np.asarray(zero_point), scales.shape), int_type, axis)
 
 
 def _int_type_of(node: ir.Node) -> Any:

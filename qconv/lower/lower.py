@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
+import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from qconv.config import Io
 from qconv.integer.language.spec import check
+from qconv.integer.metadata import Meaning
 from qconv.integer.program import Program
 from qconv.integer.saturation import saturating_nodes
 from qconv.lower.activation import (
@@ -32,10 +34,12 @@ from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
 from qconv.ops.op_table import rule_of
 from qconv.ops.scale_rules import NoFloat, Same, ScaleRule
-from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.quant_plan import QuantPlan, border_nodes
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import integer_nodes
+from qconv.quant.types import QuantParams
 from qconv.targets import TARGETS, Target
+from qconv.tuning.fold_border_scales import fold_border_scales
 from qconv.tuning.widen_channels import widen_channels
 
 Rule = Callable[[ir.Node, Context], None]
@@ -96,15 +100,29 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = T
         rule_for(node)(node, ctx)
     _remove([node for node in nodes if not ctx.is_kept(node)])
     connect_float_readers(ctx, reads, io)
+    fold_border_scales(graph, ctx.names, border_nodes(plan.channel_scales), ctx.meanings)
     keep_float_layers(graph, ctx.names)
     widen_channels(model, ctx.meanings)
     model.opset_imports[MS] = 1
     common_passes.RemoveUnusedNodesPass()(model)
     graph.sort()
-    program = Program.build(graph, ctx.meanings, ctx.borders)
+    program = Program.build(graph, with_channel_scales(ctx.meanings, plan), ctx.borders)
     program.write(model)
     _check(model, target, given)
     return Lowering(program, tuple(ctx.notes))
+
+
+def with_channel_scales(meanings: Mapping[ir.Node, Meaning], plan: QuantPlan) -> Mapping[ir.Node, Meaning]:
+    """The meanings in units of the float tensors: a scale for each channel where the plan has divided them."""
+    return {node: replace(m, params=_by_channel(m.params, m.tensors[0], plan)) for node, m in meanings.items()}
+
+
+def _by_channel(params: QuantParams | None, tensor: str | None, plan: QuantPlan) -> QuantParams | None:
+    found = plan.channel_scales.get(tensor or "")
+    if params is None or found is None:
+        return params
+    scale = np.asarray(params.scale * found.factors, np.float32)
+    return QuantParams(scale, np.broadcast_to(params.zero_point, scale.shape), params.int_type, found.axis)
 
 
 def _check(model: ir.Model, target: Target, given: Collection[ir.Node]) -> None:

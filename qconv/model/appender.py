@@ -24,6 +24,17 @@ class Appender:
         """One reduction over all elements, of shape [1]."""
         return self.append(op_type, [self.flat(value)], f"{value.name}_{op_type}")
 
+    def over_channels(self, value: ir.Value, axis: int) -> list[ir.Value]:
+        """Minimum, maximum and sum of squares of each slice along `axis`, [slices], and the number of all elements."""
+        assert value.shape is not None
+        others = self.integers(*(i for i in range(len(value.shape)) if i != axis))
+
+        def along(op_type: str) -> ir.Value:
+            return self.append(op_type, [value, others], f"{value.name}_{op_type}", {"keepdims": 0})
+
+        size = self.append("Size", [value], f"{value.name}_size", dtype=ir.DataType.INT64)
+        return [along("ReduceMin"), along("ReduceMax"), along("ReduceSumSquare"), size]
+
     def flat(self, value: ir.Value) -> ir.Value:
         """All elements in one row."""
         if value not in self._flat:

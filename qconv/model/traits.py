@@ -44,6 +44,9 @@ class Trait(Flag):
     ON_CODES = auto()  # it is found in models that are quantized already
     MEASURES = auto()  # it reads shapes, and no elements
     GROWS = auto()  # its output may be longer than anything in the file
+    FOLLOWS = auto()  # each channel of its output follows that of its input: f(k x) = k f(x) for k > 0
+    GATES = auto()  # it makes of each element a factor between 0 and 1, which is one of both for elements far from zero
+    GATES_ITSELF = auto()  # the product of its input and such a factor
 
 
 _ROWS = {
@@ -77,6 +80,9 @@ _ROWS = {
     Trait.ON_CODES: "ConvInteger DequantizeLinear MatMulInteger QLinearConv QLinearMatMul QuantizeLinear",
     Trait.MEASURES: "Shape Size",
     Trait.GROWS: "Concat ConstantOfShape Expand Range Tile",
+    Trait.FOLLOWS: "AveragePool Clip GlobalAveragePool GlobalMaxPool Identity LeakyRelu MaxPool Pad Relu Resize",
+    Trait.GATES: "HardSigmoid Sigmoid",
+    Trait.GATES_ITSELF: "HardSwish",
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
+from qconv.model.graph import attr_float, attr_int, attr_ints, attr_str, const_array
 from qconv.model.traits import Trait, has_trait, key_of
 
 
@@ -156,3 +156,37 @@ def _channels(value: ir.Value | None) -> int | None:
         return None
     size = value.shape[1]
     return size if isinstance(size, int) else None
+
+
+def gate_reach(node: ir.Node) -> tuple[float, float]:
+    """The interval outside of which a Sigmoid or HardSigmoid is 0 or 1, but for 0.0003."""
+    if node.op_type == "Sigmoid":
+        return -8.0, 8.0
+    alpha, beta = attr_float(node, "alpha", 0.2), attr_float(node, "beta", 0.5)
+    return (-beta / alpha, (1.0 - beta) / alpha) if alpha > 0 else (-math.inf, math.inf)
+
+
+def as_groups(node: ir.Node, weight: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The weight of a layer as [groups, outputs of a group, inputs of a group, positions]."""
+    group, kernel = attr_int(node, "group", 1), weight.shape[2:]
+    match node.op_type:
+        case "Conv":
+            return weight.reshape(group, weight.shape[0] // group, weight.shape[1], math.prod(kernel))
+        case "ConvTranspose":
+            split = weight.reshape(group, weight.shape[0] // group, weight.shape[1], math.prod(kernel))
+            return split.swapaxes(1, 2)
+        case _:
+            outputs_first = node.op_type == "Gemm" and attr_int(node, "transB", 0)
+            return (weight if outputs_first else weight.T)[None, :, :, None]
+
+
+def of_groups(node: ir.Node, groups: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
+    """The inverse of `as_groups` for a weight of this shape."""
+    match node.op_type:
+        case "Conv":
+            return groups.reshape(shape)
+        case "ConvTranspose":
+            return groups.swapaxes(1, 2).reshape(shape)
+        case _:
+            outputs_first = node.op_type == "Gemm" and attr_int(node, "transB", 0)
+            return groups[0, :, :, 0] if outputs_first else groups[0, :, :, 0].T

@@ -21,6 +21,7 @@ from qconv.pipeline.verify import QuickCheck, quick_check
 from qconv.plan.quant_plan import QuantPlan
 from qconv.prepare import prepare
 from qconv.ranges.search.output_error import noise_of
+from qconv.recover.channels.equalize import apply_scales
 from qconv.recover.twin import Twin
 from qconv.statistics.calibration import Calibration
 from qconv.targets import target_of
@@ -59,7 +60,9 @@ def pair_price(
     other = replace(config, target=WITHOUT, effort="none")
     fresh = loaded.original.clone()
     prepare(fresh)
-    simulated = _simulated_price(fresh, made.plan, config, other, list(islice(iter(source), _SAMPLES)), threads)
+    scaled = fresh.clone()
+    apply_scales(scaled, made.plan, config.io)
+    simulated = _simulated_price(scaled, made.plan, config, other, list(islice(iter(source), _SAMPLES)), threads)
     if simulated < _MATTERS_DB:
         return PairPrice(simulated, {})
     if made.recovered is not None and made.recovered.layers:

@@ -20,11 +20,12 @@ from qconv.model.read import digest_of
 from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.prepared import PreparedModel, prepared
-from qconv.pipeline.recovery import recovered_plan
+from qconv.pipeline.recovery import equalized_plan, recovered_plan, recovery_samples
 from qconv.plan.check import check_plan
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.ranges.methods import Choice
+from qconv.recover.channels.equalize import Equalized, apply_scales
 from qconv.recover.recover import Recovered
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
@@ -39,7 +40,8 @@ class Quantized:
     """An integer model and everything that was decided about it.
 
     `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given. `measured`
-    tells with how many samples method auto measured. `recovered` tells what recovery gained, None where it was not tried.
+    tells with how many samples method auto measured. `equalized` tells what scales per channel gained and `recovered` what better
+    weights did, None where it was not tried.
     """
 
     model: ir.Model
@@ -48,6 +50,7 @@ class Quantized:
     audit: Audit
     choices: Mapping[str, Choice]
     measured: int = 0
+    equalized: Equalized | None = None
     recovered: Recovered | None = None
 
     @property
@@ -91,21 +94,25 @@ def quantize(
     calibration = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
     loaded = prepared(model)
     calibration.check_model(loaded.digest)
-    choices, recovered = Choices({}), None
+    choices, equalized, recovered = Choices({}), None, None
     if plan is None:
         choices = choose(loaded, calibration, config, samples, progress, threads)
         ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
         plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
-        recovered = recovered_plan(loaded, calibration, plan, config, samples, threads)
-        plan = plan if recovered is None else recovered.plan
+        feeds = recovery_samples(loaded, calibration, config, samples)
+        if feeds:
+            equalized = equalized_plan(loaded, plan, ranges, config, feeds, threads)
+            recovered = recovered_plan(loaded, equalized.plan, config, feeds, threads)
+            plan = recovered.plan
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     else:
+        apply_scales(loaded.ir, plan, config.io)
         _refuse_misfits(loaded.ir.graph, plan)
     if config.integer_only:
         _refuse_float(plan)
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target))
-    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, recovered)
+    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, equalized, recovered)
     _describe(loaded, calibration, config, result.methods)
     return result
 

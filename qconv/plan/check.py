@@ -29,7 +29,11 @@ _LARGEST, _FARTHEST = 2.0**_LARGEST_POWER, 2.0**_FARTHEST_POWER
 def check_plan(graph: ir.Graph, plan: QuantPlan) -> list[str]:
     """A sentence for everything in a plan that does not fit a prepared float graph; none for a plan of our own."""
     names = {str(node.name) for node in graph}
-    found = [f"it leaves node {name} in float, which the model does not have" for name in plan.kept if name not in names]
+    found = [
+        f"it leaves node {name} in float, which the model does not have"
+        for name in (*plan.float_nodes, *plan.apart)
+        if name not in names
+    ]
     forms = ((node, no_integer_form(node)) for node in graph if node.name not in plan.kept)
     found += [f"node {node.name} has to stay in float (float_nodes): {reason}" for node, reason in forms if reason is not None]
     ends = {str(n.name) for n in (*moving_starts(graph, plan.float_nodes), *moving_ends(graph, plan.float_nodes))}

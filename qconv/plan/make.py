@@ -16,7 +16,7 @@ from qconv.ops.scale_rules import Shared
 from qconv.plan.activations import Activations, RangeOf, range_of_tensor
 from qconv.plan.apart import entering_apart, leaving_apart
 from qconv.plan.eligible import float_nodes
-from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.quant_plan import ChannelScales, QuantPlan, border_nodes
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import SharedScales
 from qconv.plan.weights import safe_for, weight_params
@@ -39,14 +39,19 @@ def bounded_tensors(graph: ir.Graph, config: QuantConfig) -> dict[str, tuple[flo
     return {name: params.ends for name, params in limits.items() if params is not None}
 
 
-def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha256: str = "") -> QuantPlan:
+def make_plan(
+    graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha256: str = "",
+    channel_scales: Mapping[str, ChannelScales] = {},
+) -> QuantPlan:  # fmt: skip
     """Decides (S, Z) of every activation and weight. `range_of` gives the calibrated range of a tensor, or None.
+
+    `channel_scales` are those that the graph has been rescaled by (qconv/recover/channels).
 
     Raises ArtifactError when a range is missing, UsageError when an exclusion matches nothing.
     """
     in_float, apart = float_nodes(graph, config.exclude), dict[str, str]()
     while True:  # each node that is taken out may change what its neighbours share
-        ties, observed, tensors = _activations(graph, in_float, apart, range_of, config)
+        ties, observed, tensors = _activations(graph, in_float, apart | border_nodes(channel_scales), range_of, config)
         refused = _beyond_kernels(ties.integer_nodes(), tensors)
         found = {} if config.io != "float" else _apart(graph, in_float | refused, partial(_width, observed, tensors))
         if not refused and found.keys() <= apart.keys():
@@ -56,7 +61,7 @@ def make_plan(graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha
     for node in ties.integer_nodes():
         notes += _plan_weight(node, tensors, config)
         notes += _concat_notes(node, observed, tensors)
-    return QuantPlan(tensors, in_float, tuple(notes), model_sha256, apart=apart)
+    return QuantPlan(tensors, in_float, tuple(notes), model_sha256, apart=apart, channel_scales=channel_scales)
 
 
 def _activations(

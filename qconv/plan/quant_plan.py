@@ -18,6 +18,14 @@ from qconv.quant.types import FloatArray, IntArray, IntType, QuantParams
 FORMAT = "qconv-plan-1"
 
 
+@dataclass(frozen=True, eq=False)
+class ChannelScales:
+    """A factor k > 0 for each slice of a tensor along `axis`."""
+
+    axis: int
+    factors: FloatArray
+
+
 @dataclass(frozen=True)
 class QuantPlan:
     """Tensor name -> parameters, node name -> why it stays in float, and remarks for the report.
@@ -25,6 +33,8 @@ class QuantPlan:
     `weight_codes` are codes of weights, in the layout of the float weight, where they are not the nearest ones; `biases` are
     biases, one for each output channel, that take the place of the float model's. Both go by the name of the weight. `apart` are
     the nodes behind the last codes that move or join reals, see apart.py; they compute nothing, and are no float nodes.
+    `channel_scales` are factors k, one for each channel: the codes of such a tensor stand for k S (q - Z), and its parameters
+    are those of the tensor divided by k (qconv/recover/channels).
     """
 
     tensors: Mapping[str, QuantParams]
@@ -34,11 +44,17 @@ class QuantPlan:
     weight_codes: Mapping[str, IntArray] = field(default_factory=dict)
     biases: Mapping[str, FloatArray] = field(default_factory=dict)
     apart: Mapping[str, str] = field(default_factory=dict)
+    channel_scales: Mapping[str, ChannelScales] = field(default_factory=dict)
+
+    @property
+    def aside(self) -> Mapping[str, str]:
+        """The nodes at the borders that stay as they are and are no float nodes: `apart`, and products with channel scales."""
+        return {**self.apart, **border_nodes(self.channel_scales)}
 
     @property
     def kept(self) -> Mapping[str, str]:
-        """The nodes that stay as they are, in float or at the border."""
-        return {**self.float_nodes, **self.apart}
+        """All nodes that stay as they are, in float or at the border."""
+        return {**self.float_nodes, **self.aside}
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data; scales as the shortest decimals that give back the same float32."""
@@ -49,7 +65,10 @@ class QuantPlan:
             "apart": dict(self.apart),
             "notes": [{"node": note.node, "text": note.text} for note in self.notes],
             "weight_codes": {name: _codes_to_json(codes) for name, codes in self.weight_codes.items()},
-            "biases": {name: [float(str(b)) for b in bias] for name, bias in self.biases.items()},
+            "biases": {name: _decimals(bias) for name, bias in self.biases.items()},
+            "channel_scales": {
+                name: {"axis": scales.axis, "factors": _decimals(scales.factors)} for name, scales in self.channel_scales.items()
+            },
             "tensors": {name: _params_to_json(params) for name, params in self.tensors.items()},
         }
 
@@ -69,12 +88,13 @@ class QuantPlan:
             {str(name): _codes_from_json(str(name), entry) for name, entry in _table(data, "weight_codes").items()},
             {str(name): _bias_from_json(str(name), entry) for name, entry in _table(data, "biases").items()},
             {str(k): str(v) for k, v in _table(data, "apart").items()},
+            {str(name): _scales_from_json(str(name), entry) for name, entry in _table(data, "channel_scales").items()},
         )
 
     def dumps(self) -> str:
         """The text of the plan file: one line per tensor."""
         data = self.to_json()
-        tables = ",\n".join(_table_text(key, data.pop(key)) for key in ("tensors", "weight_codes", "biases"))
+        tables = ",\n".join(_table_text(key, data.pop(key)) for key in ("tensors", "channel_scales", "weight_codes", "biases"))
         head = json.dumps(data, indent=2)
         return f"{head[:-2]},\n{tables}\n}}\n"
 
@@ -89,6 +109,16 @@ class QuantPlan:
             raise ArtifactError(f"the plan {path} is not valid JSON (line {error.lineno}: {error.msg}); mend that line") from None
         except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
             raise ArtifactError(f"the plan {path} is no plan ({error}); write one with `qconv quantize --save-plan`") from None
+
+
+def border_of(tensor: str) -> str:
+    """The name of an input or output of the graph less its channel scales, and of the node between the two."""
+    return f"{tensor}/border"
+
+
+def border_nodes(scales: Mapping[str, ChannelScales]) -> dict[str, str]:
+    """The products that take channel scales from inputs of the graph and give them back to outputs, if there are any."""
+    return {border_of(name): "its factors go into the scales of a QuantizeLinear or DequantizeLinear" for name in scales}
 
 
 def _notes(data: Mapping[str, Any]) -> list[Any]:
@@ -129,6 +159,21 @@ def _codes_from_json(name: str, entry: Any) -> IntArray:
         return np.frombuffer(raw, np.int8).reshape([int(size) for size in entry["shape"]])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ArtifactError(f"the plan's codes of weight {name} are damaged ({error}); leave them out or plan anew") from None
+
+
+def _decimals(numbers: FloatArray) -> list[float]:
+    """As the shortest decimals that give back the same float32."""
+    return [float(str(number)) for number in numbers]
+
+
+def _scales_from_json(name: str, entry: Any) -> ChannelScales:
+    try:
+        axis, factors = entry["axis"], np.asarray(entry["factors"], np.float32)
+        if type(axis) is int and axis >= 0 and factors.ndim == 1 and np.isfinite(factors).all() and (factors > 0).all():
+            return ChannelScales(axis, factors)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    raise ArtifactError(f"the plan's channel scales of tensor {name} are no axis and positive factors; leave out all of them")
 
 
 def _bias_from_json(name: str, entry: Any) -> FloatArray:

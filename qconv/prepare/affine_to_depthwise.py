@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Attribute, Editor
+
 from .affine import Chain, affine_chains
-from .edit import Attribute, Editor
 
 
 def affine_to_depthwise(model: ir.Model) -> int:

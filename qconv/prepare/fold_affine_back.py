@@ -14,10 +14,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from qconv.model.edit import Editor
 from qconv.model.graph import sole_consumer
 
 from .affine import Affine, Chain, affine_chains
-from .edit import Editor
 from .layers import Layer, layer_of
 from .origin import channel_origin
 

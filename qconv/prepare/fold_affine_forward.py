@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import sole_consumer
 
 from .affine import Chain, affine_chains
-from .edit import Editor
 from .layers import Layer, layer_of
 
 

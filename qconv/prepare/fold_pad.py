@@ -15,9 +15,9 @@ import math
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Editor, set_attribute
 from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
 
-from .edit import Editor, set_attribute
 from .normalize_clamps import clamp_of
 
 _NOT_NEGATIVE = ("Sigmoid", "HardSigmoid", "Softmax", "Exp", "Abs", "Softplus")

@@ -12,8 +12,9 @@ import math
 
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
+
 from .affine import affine_of
-from .edit import Editor
 from .product import readings, replace_by, scaled
 
 # Exporters round the constants to float32, some to six digits.

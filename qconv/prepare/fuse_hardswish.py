@@ -11,10 +11,10 @@ import math
 
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import attr_float
 
 from .affine import affine_of
-from .edit import Editor
 from .normalize_clamps import Clamp, clamp_of
 from .product import readings, replace_by
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import const_array, sole_consumer
 
 from .affine import affine_of
-from .edit import Editor
 
 
 def matmul_to_gemm(model: ir.Model) -> int:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import const_array, is_float, sole_consumer
 
 from .affine import constant_operand
-from .edit import Editor
 
 
 def matmul_with_bias(model: ir.Model) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import sole_consumer
 
-from .edit import Editor
 from .remove_noops import slice_arguments
 
 

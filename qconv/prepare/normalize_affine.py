@@ -11,8 +11,9 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from qconv.model.edit import Editor
+
 from .affine import Affine, Chain, Doubles, affine_chains, affine_of, constant_operand
-from .edit import Editor
 
 
 def normalize_affine(model: ir.Model) -> int:

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import attr_float, const_array, is_float, sole_consumer
-
-from .edit import Editor
 
 _LARGEST = float(np.finfo(np.float32).max)
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Attribute, Editor
 from qconv.model.graph import attr_float, attr_int, const_array
-
-from .edit import Attribute, Editor
 
 
 def normalize_gemm(model: ir.Model) -> int:

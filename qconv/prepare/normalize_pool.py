@@ -12,9 +12,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import attr_int, attr_ints, attr_str, const_array, is_float
-
-from .edit import Editor
 
 
 def normalize_pool(model: ir.Model) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import const_array, is_float
-
-from .edit import Editor
 
 
 def prelu_to_leaky_relu(model: ir.Model) -> int:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import sole_consumer
 
 from .affine import affine_of
-from .edit import Editor
 
 
 def product_of(node: ir.Node) -> tuple[float, list[ir.Value]] | None:

@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
-
-from .edit import Editor
 
 # An end this large means "to the end": no axis of a tensor that fits a memory has a billion elements.
 _UNBOUNDED = 10**9

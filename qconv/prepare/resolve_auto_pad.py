@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from qconv.model.edit import set_attribute
 from qconv.model.graph import attr_int, attr_ints, attr_str
-
-from .edit import set_attribute
 
 _POOLS = ("MaxPool", "AveragePool", "LpPool")
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import const_array
 
-from .edit import Editor
 from .layers import WITH_BIAS
 
 

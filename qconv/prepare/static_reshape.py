@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Editor, set_attribute
 from qconv.model.graph import attr_int, const_array
 
-from .edit import Editor, set_attribute
 from .remove_noops import slice_arguments
 
 

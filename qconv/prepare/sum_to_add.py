@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from .edit import Editor
+from qconv.model.edit import Editor
 
 
 def sum_to_add(model: ir.Model) -> int:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Attribute, Editor
 from qconv.model.graph import attr_float, attr_str
-
-from .edit import Attribute, Editor
 
 _MS = "com.microsoft"
 _PARAMETERS = {"LeakyRelu": ("alpha",), "HardSigmoid": ("alpha", "beta"), "Elu": ("alpha",)}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.edit import Editor
 from qconv.model.graph import attr_ints, attr_str, const_array
-
-from .edit import Editor
 
 
 def whole_resize(model: ir.Model) -> int:

@@ -65,7 +65,7 @@ def _put(node: ir.Node, index: int, name: str, array: NDArray[np.floating]) -> N
 
 def _insert_roundings(graph: ir.Graph, plan: QuantPlan, config: QuantConfig) -> None:
     """Rounds weights, and every tensor that has codes with the parameters of the plan."""
-    activations = ActivationPlan(graph, config, plan.float_nodes, plan.apart)
+    activations = ActivationPlan(graph, config, plan.float_nodes, plan.aside)
     for name, reals in activations.weights().items():
         graph.initializers[name].const_value = ir.tensor(reals, name=name)
     names = insert_codes(graph, activations, config.activation.int_type)

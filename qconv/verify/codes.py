@@ -34,7 +34,7 @@ class Codes:
         if added <= 0:
             return codes
         pads = [(0, added if axis == 1 else 0) for axis in range(codes.ndim)]
-        return np.pad(codes, pads, constant_values=int(self.params.zero_point))
+        return np.pad(codes, pads, constant_values=int(self.params.zero_point.flat[0]))
 
     @property
     def span(self) -> tuple[float, float]:

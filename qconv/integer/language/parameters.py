@@ -41,11 +41,18 @@ def quantizer_violations(node: ir.Node, types: Types) -> list[str]:
     shape = None if codes is None or codes.shape is None else list(codes.shape)
     axis = node.attributes.get_int("axis", 1)
     channels = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
-    return _pair_violations(node, Triple(None, 1, 2), codes, types, channels if isinstance(channels, int) else None)
+    return _pair_violations(
+        node, Triple(None, 1, 2), codes, types, channels if isinstance(channels, int) else None, any_zero=True
+    )
 
 
-def _pair_violations(node: ir.Node, triple: Triple, value: ir.Value | None, types: Types, channels: int | None) -> list[str]:
-    """What a scale and a zero point violate; `channels` is how many there may be instead of one."""
+def _pair_violations(
+    node: ir.Node, triple: Triple, value: ir.Value | None, types: Types, channels: int | None, *, any_zero: bool = False
+) -> list[str]:
+    """What a scale and a zero point violate; `channels` is how many there may be instead of one.
+
+    Zero points by channel are 0, or with `any_zero` all the same.
+    """
     scale, zero_point = constant(node, triple.scale), constant(node, triple.zero_point)
     if scale is None or zero_point is None:
         missing = "scale" if scale is None else "zero point"
@@ -61,8 +68,10 @@ def _pair_violations(node: ir.Node, triple: Triple, value: ir.Value | None, type
     dtype = None if value is None else element_type(value, types)
     if dtype is not None and zero_point.dtype != dtype.numpy():
         found.append(f"the zero point of {name!r} is {zero_point.dtype}, its codes are {dtype.name.lower()}")
-    if scale.ndim and zero_point.any():
+    if scale.ndim and zero_point.any() and not any_zero:
         found.append(f"zero points of {name!r} by channel are not all 0")
+    if scale.ndim and len(np.unique(zero_point)) > 1:
+        found.append(f"zero points of {name!r} by channel differ")
     return found
 
 

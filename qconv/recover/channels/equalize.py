@@ -1,0 +1,124 @@
+"""Channel scales for a plan: those that lose least at the outputs, or none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.config import Io, QuantConfig
+from qconv.model.session import open_session
+from qconv.plan.quant_plan import ChannelScales, QuantPlan
+from qconv.ranges.search.output_error import noise_of
+from qconv.recover.channels.choose import choose_factors, scaled_range
+from qconv.recover.channels.classes import ChannelClasses
+from qconv.recover.channels.extremes import Extremes, channel_extremes
+from qconv.recover.channels.rescale import NewTensor, rescale
+from qconv.recover.twin import Twin
+
+Feeds = Mapping[str, NDArray[Any]]
+Range = tuple[float, float]
+RangeOf = Callable[[str], Range | None]
+Scales = Mapping[str, ChannelScales]
+Planner = Callable[[ir.Graph, RangeOf, Scales], QuantPlan]
+_JUDGES = 16  # samples that decide
+_ALIKE = 0.5  # the least factor of a border that is not worth a scale for each channel
+_GATE_GAIN = 0.8  # of the noise: what a gate that needs a convolution of its own must leave at most
+
+
+@dataclass(frozen=True)
+class Equalized:
+    """A plan with channel scales, or as it was; the noise at the outputs before and after (ranges/search/output_error.py)."""
+
+    plan: QuantPlan
+    noise_before: float
+    noise_after: float
+
+
+def equalize(
+    model: ir.Model, plan: QuantPlan, make: Planner, range_of: RangeOf, config: QuantConfig, samples: Sequence[Feeds],
+    threads: int = 0,
+) -> Equalized:  # fmt: skip
+    """Rescales the prepared `model` in place where that lowers the noise at its outputs, and plans it anew with `make`."""
+    judges = samples[:: max(1, len(samples) // _JUDGES)][:_JUDGES]
+    exact = _outputs(model, judges, threads)
+    before = noise_of(_outputs(Twin(model, plan, config).model, judges, threads), exact)
+    best, scales = before, None
+    axes = {str(value.name): channels.axis for value, channels in _classes(model, plan, config.io).channels.items()}
+    extremes = channel_extremes(model, axes, samples, threads) if axes else {}
+
+    def planned(graph_of: ir.Model, candidate: Scales) -> QuantPlan:
+        """Rescales a model in place, and plans it."""
+        new = rescale(graph_of.graph, _classes(graph_of, plan, config.io), candidate)
+        return make(graph_of.graph, _Ranges(range_of, extremes, candidate, new), candidate)
+
+    for candidate, gain in _candidates(model, plan, config.io, extremes, 1.0 + 1.0 / math.sqrt(len(samples))):
+        copy = model.clone()
+        noise = noise_of(_outputs(Twin(copy, planned(copy, candidate), config).model, judges, threads), exact)
+        if noise < best * gain:
+            best, scales = noise, candidate
+    return Equalized(plan if scales is None else planned(model, scales), before, best)
+
+
+def apply_scales(model: ir.Model, plan: QuantPlan, io: Io) -> None:
+    """Rescales a prepared model in place, as a plan says. Raises ArtifactError where its channel scales do not fit."""
+    rescale(model.graph, _classes(model, plan, io), plan.channel_scales)
+
+
+def _classes(model: ir.Model, plan: QuantPlan, io: Io) -> ChannelClasses:
+    return ChannelClasses(model.graph, plan.kept, borders=io == "float")
+
+
+@dataclass(frozen=True)
+class _Ranges:
+    """The ranges of the rescaled graph; `new` are the tensors that rescaling made."""
+
+    range_of: RangeOf
+    extremes: Mapping[str, Extremes]
+    scales: Scales
+    new: Mapping[str, NewTensor]
+
+    def __call__(self, name: str) -> Range | None:
+        """As `range_of`, for a tensor of the rescaled graph."""
+        new = self.new.get(name)
+        source = name if new is None else new.source
+        whole = self.range_of(source)
+        if whole is None:
+            return None
+        if new is not None and new.cut is not None:
+            return max(whole[0], new.cut[0]), min(whole[1], new.cut[1])
+        scales = self.scales.get(source)
+        return whole if scales is None else scaled_range(self.extremes[source], scales, whole)
+
+
+def _candidates(
+    model: ir.Model, plan: QuantPlan, io: Io, extremes: Mapping[str, Extremes], headroom: float
+) -> Iterator[tuple[Scales, float]]:
+    """Factors, and which part of the noise of the best so far they may leave at most."""
+    whole, free = (_classes(model, plan, io) for _ in range(2))
+    free.pin([value for node in whole.gates if (value := node.inputs[0]) is not None])
+    for classes, gain in ((free, 1.0), (whole, _GATE_GAIN)):
+        if classes is whole and not whole.gates:
+            continue
+        scales = _without_small_gains(classes, plan, extremes, headroom)
+        if scales:
+            yield scales, gain
+
+
+def _without_small_gains(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes], headroom: float) -> Scales:
+    """The factors, without those of inputs and outputs whose channels are much alike."""
+    scales = choose_factors(classes, plan, extremes, headroom)
+    small = [value for value in classes.borders if (k := scales.get(str(value.name))) and k.factors.min() > _ALIKE]
+    if not small:
+        return scales
+    classes.pin(small)
+    return choose_factors(classes, plan, extremes, headroom)
+
+
+def _outputs(model: ir.Model, samples: Sequence[Feeds], threads: int) -> list[list[NDArray[Any]]]:
+    session = open_session(model, threads=threads, fuse_quantized=False)
+    return [list(session.run(None, dict(feeds))) for feeds in samples]
