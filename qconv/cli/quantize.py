@@ -162,8 +162,8 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
         out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
     if result.plan.channel_scales:
         out.print(_channels(result), markup=False)
-    if result.recovered is not None:
-        out.print(_recovery(result.recovered), markup=False)
+    if result.recovery is not None:
+        out.print(_recovery(result.recovery.weights), markup=False)
     for line in (*_proofs(result.lowering.program.certificates), *_processors(result)):
         out.print(line, markup=False)
     with progress("measuring") as update:
@@ -213,9 +213,9 @@ def _channels(result: Quantized) -> str:
     count = len(result.plan.channel_scales)
     tensors = "1 tensor has" if count == 1 else f"{count} tensors have"
     text = f"channels: {tensors} a scale for each channel"
-    if result.equalized is None:
+    if result.recovery is None:
         return text
-    before, after = (-10.0 * math.log10(max(n, 1e-30)) for n in (result.equalized.noise_before, result.equalized.noise_after))
+    before, after = (-10.0 * math.log10(max(n, 1e-30)) for n in (result.recovery.before, result.recovery.form.noise))
     return f"{text}; signal to noise at the outputs, simulated, {before:.1f} -> {after:.1f} dB"
 
 

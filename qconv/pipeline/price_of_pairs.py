@@ -65,7 +65,7 @@ def pair_price(
     simulated = _simulated_price(scaled, made.plan, config, other, list(islice(iter(source), _SAMPLES)), threads)
     if simulated < _MATTERS_DB:
         return PairPrice(simulated, {})
-    if made.recovered is not None and made.recovered.layers:
+    if made.recovery is not None and made.recovery.weights.layers:
         return PairPrice(simulated, None, recovered=True)
     if adds_pairs_in_int16():
         return PairPrice(simulated, None)

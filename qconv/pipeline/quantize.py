@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -20,13 +20,12 @@ from qconv.model.read import digest_of
 from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.prepared import PreparedModel, prepared
-from qconv.pipeline.recovery import equalized_plan, recovered_plan, recovery_samples
+from qconv.pipeline.recovery import Recovery, recovery, recovery_samples
 from qconv.plan.check import check_plan
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.ranges.methods import Choice
-from qconv.recover.channels.equalize import Equalized, apply_scales
-from qconv.recover.recover import Recovered
+from qconv.recover.channels.equalize import apply_scales
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 from qconv.targets import target_of
@@ -40,8 +39,8 @@ class Quantized:
     """An integer model and everything that was decided about it.
 
     `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given. `measured`
-    tells with how many samples method auto measured. `equalized` tells what scales per channel gained and `recovered` what better
-    weights did, None where it was not tried.
+    tells with how many samples method auto measured.
+    `recovery` tells what scales per channel and better weights gained, None where they were not tried.
     """
 
     model: ir.Model
@@ -50,8 +49,7 @@ class Quantized:
     audit: Audit
     choices: Mapping[str, Choice]
     measured: int = 0
-    equalized: Equalized | None = None
-    recovered: Recovered | None = None
+    recovery: Recovery | None = None
 
     @property
     def methods(self) -> dict[str, list[str]]:
@@ -94,16 +92,15 @@ def quantize(
     calibration = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
     loaded = prepared(model)
     calibration.check_model(loaded.digest)
-    choices, equalized, recovered = Choices({}), None, None
+    choices, found = Choices({}), None
     if plan is None:
         choices = choose(loaded, calibration, config, samples, progress, threads)
         ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
         plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
         feeds = recovery_samples(loaded, calibration, config, samples)
         if feeds:
-            equalized = equalized_plan(loaded, plan, ranges, config, feeds, threads)
-            recovered = recovered_plan(loaded, equalized.plan, config, feeds, threads)
-            plan = recovered.plan
+            found = recovery(loaded, plan, ranges, config, feeds, threads)
+            loaded, plan = replace(loaded, ir=found.form.model), found.plan
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     else:
@@ -112,7 +109,7 @@ def quantize(
     if config.integer_only:
         _refuse_float(plan)
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target))
-    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, equalized, recovered)
+    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found)
     _describe(loaded, calibration, config, result.methods)
     return result
 

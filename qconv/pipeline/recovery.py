@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -15,11 +16,13 @@ from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.samples import recorded_samples, synthetic
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import ChannelScales, QuantPlan
-from qconv.recover.channels.equalize import Equalized, RangeOf, equalize
+from qconv.recover.channels.equalize import Form, RangeOf, forms
 from qconv.recover.recover import EFFORTS, Recovered, recover
 from qconv.statistics.calibration import Calibration
 
 Feeds = Mapping[str, NDArray[Any]]
+_GATE_GAIN = 0.8  # of the noise: what a gate that needs a convolution of its own must leave at most
+_GOOD = 0.03  # of the outputs, 15 dB: more noise than this says little of what recovery can make good
 
 
 def recovery_samples(
@@ -39,23 +42,45 @@ def recovery_samples(
     return [sample.feeds for sample in islice(iter(samples), effort.samples)]
 
 
-def equalized_plan(
+@dataclass(frozen=True)
+class Recovery:
+    """The form of a network that came out best, its plan with better weights, and the noise of all forms before."""
+
+    form: Form
+    before: float
+    weights: Recovered
+
+    @property
+    def plan(self) -> QuantPlan:
+        """What lowering shall do with the model of the form."""
+        return self.weights.plan
+
+
+def recovery(
     loaded: PreparedModel, plan: QuantPlan, ranges: Mapping[str, tuple[float, float]], config: QuantConfig,
     samples: Sequence[Feeds], threads: int,
-) -> Equalized:  # fmt: skip
-    """The plan with channel scales where they gain, which the graph of `loaded` then has too."""
+) -> Recovery:  # fmt: skip
+    """Channel scales where they gain, then weights, by the effort of `config`.
+
+    Where the network is good, a simulation with nearest weights tells which form is best; where none is, all are recovered,
+    because a simulation that has nothing in common with the network tells nothing.
+    """
 
     def make(graph: ir.Graph, range_of: RangeOf, scales: Mapping[str, ChannelScales]) -> QuantPlan:
         return make_plan(graph, range_of, config, loaded.digest, scales)
 
-    return equalize(loaded.ir, plan, make, ranges.get, config, samples, threads)
+    def recovered(form: Form) -> Recovered:
+        return recover(form.model, form.plan, config, samples, EFFORTS[config.effort], threads=threads)
 
-
-def recovered_plan(
-    loaded: PreparedModel, plan: QuantPlan, config: QuantConfig, samples: Sequence[Feeds], threads: int
-) -> Recovered:
-    """The plan with better weights, by the effort of `config`."""
-    return recover(loaded.ir, plan, config, samples, EFFORTS[config.effort], threads=threads)
+    plain, *scaled = forms(loaded.ir, plan, make, ranges.get, config, samples, threads)
+    best = plain
+    for form in scaled:
+        best = form if form.noise < best.noise * (_GATE_GAIN if len(scaled) > 1 and form is scaled[-1] else 1.0) else best
+    if best.noise < _GOOD:
+        return Recovery(best, plain.noise, recovered(best))
+    found = [(form, recovered(form)) for form in (plain, *scaled)]
+    best, weights = min(found, key=lambda pair: pair[1].noise_after)
+    return Recovery(best, plain.noise, weights)
 
 
 def _has_subgraphs(loaded: PreparedModel) -> bool:

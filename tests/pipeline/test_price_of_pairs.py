@@ -13,6 +13,8 @@ from qconv.config import QuantConfig
 from qconv.model.machine import adds_pairs_in_int16
 from qconv.pipeline import price_of_pairs
 from qconv.pipeline.price_of_pairs import PairPrice
+from qconv.pipeline.recovery import Recovery
+from qconv.recover.channels.equalize import Form
 from qconv.recover.recover import Recovered
 from tests.lower.harness import Array, Given, normal, write_model
 
@@ -30,7 +32,8 @@ def _price(weight: Array, folder: Path, target: str = "x86", *, recovered: int =
     result.save(folder / "model.int8.onnx")
     figures = pipeline.quick_check(loaded, folder / "model.int8.onnx", result.model, source)
     if recovered:
-        result = replace(result, recovered=Recovered(result.plan, recovered, 6, 0.2, 0.1))
+        form = Form(result.model, result.plan, 0.2)
+        result = replace(result, recovery=Recovery(form, 0.2, Recovered(result.plan, recovered, 6, 0.2, 0.1)))
     return pipeline.pair_price(loaded, calibration, result, config, source, figures), figures.sqnr_db["y"]
 
 

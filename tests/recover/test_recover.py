@@ -66,9 +66,9 @@ def test_the_outputs_come_closer_on_samples_that_were_not_seen(bits: int, gain_d
     assert recovered.sqnr_db() > nearest.sqnr_db() + gain_db
     recovered.assert_exact()
     assert list(saturating_nodes(recovered.quantized.model.graph)) == []
-    assert nearest.quantized.recovered is None
-    assert recovered.quantized.recovered is not None
-    assert recovered.quantized.recovered.noise_after < recovered.quantized.recovered.noise_before
+    assert nearest.quantized.recovery is None
+    assert recovered.quantized.recovery is not None
+    assert recovered.quantized.recovery.weights.noise_after < recovered.quantized.recovery.weights.noise_before
 
 
 def test_the_same_samples_give_the_same_plan_and_it_survives_its_file(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_the_same_samples_give_the_same_plan_and_it_survives_its_file(tmp_path: 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_few_samples_do_no_harm(count: int, tmp_path: Path) -> None:
-    recovered = _quantized(tmp_path, QuantConfig(weight_bits=4), _samples(count, 1)).recovered
+    recovered = _quantized(tmp_path, QuantConfig(weight_bits=4), _samples(count, 1)).recovery
     assert recovered is not None
-    assert recovered.noise_after <= recovered.noise_before
+    assert recovered.weights.noise_after <= recovered.weights.noise_before
 
 
 def test_a_node_that_the_plan_leaves_in_float_has_no_codes(tmp_path: Path) -> None:
@@ -102,13 +102,13 @@ def test_a_node_that_the_plan_leaves_in_float_has_no_codes(tmp_path: Path) -> No
     calibration = pipeline.calibrate(path, Given(samples))
     found = pipeline.quantize(path, calibration, samples=Given(samples))
     assert len(found.plan.float_nodes) == 1
-    assert found.recovered is not None
+    assert found.recovery is not None
 
 
 def test_samples_that_were_made_up_are_not_fitted_to(tmp_path: Path) -> None:
     path = write_model(tmp_path / "model.onnx", NETWORK, _weights())
     loaded = pipeline.load_prepared(path)
-    assert pipeline.quantize(loaded, pipeline.calibrate(path)).recovered is None
+    assert pipeline.quantize(loaded, pipeline.calibrate(path)).recovery is None
 
 
 def test_an_unknown_effort_is_refused() -> None:

@@ -9,41 +9,49 @@ output channel o, as large as the largest of them asks for. So in output o, with
 
     rounding of the activation   k_c^2 S^2 / 12 Q_oc            rounding of the weight   P S_o^2 / 12 E[x_c^2] / k_c^2
 
+With one step for the whole weight, S_o is k_o S_w for a factor k_o of the output, and the largest |w| k_c / k_o decides S_w.
 The sum of both over all layers is least where the two are equal for each channel that does not decide S_o; one that does counts
 with what its S_o does to the others. A depthwise layer has only the first, so that its channels take all that they may.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from qconv.model.graph import attr_int, const_array
+from qconv.model.graph import const_array
 from qconv.ops.forms import as_groups, clamp_bounds
 from qconv.plan.quant_plan import ChannelScales, QuantPlan
-from qconv.recover.channels.classes import ChannelClasses
+from qconv.quant.types import QuantParams
+from qconv.recover.channels.classes import ChannelClasses, Ids
 from qconv.recover.channels.extremes import Extremes, Floats
 
 Range = tuple[float, float]
-_ROUNDS = 12
+_ROUNDS, _ROUNDS_PER_TENSOR = 12, 100
+_SHARPNESS = 8.0
 _SMALLEST = 2.0**-20
 _OUTCOMES, _DEVIATIONS = 1.25, 2.0  # room for what users read
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """A layer that reads channels with factors: their classes [groups, inputs], and the terms of its noise."""
+class _Layer:
+    """A layer that has channels with factors on either side: their classes, and the terms of its noise.
 
-    classes: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    `inputs` [groups, inputs] and `outputs` [groups, outputs] are classes, all 0 where there are none.
+    """
+
+    inputs: Ids
+    outputs: Ids
     largest: Floats  # |w| [groups, outputs, inputs]
     power: Floats  # Q [groups, outputs, inputs]
     square: Floats  # E[x^2] [groups, inputs]
     positions: int
     step: float  # S
     levels: int
+    per_tensor: bool
 
 
 def choose_factors(
@@ -53,12 +61,12 @@ def choose_factors(
     least = _least(classes, plan, extremes, headroom)
     factors = np.maximum(least, _SMALLEST)
     factors[0] = 1.0
-    readers = [_reader(classes, node, plan, extremes) for node in classes.layers]
-    known = [reader for reader in readers if reader is not None]
+    found_layers = [_layer(classes, node, plan, extremes) for node in classes.layers]
+    layers = [layer for layer in found_layers if layer is not None]
     lowest = factors.copy()
     factors = np.sqrt(factors)
-    for _ in range(_ROUNDS):
-        rising, falling = _terms(known, factors)
+    for _ in range(_ROUNDS_PER_TENSOR if any(layer.per_tensor for layer in layers) else _ROUNDS):
+        rising, falling = _terms(layers, factors)
         with np.errstate(divide="ignore", invalid="ignore"):
             best = np.where(rising > 0, (falling / rising) ** 0.25, 0.0)
         factors = np.sqrt(factors * np.clip(best, lowest, 1.0))
@@ -96,39 +104,73 @@ def _least(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extr
     return np.where(found > 0, np.minimum(found * headroom, 1.0), 1.0)
 
 
-def _reader(classes: ChannelClasses, node: ir.Node, plan: QuantPlan, extremes: Mapping[str, Extremes]) -> _Reader | None:
-    x, value = node.inputs[0], node.inputs[1]
+def _layer(classes: ChannelClasses, node: ir.Node, plan: QuantPlan, extremes: Mapping[str, Extremes]) -> _Layer | None:
+    x, value, y = node.inputs[0], node.inputs[1], node.outputs[0]
     weight = const_array(value)
-    if x is None or value is None or weight is None or not classes.knows(x):
+    if x is None or value is None or weight is None:
         return None
-    seen, params, own = extremes.get(str(x.name)), plan.tensors.get(str(x.name)), plan.tensors.get(str(value.name))
-    ids = classes.of(x).ids
-    if seen is None or params is None or own is None or not ids.any():
+    params, own = plan.tensors.get(str(x.name)), plan.tensors.get(str(value.name))
+    if params is None or own is None:
         return None
     group = as_groups(node, weight).astype(np.float64)
-    count = attr_int(node, "group", 1)
-    largest, power = np.abs(group).max(axis=3), np.square(group).sum(axis=3)
-    scale = max(float((power * seen.square.reshape(count, 1, -1)).sum()), 1e-30)  # so that layers count alike
-    return _Reader(
-        ids.reshape(count, -1), largest, power / scale, seen.square.reshape(count, -1) / scale, group.shape[3],
-        float(params.scale), own.int_type.qmax,
+    groups, outputs, inputs, positions = group.shape
+    before, behind = (_ids(classes, v, count) for v, count in ((x, groups * inputs), (y, groups * outputs)))
+    if not before.any() and not (own.axis is None and behind.any()):
+        return None
+    seen = extremes.get(str(x.name))
+    square = np.full(groups * inputs, _mean_square(params)) if seen is None else seen.square
+    largest, power, square = np.abs(group).max(axis=3), np.square(group).sum(axis=3), square.reshape(groups, inputs)
+    scale = max(float((power * square[:, None, :]).sum()), 1e-30)  # so that layers count alike
+    return _Layer(
+        before.reshape(groups, inputs), behind.reshape(groups, outputs), largest, power / scale, square / scale, positions,
+        float(params.scale), own.int_type.qmax, own.axis is None,
     )  # fmt: skip
 
 
-def _terms(readers: list[_Reader], factors: Floats) -> tuple[Floats, Floats]:
+def _ids(classes: ChannelClasses, value: ir.Value, count: int) -> Ids:
+    return classes.of(value).ids if classes.knows(value) else np.zeros(count, np.int64)
+
+
+def _mean_square(params: QuantParams) -> float:
+    """A guess for a tensor whose channels were not looked at: as if values were spread like a normal distribution's."""
+    lo, hi = params.ends
+    return ((hi - lo) / 6.0) ** 2
+
+
+def _terms(layers: Sequence[_Layer], factors: Floats) -> tuple[Floats, Floats]:
     """By class: A and B of the noise A k^2 + B / k^2."""
     rising, falling = np.zeros_like(factors), np.zeros_like(factors)
-    for reader in readers:
-        k = factors[reader.classes]
-        scaled = reader.largest * k[:, None, :]
-        steps = scaled.max(axis=2) / reader.levels  # [groups, outputs]
-        decides = scaled.argmax(axis=2)
-        weight = reader.positions * np.square(steps)[:, :, None] * (reader.square / np.square(k))[:, None, :]
-        own = np.take_along_axis(weight, decides[:, :, None], 2)[:, :, 0]
-        others = weight.sum(axis=2) - own  # what the channel that decides the step does to the rest
-        np.put_along_axis(weight, decides[:, :, None], 0.0, 2)
-        np.add.at(falling, reader.classes, weight.sum(axis=1) * np.square(k))
-        np.add.at(rising, reader.classes, reader.power.sum(axis=1) * reader.step**2)
-        at = np.take_along_axis(reader.classes, decides, 1)
-        np.add.at(rising, at, others / np.square(np.take_along_axis(k, decides, 1)))
+    for layer in layers:
+        np.add.at(rising, layer.inputs, layer.power.sum(axis=1) * layer.step**2)
+        (_add_per_tensor if layer.per_tensor else _add_per_channel)(layer, factors, rising, falling)
     return rising, falling
+
+
+def _add_per_channel(layer: _Layer, factors: Floats, rising: Floats, falling: Floats) -> None:
+    k = factors[layer.inputs]
+    scaled = layer.largest * k[:, None, :]
+    steps = scaled.max(axis=2) / layer.levels  # [groups, outputs]
+    decides = scaled.argmax(axis=2)
+    weight = layer.positions * np.square(steps)[:, :, None] * (layer.square / np.square(k))[:, None, :]
+    own = np.take_along_axis(weight, decides[:, :, None], 2)[:, :, 0]
+    others = weight.sum(axis=2) - own  # what the channel that decides the step does to the rest
+    np.put_along_axis(weight, decides[:, :, None], 0.0, 2)
+    np.add.at(falling, layer.inputs, weight.sum(axis=1) * np.square(k))
+    at = np.take_along_axis(layer.inputs, decides, 1)
+    np.add.at(rising, at, others / np.square(np.take_along_axis(k, decides, 1)))
+
+
+def _add_per_tensor(layer: _Layer, factors: Floats, rising: Floats, falling: Floats) -> None:
+    """One step for all outputs, as large as the largest |w| k_i / k_o asks for; those close to it decide it together."""
+    before, behind = factors[layer.inputs], factors[layer.outputs]
+    scaled = layer.largest * before[:, None, :] / behind[:, :, None]
+    largest = max(float(scaled.max()), 1e-30)
+    share = (scaled / largest) ** _SHARPNESS
+    share /= share.sum()
+    step = layer.positions * (largest / layer.levels) ** 2
+    inputs, outputs = layer.square / np.square(before), np.square(behind)
+    whole = step * float(inputs.sum() * outputs.sum() / len(inputs))
+    np.add.at(falling, layer.inputs, step * float(outputs.sum()) / len(inputs) * layer.square)
+    np.add.at(rising, layer.outputs, np.broadcast_to(step * inputs.sum(axis=1, keepdims=True), outputs.shape))
+    np.add.at(rising, layer.inputs, whole * share.sum(axis=1) / np.square(before))
+    np.add.at(falling, layer.outputs, whole * share.sum(axis=2) * np.square(behind))

@@ -27,41 +27,39 @@ Scales = Mapping[str, ChannelScales]
 Planner = Callable[[ir.Graph, RangeOf, Scales], QuantPlan]
 _JUDGES = 16  # samples that decide
 _ALIKE = 0.5  # the least factor of a border that is not worth a scale for each channel
-_GATE_GAIN = 0.8  # of the noise: what a gate that needs a convolution of its own must leave at most
 
 
 @dataclass(frozen=True)
-class Equalized:
-    """A plan with channel scales, or as it was; the noise at the outputs before and after (ranges/search/output_error.py)."""
+class Form:
+    """A way to write the function of a network: a prepared model, a plan for it, and the noise at the outputs.
 
+    The noise is simulated, with nearest weights (ranges/search/output_error.py).
+    """
+
+    model: ir.Model
     plan: QuantPlan
-    noise_before: float
-    noise_after: float
+    noise: float
 
 
-def equalize(
+def forms(
     model: ir.Model, plan: QuantPlan, make: Planner, range_of: RangeOf, config: QuantConfig, samples: Sequence[Feeds],
     threads: int = 0,
-) -> Equalized:  # fmt: skip
-    """Rescales the prepared `model` in place where that lowers the noise at its outputs, and plans it anew with `make`."""
+) -> list[Form]:  # fmt: skip
+    """The prepared model as it is, and copies of it with channel scales that may be better, each planned anew with `make`."""
     judges = samples[:: max(1, len(samples) // _JUDGES)][:_JUDGES]
     exact = _outputs(model, judges, threads)
-    before = noise_of(_outputs(Twin(model, plan, config).model, judges, threads), exact)
-    best, scales = before, None
+
+    def form(written: ir.Model, planned: QuantPlan) -> Form:
+        return Form(written, planned, noise_of(_outputs(Twin(written, planned, config).model, judges, threads), exact))
+
     axes = {str(value.name): channels.axis for value, channels in _classes(model, plan, config.io).channels.items()}
     extremes = channel_extremes(model, axes, samples, threads) if axes else {}
-
-    def planned(graph_of: ir.Model, candidate: Scales) -> QuantPlan:
-        """Rescales a model in place, and plans it."""
-        new = rescale(graph_of.graph, _classes(graph_of, plan, config.io), candidate)
-        return make(graph_of.graph, _Ranges(range_of, extremes, candidate, new), candidate)
-
-    for candidate, gain in _candidates(model, plan, config.io, extremes, 1.0 + 1.0 / math.sqrt(len(samples))):
+    found = [form(model, plan)]
+    for scales in _candidates(model, plan, config.io, extremes, 1.0 + 1.0 / math.sqrt(len(samples))):
         copy = model.clone()
-        noise = noise_of(_outputs(Twin(copy, planned(copy, candidate), config).model, judges, threads), exact)
-        if noise < best * gain:
-            best, scales = noise, candidate
-    return Equalized(plan if scales is None else planned(model, scales), before, best)
+        new = rescale(copy.graph, _classes(copy, plan, config.io), scales)
+        found.append(form(copy, make(copy.graph, _Ranges(range_of, extremes, scales, new), scales)))
+    return found
 
 
 def apply_scales(model: ir.Model, plan: QuantPlan, io: Io) -> None:
@@ -95,18 +93,16 @@ class _Ranges:
         return whole if scales is None else scaled_range(self.extremes[source], scales, whole)
 
 
-def _candidates(
-    model: ir.Model, plan: QuantPlan, io: Io, extremes: Mapping[str, Extremes], headroom: float
-) -> Iterator[tuple[Scales, float]]:
-    """Factors, and which part of the noise of the best so far they may leave at most."""
+def _candidates(model: ir.Model, plan: QuantPlan, io: Io, extremes: Mapping[str, Extremes], headroom: float) -> Iterator[Scales]:
+    """Factors that cost nothing at run time, and those that gates need a convolution for."""
     whole, free = (_classes(model, plan, io) for _ in range(2))
     free.pin([value for node in whole.gates if (value := node.inputs[0]) is not None])
-    for classes, gain in ((free, 1.0), (whole, _GATE_GAIN)):
+    for classes in (free, whole):
         if classes is whole and not whole.gates:
             continue
         scales = _without_small_gains(classes, plan, extremes, headroom)
         if scales:
-            yield scales, gain
+            yield scales
 
 
 def _without_small_gains(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes], headroom: float) -> Scales:

@@ -29,10 +29,16 @@ FEEDS = [{"x": normal(1, 3, 10, 10, seed=seed)} for seed in range(32)]
 
 
 def _quantized(
-    folder: Path, text: str, weights: Mapping[str, Array], feeds: Sequence[Mapping[str, Array]], effort: str
+    folder: Path,
+    text: str,
+    weights: Mapping[str, Array],
+    feeds: Sequence[Mapping[str, Array]],
+    effort: str,
+    *,
+    per_tensor: bool = False,
 ) -> Result:
     path = write_model(folder / "m.onnx", text, weights)
-    config = QuantConfig(effort=effort)  # type: ignore[arg-type]
+    config = QuantConfig(effort=effort, per_tensor=per_tensor)  # type: ignore[arg-type]
     calibration = pipeline.calibrate(path, Given(feeds[::2]), config=config)
     result = pipeline.quantize(path, calibration, config=config, samples=Given(feeds[::2]))
     return Result(path, result, feeds[1::2])
@@ -105,3 +111,17 @@ def test_alike_channels_have_one_scale(tmp_path: Path) -> None:
     text = "g (float[1,3,10,10] x) => (float[1,4,8,8] y) { y = Conv(x, w) }"
     made = _quantized(tmp_path, text, {"w": normal(4, 3, 3, 3)}, FEEDS, "fast")
     assert made.quantized.plan.channel_scales == {}
+
+
+def test_one_scale_for_each_weight_shares_its_step_among_the_outputs(tmp_path: Path) -> None:
+    """Outputs whose weights differ a hundredfold: their factors make the rows of the weight alike."""
+    rows = np.geomspace(1.0, 0.01, 8).astype(np.float32)
+    weights: dict[str, Array] = {
+        "w": normal(8, 3, 3, 3) * rows[:, None, None, None],
+        "v": normal(4, 8, 1, 1, seed=1) / rows[:, None, None],
+    }
+    text = "g (float[1,3,10,10] x) => (float[1,4,8,8] y) { a = Conv(x, w) r = Relu(a) y = Conv(r, v) }"
+    without, with_scales = (_quantized(tmp_path, text, weights, FEEDS, effort, per_tensor=True) for effort in ("none", "fast"))
+    with_scales.assert_exact()
+    assert all(params.axis is None for params in with_scales.quantized.plan.tensors.values())
+    assert with_scales.sqnr_db() > without.sqnr_db() + 10.0
