@@ -28,14 +28,17 @@ __all__ = [
     "QuantConfig",
     "QuantPlan",
     "Report",
+    "Rule",
     "UsageError",
     "calibrate",
+    "load_config",
     "quantize",
     "verify",
 ]
 
 if TYPE_CHECKING:
-    from qconv.config import QuantConfig
+    from qconv.config import QuantConfig, Rule
+    from qconv.config_file import load_config
     from qconv.errors import ArtifactError, DataError, FloatNodesError, ModelError, OutputError, QconvError, UsageError
     from qconv.pipeline.calibrate import calibrate
     from qconv.pipeline.quantize import quantize
@@ -54,6 +57,8 @@ else:
         "UsageError": "qconv.errors",
         "Calibration": "qconv.statistics.calibration",
         "QuantConfig": "qconv.config",
+        "Rule": "qconv.config",
+        "load_config": "qconv.config_file",
         "QuantPlan": "qconv.plan.quant_plan",
         "Report": "qconv.verify.report",
         "calibrate": "qconv.pipeline.calibrate",

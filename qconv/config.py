@@ -12,6 +12,28 @@ from qconv.targets import target_of
 
 Io = Literal["float", "int8", "uint8"]
 Recovery = Literal["none", "fast", "full"]
+WEIGHT_BITS, ACTIVATION_BITS = (2, 8), (4, 8)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is asked for where one of the globs `match` fits; None leaves what is asked for otherwise.
+
+    For a weight the globs are compared with the name and the op type of its node, for an activation also with the name of the
+    tensor, and those of the node that makes it. `keep_float` leaves nodes in float.
+    Raises UsageError for a number of bits that there is not.
+    """
+
+    match: Sequence[str]
+    weight_bits: int | None = None
+    activation_bits: int | None = None
+    per_tensor: bool | None = None
+    method: str | None = None
+    keep_float: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "match", (self.match,) if isinstance(self.match, str) else tuple(self.match))
+        _check_bits(self.weight_bits, self.activation_bits)
 
 
 @dataclass(frozen=True)
@@ -21,8 +43,9 @@ class QuantConfig:
     `exclude` holds globs of node names or op types that stay in float; one alone may be a string. `io` is the type of the
     model's inputs and outputs. `method` chooses the ranges, by default the one that the calibration names; `percent` is what
     percentile keeps. `target` names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much
-    is done to recover accuracy where there are samples, see qconv/recover.
-    Raises UsageError for a number of bits outside 4 to 8, and for an unknown target.
+    is done to recover accuracy where there are samples, see qconv/recover. `rules` ask for something else in places; of several
+    that fit, the last one counts (qconv/plan/policy.py).
+    Raises UsageError for a number of bits that there is not, and for an unknown target.
     """
 
     weight_bits: int = 8
@@ -35,13 +58,13 @@ class QuantConfig:
     percent: float = 99.99
     target: str = "x86"
     effort: Recovery = "fast"
+    rules: Sequence[Rule] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))
         target_of(self.target)
-        for what, bits in (("weight", self.weight_bits), ("activation", self.activation_bits)):
-            if not 4 <= bits <= 8:
-                raise UsageError(f"--{what}-bits takes 4 to 8, not {bits}")
+        object.__setattr__(self, "rules", tuple(self.rules))
+        _check_bits(self.weight_bits, self.activation_bits)
         if self.effort not in ("none", "fast", "full"):
             raise UsageError(f"--effort takes none, fast or full, not {self.effort}")
         if self.io not in ("float", "int8", "uint8"):
@@ -49,10 +72,25 @@ class QuantConfig:
 
     @property
     def activation(self) -> Scheme:
-        """Affine; unsigned or signed, as kernels of the target like it."""
-        return Scheme(IntType(self.activation_bits, target_of(self.target).signed_activations))
+        """Of activations where no rule fits: affine; unsigned or signed, as kernels of the target like it."""
+        return self.activation_of(self.activation_bits)
 
-    def weight(self, axis: int | None) -> Scheme:
-        """Signed, symmetric, without the lowest code; per channel along `axis` unless per tensor was asked for."""
-        granularity = PerTensor() if self.per_tensor or axis is None else PerChannel(axis)
-        return Scheme(IntType(self.weight_bits, signed=True, narrow=True), symmetric=True, granularity=granularity)
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """All patterns of nodes that stay in float."""
+        return (*self.exclude, *(pattern for rule in self.rules if rule.keep_float for pattern in rule.match))
+
+    def activation_of(self, bits: int) -> Scheme:
+        """The scheme of an activation of so many bits."""
+        return Scheme(IntType(bits, target_of(self.target).signed_activations))
+
+    def weight_of(self, bits: int, axis: int | None, *, per_tensor: bool) -> Scheme:
+        """The scheme of a weight: signed, symmetric, without the lowest code; per channel along `axis` unless `per_tensor`."""
+        granularity = PerTensor() if per_tensor or axis is None else PerChannel(axis)
+        return Scheme(IntType(bits, signed=True, narrow=True), symmetric=True, granularity=granularity)
+
+
+def _check_bits(weight: int | None, activation: int | None) -> None:
+    for what, bits, (least, most) in (("weight", weight, WEIGHT_BITS), ("activation", activation, ACTIVATION_BITS)):
+        if bits is not None and not least <= bits <= most:
+            raise UsageError(f"--{what}-bits takes {least} to {most}, not {bits}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import METHODS, PATH, data_options, exclude_option, image_options, threads_option
+from qconv.cli.options import METHODS, PATH, RULES, config_option, data_options, exclude_option, image_options, threads_option
 from qconv.cli.plotting import plot_option
 from qconv.cli.run_options import check_run_options, run_options
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Collect the ranges of all tensors over samples.")
 @click.argument("model", type=PATH)
+@config_option
 @data_options
 @click.option(
     "--method", type=click.Choice(METHODS), default="minmax", show_default=True,
@@ -61,6 +62,7 @@ def calibrate(
     from qconv.statistics.checkpoint import progress_beside, remove_progress
     from qconv.statistics.shard import Shard
 
+    rules = click.get_current_context().meta.get(RULES, ())
     check_run_options(data, shard, resume, engine, workers, address)
     check_plot(plot, check_data)
     part = Shard.parse(shard) if shard else Shard()
@@ -72,8 +74,8 @@ def calibrate(
         outputs = {"the calibration": (target, pipeline.Kind.CALIBRATION), "its progress": (partial, pipeline.Kind.PROGRESS)}
         pipeline.check_outputs(read, outputs)
     job = pipeline.Job(
-        model, loaded.digest, data, method, samples, image_options(**images), QuantConfig(exclude=exclude), exact, threads, part,
-        progress_file=None if check_data else partial, resume=resume,
+        model, loaded.digest, data, method, samples, image_options(**images), QuantConfig(exclude=exclude, rules=rules), exact,
+        threads, part, progress_file=None if check_data else partial, resume=resume,
     )  # fmt: skip
     with progress("opening samples" if data else "making samples") as update:
         source = job.open_samples(loaded, update)

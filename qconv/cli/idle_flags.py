@@ -22,4 +22,4 @@ def refuse_idle_flags(context: click.Context) -> None:
 
 
 def _is_given(context: click.Context, parameter: click.Parameter) -> bool:
-    return context.get_parameter_source(str(parameter.name)) not in (ParameterSource.DEFAULT, None)
+    return context.get_parameter_source(str(parameter.name)) not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None)

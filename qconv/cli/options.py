@@ -18,6 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 METHODS = ("aciq", "auto", "ema", "entropy", "minmax", "mse", "percentile")
 BITS = click.IntRange(4, 8)
+WEIGHT_BITS = click.IntRange(2, 8)
 PRESETS = ("imagenet", "caffe", "tf", "unit", "raw")
 
 
@@ -74,11 +75,35 @@ def effort_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+RULES = "qconv.rules"  # where a context keeps the rules of --config
+
+
+def config_option(command: F) -> F:
+    """--config: defaults of other options, and rules in the context's meta."""
+
+    def read(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+        if path is None:
+            return
+        from qconv.config_file import read_settings
+
+        settings = read_settings(path)
+        known = {str(p.name) for p in context.command.params}
+        values = {key.replace("-", "_"): value for key, value in settings.values.items()}
+        context.default_map = {key: value for key, value in values.items() if key in known}
+        context.meta[RULES] = settings.rules
+
+    return click.option(
+        "--config", type=PATH, is_eager=True, expose_value=False, callback=read, metavar="FILE",
+        help="Settings in TOML, under the names of the flags, and rules for parts of the network; flags go on top.",
+    )(command)  # fmt: skip
+
+
 def exclude_option(command: F) -> F:
     """--exclude."""
     return click.option(
         "--exclude", multiple=True, metavar="GLOB",
-        help="Leave nodes in float whose name or op type matches; may be repeated. A pattern that matches nothing is an error.",
+        help="Leave nodes in float whose name or op type matches, or with FROM..TO all between two tensors; may be repeated. "
+        "A pattern that matches nothing is an error.",
     )(command)  # fmt: skip
 
 

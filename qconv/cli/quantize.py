@@ -13,6 +13,9 @@ from qconv.cli.options import (
     BITS,
     METHODS,
     PATH,
+    RULES,
+    WEIGHT_BITS,
+    config_option,
     data_options,
     effort_option,
     exclude_option,
@@ -36,10 +39,11 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
 
 @click.command(short_help="Write the integer model and its table of multipliers.")
 @click.argument("model", type=PATH)
+@config_option
 @click.option("--calibration", type=PATH, help="The calibration file.  [default: MODEL.calib.json, or made from --data]")
 @data_options
 @click.option("--bits", type=BITS, default=8, show_default=True, help="Bits of weights and activations, in 8-bit containers.")
-@click.option("--weight-bits", type=BITS, help="Bits of weights.  [default: --bits]")
+@click.option("--weight-bits", type=WEIGHT_BITS, help="Bits of weights.  [default: --bits]")
 @click.option("--activation-bits", type=BITS, help="Bits of activations.  [default: --bits]")
 @click.option("--method", type=click.Choice(METHODS), help="How ranges are chosen.  [default: what the calibration names]")
 @click.option("--percentile", type=float, default=99.99, show_default=True, help="Elements that method percentile keeps, in %.")
@@ -77,10 +81,12 @@ def quantize(
     from qconv.model.save import write_text
     from qconv.plan.quant_plan import QuantPlan
 
-    refuse_idle_flags(click.get_current_context())
+    context = click.get_current_context()
+    refuse_idle_flags(context)
     config = QuantConfig(
-        weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort
-    )
+        weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort,
+        context.meta.get(RULES, ()),
+    )  # fmt: skip
     loaded = pipeline.load_prepared(model)
     written = output or model.with_suffix(f".int{config.weight_bits}.onnx")
     _check_outputs(loaded, written, save_plan, calibration, plan, Path(data) if data else None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+
+import onnx_ir as ir
 
 from qconv.config import QuantConfig
 from qconv.data.source import Sample, SampleSource, known_length
@@ -13,6 +15,8 @@ from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.samples import recorded_samples, synthetic
 from qconv.plan.make import bounded_tensors, tensors_to_observe
 from qconv.plan.outcomes import outcomes
+from qconv.plan.policy import activation_scheme, method_for
+from qconv.quant.types import Scheme
 from qconv.ranges.choices import choice_of
 from qconv.ranges.methods import CANDIDATES, METHODS, Choice
 from qconv.ranges.search.output_error import Noise
@@ -47,7 +51,17 @@ def _bounded(loaded: PreparedModel, calibration: Calibration, config: QuantConfi
     """
     names = bounded_tensors(loaded.ir.graph, config).keys() & calibration.tensors.keys() - calibration.derived.keys()
     methods = {name: "minmax" if name in keep else "mse" for name in sorted(names)}
-    return {name: Choice(m, METHODS[m](calibration.tensors[name], config.activation)) for name, m in methods.items()}
+    schemes = _schemes(loaded, config)
+    return {name: Choice(m, METHODS[m](calibration.tensors[name], schemes[name])) for name, m in methods.items()}
+
+
+def _values(loaded: PreparedModel) -> Iterator[ir.Value]:
+    graph = loaded.ir.graph
+    yield from (*graph.inputs, *(value for node in graph for value in node.outputs))
+
+
+def _schemes(loaded: PreparedModel, config: QuantConfig) -> dict[str, Scheme]:
+    return {str(value.name): activation_scheme(value, config) for value in _values(loaded)}
 
 
 def choose(
@@ -65,7 +79,13 @@ def choose(
     Raises UsageError for an unknown method, ArtifactError where the calibration lacks what it needs, DataError for bad samples.
     """
     keep = outcomes(loaded.ir.graph)
-    guess = choice_of(calibration, config.activation, config.method, config.percent, keep)
+    schemes = _schemes(loaded, config)
+    wanted = {str(value.name): method_for(value, config) for value in _values(loaded)}
+
+    def guess(name: str) -> Choice | None:
+        scheme, method = schemes.get(name, config.activation), wanted.get(name) or config.method
+        return choice_of(calibration, scheme, method, config.percent, keep)(name)
+
     choices = {name: choice for name in calibration.tensors if (choice := guess(name)) is not None}
     bounded = _bounded(loaded, calibration, config, keep)
     choices |= bounded
@@ -78,7 +98,9 @@ def choose(
     candidates = {  # in graph order, whatever that of the file
         name: dict.fromkeys(CANDIDATES, choices[name].range)
         if name in bounded
-        else {method: choose_range(calibration.tensors[name], config.activation) for method, choose_range in CANDIDATES.items()}
+        else dict.fromkeys(CANDIDATES, choices[name].range)
+        if wanted.get(name) is not None
+        else {method: choose_range(calibration.tensors[name], schemes[name]) for method, choose_range in CANDIDATES.items()}
         for name in observed
     }
     taken = spread(samples)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -16,10 +17,11 @@ from qconv.ops.forms import clamp_bounds, signs_of_sum
 from qconv.ops.op_table import has_weight, rule_of
 from qconv.ops.scale_rules import Fixed, Within, inverse_scale
 from qconv.plan.eligible import float_nodes
+from qconv.plan.policy import activation_scheme
 from qconv.plan.shared_scales import Group, SharedScales
 from qconv.plan.weights import rounded_weight
 from qconv.quant.params import params_of_range
-from qconv.quant.types import FloatArray, QuantParams, Scheme
+from qconv.quant.types import FloatArray, IntType, QuantParams, Scheme
 
 Range = tuple[float, float]
 RangeOf = Callable[[str], tuple[float, float] | None]
@@ -32,7 +34,7 @@ class Activations:
     """Parameters per group, each decided once."""
 
     def __init__(self, ties: SharedScales, observed: Mapping[ir.Value, tuple[float, float]], config: QuantConfig) -> None:
-        self._ties, self._observed, self._scheme = ties, observed, config.activation
+        self._ties, self._observed, self._config = ties, observed, config
         self._done: dict[Group, QuantParams] = {}
         self._narrowed: dict[Group, Range] = {}
         ties.join_alike(self._span, _ALIKE)
@@ -60,8 +62,11 @@ class Activations:
             base = self.params(origin)
             return QuantParams(base.scale * np.float32(factor), base.zero_point, base.int_type)
         if group.within is not None:
-            return params_within(group.within, *self._span(group), self._scheme)
-        return params_of_range(*self._span(group), self._scheme)
+            return params_within(group.within, *self._span(group), self._scheme(group))
+        return params_of_range(*self._span(group), self._scheme(group))
+
+    def _scheme(self, group: Group) -> Scheme:
+        return self._config.activation_of(self._ties.bits(group))
 
     def _narrow(self, node: ir.Node) -> None:
         """Bounds an operand of a sum, as a mask is, by what can still change the sum within its calibrated range."""
@@ -109,15 +114,19 @@ class ActivationPlan:
         Raises UsageError when an exclusion matches nothing.
         """
         self._graph, self._config, self._apart = graph, config, apart
-        self._in_float = float_nodes(graph, config.exclude) if in_float is None else in_float
+        self._in_float = float_nodes(graph, config.excluded) if in_float is None else in_float
         ties = self._ties()
         observed = ties.observed()
         fixed = (node.outputs[0] for node in ties.integer_nodes() if isinstance(rule_of(node), Fixed | Within))
-        self.rounded = [str(value.name) for value in dict.fromkeys((*observed, *fixed))]
+        rounded = dict.fromkeys((*observed, *fixed))
+        self.rounded = [str(value.name) for value in rounded]
+        self.types = {str(value.name): _type_of_group(ties, value, config) for value in rounded}
         self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
 
     def params(self, range_of: RangeOf) -> dict[str, QuantParams]:
-        """By tensor. Values become codes at those that `rounded` names; `integer` names the nodes that work with codes."""
+        """By tensor. Values become codes at those that `rounded` names, of the type that `types` tells; `integer` names the nodes
+        that work with codes.
+        """
         ties = self._ties()
         observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
         return Activations(ties, observed, self._config).by_name()
@@ -133,7 +142,18 @@ class ActivationPlan:
         }
 
     def _ties(self) -> SharedScales:
-        return SharedScales(self._graph, self._in_float, self._config.activation.int_type, self._apart)
+        return SharedScales(self._graph, self._in_float, partial(int_type_of, config=self._config), self._apart)
+
+
+def _type_of_group(ties: SharedScales, value: ir.Value, config: QuantConfig) -> IntType:
+    group = ties.group(value)
+    assert group is not None
+    return config.activation_of(ties.bits(group)).int_type if group.fixed is None else group.fixed.int_type
+
+
+def int_type_of(value: ir.Value, config: QuantConfig) -> IntType:
+    """The integer type that is asked for of an activation."""
+    return activation_scheme(value, config).int_type
 
 
 def params_within(limits: QuantParams, lo: float, hi: float, scheme: Scheme) -> QuantParams:

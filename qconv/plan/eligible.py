@@ -7,15 +7,14 @@ sum beside that), which 8 bits would ruin and which gains no speed by them; and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
-from qconv.errors import UsageError
-from qconv.model.graph import const_array, is_float, written_as
+from qconv.model.graph import const_array, is_float
 from qconv.model.traits import Trait, has_trait
 from qconv.ops.op_table import Role, role_of, rule_of, spec_of
+from qconv.plan.patterns import nodes_of
 
 _OTHER_FLOATS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 EXCLUDED = "excluded"
@@ -27,10 +26,10 @@ def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
 
     Raises UsageError when a pattern of `exclude` matches no node.
     """
-    _check_patterns(graph, exclude)
+    excluded = {pattern: nodes_of(graph, pattern) for pattern in exclude}
     reasons: dict[str, str] = {}
     for node in graph:
-        if (reason := _reason(node, exclude)) is not None:
+        if (reason := _reason(node, excluded)) is not None:
             reasons[str(node.name)] = reason
     _follow_islands(graph, reasons, {str(node.name) for node in graph if node.name in reasons and spec_of(node) is None})
     _follow_neighbours(graph, reasons)
@@ -39,7 +38,7 @@ def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
 
 def no_integer_form(node: ir.Node) -> str | None:
     """Why a node by itself has to stay in float; None where it can become integer, or has no float tensors."""
-    return _reason(node, ())
+    return _reason(node, {})
 
 
 def touches_float(node: ir.Node) -> bool:
@@ -82,23 +81,11 @@ def _graphs(attribute: ir.Attr) -> Iterable[ir.Graph]:
     return attribute.as_graphs() if attribute.type == ir.AttributeType.GRAPHS else [attribute.as_graph()]
 
 
-def _check_patterns(graph: ir.Graph, exclude: Sequence[str]) -> None:
-    for pattern in exclude:
-        if not any(_matches(node, pattern) for node in graph):
-            raise UsageError(
-                f"--exclude {pattern!r} matches no node name and no op type of the model; see `qconv inspect` for the names"
-            )
-
-
-def _matches(node: ir.Node, pattern: str) -> bool:
-    return any(fnmatchcase(name, pattern) for name in (str(node.name), node.op_type, written_as(node)))
-
-
-def _reason(node: ir.Node, exclude: Sequence[str]) -> str | None:
+def _reason(node: ir.Node, excluded: Mapping[str, Collection[ir.Node]]) -> str | None:
     if not touches_float(node):
         return None
-    for pattern in exclude:
-        if _matches(node, pattern):
+    for pattern, nodes in excluded.items():
+        if node in nodes:
             return f"{EXCLUDED} by {pattern!r}"
     spec = spec_of(node)
     if is_border_cast(node):

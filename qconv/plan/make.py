@@ -13,9 +13,10 @@ from qconv.model.graph import const_array, is_float
 from qconv.ops.forms import bias_of, by_channels, summed_axes
 from qconv.ops.op_table import has_weight, rule_of, spec_of
 from qconv.ops.scale_rules import Shared
-from qconv.plan.activations import Activations, RangeOf, range_of_tensor
+from qconv.plan.activations import Activations, RangeOf, int_type_of, range_of_tensor
 from qconv.plan.apart import entering_apart, leaving_apart
 from qconv.plan.eligible import float_nodes
+from qconv.plan.policy import check_rules
 from qconv.plan.quant_plan import ChannelScales, QuantPlan, border_nodes
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import SharedScales
@@ -28,13 +29,13 @@ _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than 
 
 def tensors_to_observe(graph: ir.Graph, config: QuantConfig) -> list[str]:
     """Names of the tensors whose ranges a plan for this graph will ask for, in graph order."""
-    ties = SharedScales(graph, float_nodes(graph, config.exclude), config.activation.int_type)
+    ties = SharedScales(graph, float_nodes(graph, config.excluded), partial(int_type_of, config=config))
     return [str(value.name) for value in ties.observed()]
 
 
 def bounded_tensors(graph: ir.Graph, config: QuantConfig) -> dict[str, tuple[float, float]]:
     """Of the tensors to observe those whose values the mathematics of an op bound, with the bounds: Sigmoid, Softmax, Tanh."""
-    ties = SharedScales(graph, float_nodes(graph, config.exclude), config.activation.int_type)
+    ties = SharedScales(graph, float_nodes(graph, config.excluded), partial(int_type_of, config=config))
     limits = {str(value.name): group.within for value in ties.observed() if (group := ties.group(value)) is not None}
     return {name: params.ends for name, params in limits.items() if params is not None}
 
@@ -49,7 +50,8 @@ def make_plan(
 
     Raises ArtifactError when a range is missing, UsageError when an exclusion matches nothing.
     """
-    in_float, apart = float_nodes(graph, config.exclude), dict[str, str]()
+    check_rules(graph, config)
+    in_float, apart = float_nodes(graph, config.excluded), dict[str, str]()
     while True:  # each node that is taken out may change what its neighbours share
         ties, observed, tensors = _activations(graph, in_float, apart | border_nodes(channel_scales), range_of, config)
         refused = _beyond_kernels(ties.integer_nodes(), tensors)
@@ -67,7 +69,7 @@ def make_plan(
 def _activations(
     graph: ir.Graph, in_float: Mapping[str, str], apart: Mapping[str, str], range_of: RangeOf, config: QuantConfig
 ) -> tuple[SharedScales, dict[ir.Value, tuple[float, float]], dict[str, QuantParams]]:
-    ties = SharedScales(graph, in_float, config.activation.int_type, apart)
+    ties = SharedScales(graph, in_float, partial(int_type_of, config=config), apart)
     observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
     return ties, observed, Activations(ties, observed, config).by_name()
 

@@ -45,9 +45,14 @@ class SharedScales:
     """The groups of a prepared float graph, given the nodes that stay in float; those of `apart` move reals at its ends."""
 
     def __init__(
-        self, graph: ir.Graph, float_nodes: Mapping[str, str], activation: IntType, apart: Mapping[str, str] | None = None
+        self,
+        graph: ir.Graph,
+        float_nodes: Mapping[str, str],
+        type_of: Callable[[ir.Value], IntType],
+        apart: Mapping[str, str] | None = None,
     ) -> None:
-        self._graph = graph
+        """`type_of` tells what is asked for of a tensor; a group has the fewest bits that are asked for of its members."""
+        self._graph, self._type_of = graph, type_of
         self._groups: dict[ir.Value, Group] = {}
         self._float_nodes = {**float_nodes, **(apart or {})}
         self._parts = parts_to_observe(graph, float_nodes)
@@ -55,7 +60,7 @@ class SharedScales:
             for value in data_values(node):
                 self._group(value)
         for node in self.integer_nodes():
-            self._tie(node, activation)
+            self._tie(node)
 
     def integer_nodes(self) -> Iterator[ir.Node]:
         """The nodes that become integer, in graph order."""
@@ -69,6 +74,13 @@ class SharedScales:
         """All groups, each once, in graph order of their first member."""
         return list(dict.fromkeys(self._groups.values()))
 
+    def bits(self, group: Group) -> int:
+        """The fewest bits that are asked for of a member; of a constant nothing is."""
+        return min(
+            (self._type_of(value).bits for value in group.members if const_array(value) is None),
+            default=self._type_of(group.members[0]).bits,
+        )
+
     def observed(self) -> list[ir.Value]:
         """The tensors whose ranges calibration must deliver, in graph order."""
         return [v for v, group in self._groups.items() if not group.decided and const_array(v) is None and not self._implied(v)]
@@ -80,7 +92,7 @@ class SharedScales:
                 continue
             for value in _data_inputs(node):
                 output, own = self._groups[node.outputs[0]], self._groups[value]
-                if own is output or own.settled or output.settled:
+                if own is output or own.settled or output.settled or self.bits(own) != self.bits(output):
                     continue
                 (lo, hi), (low, high) = span(output), span(own)
                 if max(hi, high) - min(lo, low) <= limit * min(hi - lo, high - low):
@@ -111,7 +123,7 @@ class SharedScales:
             self._groups[member] = first
         return True
 
-    def _tie(self, node: ir.Node, activation: IntType) -> None:
+    def _tie(self, node: ir.Node) -> None:
         outputs = [v for v in node.outputs if is_float(v)]
         match rule_of(node):
             case Same() | Averages():
@@ -124,9 +136,9 @@ class SharedScales:
                     if const_array(value) is not None or (sole_consumer(value) is node and not self._group(value).settled):
                         self._union(outputs[0], value)
             case Fixed(params):
-                self._group(outputs[0]).fixed = params(node, activation)
+                self._group(outputs[0]).fixed = params(node, self._type_of(outputs[0]))
             case Within(params):
-                self._group(outputs[0]).within = params(node, activation)
+                self._group(outputs[0]).within = params(node, self._type_of(outputs[0]))
             case Scaled(factor):
                 source = next(v for v in _data_inputs(node) if const_array(v) is None)
                 self._group(outputs[0]).scaled_from = (source, factor)

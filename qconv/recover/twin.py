@@ -68,7 +68,7 @@ def _insert_roundings(graph: ir.Graph, plan: QuantPlan, config: QuantConfig) -> 
     activations = ActivationPlan(graph, config, plan.float_nodes, plan.aside)
     for name, reals in activations.weights().items():
         graph.initializers[name].const_value = ir.tensor(reals, name=name)
-    names = insert_codes(graph, activations, config.activation.int_type)
+    names = insert_codes(graph, activations)
     values = {str(value.name): value for value in graph.inputs}
     for tensor, (scale, zero_point) in zip(activations.rounded, names, strict=True):
         params = plan.tensors[tensor]

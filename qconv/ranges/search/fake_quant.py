@@ -23,12 +23,11 @@ Feeds = Mapping[str, NDArray[np.generic]]
 class FakeQuant:
     """A session of its own copy of a prepared model; `plan` tells what is quantized there."""
 
-    def __init__(self, model: ir.Model, plan: ActivationPlan, int_type: IntType, *, threads: int = 0) -> None:
+    def __init__(self, model: ir.Model, plan: ActivationPlan, *, threads: int = 0) -> None:
         copy = model.clone()
         self._tensors = tuple(plan.rounded)
-        self._type = int_type
         _round_weights(copy.graph, plan)
-        self._names = insert_codes(copy.graph, plan, int_type)
+        self._names = insert_codes(copy.graph, plan)
         self._session = open_session(copy, threads=threads, fuse_quantized=False)
 
     def run(self, feeds: Feeds, params: Mapping[str, QuantParams]) -> list[FloatArray]:
@@ -36,7 +35,7 @@ class FakeQuant:
         given = dict(feeds)
         for tensor, (scale, zero_point) in zip(self._tensors, self._names, strict=True):
             given[scale] = np.asarray(params[tensor].scale, np.float32)
-            given[zero_point] = np.asarray(params[tensor].zero_point, self._type.dtype)
+            given[zero_point] = np.asarray(params[tensor].zero_point, params[tensor].int_type.dtype)
         return list(self._session.run(None, given))
 
 
@@ -45,14 +44,17 @@ def _round_weights(graph: ir.Graph, plan: ActivationPlan) -> None:
         graph.initializers[name].const_value = ir.tensor(reals, name=name)
 
 
-def insert_codes(graph: ir.Graph, plan: ActivationPlan, int_type: IntType) -> list[tuple[str, str]]:
+def insert_codes(graph: ir.Graph, plan: ActivationPlan) -> list[tuple[str, str]]:
     """Quantizes and dequantizes each tensor; the names of the inputs for its scale and zero point."""
     names = Names(graph)
     values = {str(value.name): value for value in (*graph.inputs, *(value for node in graph for value in node.outputs))}
-    bounds = [_bound(graph, names, code, int_type) for code in (int_type.qmin, int_type.qmax)]
+    bounds = {
+        int_type: [_bound(graph, names, code, int_type) for code in (int_type.qmin, int_type.qmax)]
+        for int_type in dict.fromkeys(plan.types.values())
+    }
     inserted = []
     for tensor in plan.rounded:
-        value = values[tensor]
+        value, int_type = values[tensor], plan.types[tensor]
         scale, zero_point = _input(graph, names, np.dtype(np.float32)), _input(graph, names, int_type.dtype)
         inserted.append((str(scale.name), str(zero_point.name)))
         producer = value.producer()
@@ -61,7 +63,7 @@ def insert_codes(graph: ir.Graph, plan: ActivationPlan, int_type: IntType) -> li
         is_output = codes and value.is_graph_output()
         nodes = [ir.node("QuantizeLinear", [value, scale, zero_point], name=names.fresh_node("qconv_quantize"))]
         if not int_type.fills_container:
-            nodes.append(ir.node("Clip", [nodes[-1].outputs[0], *bounds], name=names.fresh_node("qconv_clip")))
+            nodes.append(ir.node("Clip", [nodes[-1].outputs[0], *bounds[int_type]], name=names.fresh_node("qconv_clip")))
         nodes.append(ir.node("DequantizeLinear", [nodes[-1].outputs[0], scale, zero_point], name=names.fresh_node("qconv_real")))
         real = nodes[-1].outputs[0]
         for node in nodes:

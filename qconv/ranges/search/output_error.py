@@ -34,7 +34,7 @@ class Noise:
     def __init__(self, model: ir.Model, samples: Sequence[Sample], config: QuantConfig, *, threads: int = 0) -> None:
         """Raises DataError for a sample that the model cannot take."""
         self._plan = ActivationPlan(model.graph, config)
-        self._simulation = FakeQuant(model, self._plan, config.activation.int_type, threads=threads)
+        self._simulation = FakeQuant(model, self._plan, threads=threads)
         self._samples = samples
         session = open_session(model, threads=threads)
         self._exact = [run(session, sample) for sample in samples]

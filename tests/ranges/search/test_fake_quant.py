@@ -49,7 +49,7 @@ def both(path: Path, bits: int) -> tuple[list[NDArray[np.float32]], list[NDArray
     loaded = pipeline.load_prepared(path)
     plan = ActivationPlan(loaded.ir.graph, config)
     params = plan.params(lambda name: (calibration.tensors[name].lo, calibration.tensors[name].hi))
-    simulated = FakeQuant(loaded.ir, plan, config.activation.int_type, threads=1).run({"x": PICTURES[0]}, params)
+    simulated = FakeQuant(loaded.ir, plan, threads=1).run({"x": PICTURES[0]}, params)
     pipeline.quantize(path, calibration, config=config).save(path.with_suffix(".int.onnx"))
     integer = open_session(path.with_suffix(".int.onnx"), threads=1).run(None, {"x": PICTURES[0]})
     return simulated, list(integer), float(params["y"].scale)
