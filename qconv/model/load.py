@@ -16,6 +16,7 @@ from qconv.model.finite import check_finite
 from qconv.model.half import half_to_float
 from qconv.model.names import name_everything
 from qconv.model.opset import to_working_opset
+from qconv.model.packed import unpack
 from qconv.model.read import read_model
 from qconv.model.session import check_file
 
@@ -59,6 +60,7 @@ def _normalise(proto: onnx.ModelProto, folder: Path) -> ir.Model:
     model.graph.sort()
     model = to_working_opset(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    unpack(model)
     for output in model.graph.outputs:
         output.shape = _believed(output.shape, declared.get(str(output.name)))
     ask_onnxruntime(model)

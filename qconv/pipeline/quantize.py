@@ -16,6 +16,7 @@ from qconv.integer.language.audit import Audit, audit
 from qconv.integer.metadata import Origin, write_origin
 from qconv.integer.multiplier_table import dumps_table
 from qconv.lower import Lowering, lower
+from qconv.model.packed import packed
 from qconv.model.read import digest_of
 from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices, choose
@@ -65,7 +66,7 @@ class Quantized:
         Raises OutputError or ModelError; nothing half-written stays behind.
         """
         target = Path(path)
-        save(self.model, target)
+        save(packed(self.model), target)
         write_text(target.with_suffix(".json"), dumps_table(self.model, digest_of(target)))
 
 
