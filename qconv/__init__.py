@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 __all__ = [
+    "Analysis",
     "ArtifactError",
     "Calibration",
     "DataError",
@@ -30,6 +31,7 @@ __all__ = [
     "Report",
     "Rule",
     "UsageError",
+    "analyze",
     "calibrate",
     "load_config",
     "quantize",
@@ -37,9 +39,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from qconv.analyze.analysis import Analysis
     from qconv.config import QuantConfig, Rule
     from qconv.config_file import load_config
     from qconv.errors import ArtifactError, DataError, FloatNodesError, ModelError, OutputError, QconvError, UsageError
+    from qconv.pipeline.analyze import analyze
     from qconv.pipeline.calibrate import calibrate
     from qconv.pipeline.quantize import quantize
     from qconv.pipeline.verify import verify
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from qconv.verify.report import Report
 else:
     _HOME = {
+        "Analysis": "qconv.analyze.analysis",
         "ArtifactError": "qconv.errors",
         "DataError": "qconv.errors",
         "FloatNodesError": "qconv.errors",
@@ -61,6 +66,7 @@ else:
         "load_config": "qconv.config_file",
         "QuantPlan": "qconv.plan.quant_plan",
         "Report": "qconv.verify.report",
+        "analyze": "qconv.pipeline.analyze",
         "calibrate": "qconv.pipeline.calibrate",
         "quantize": "qconv.pipeline.quantize",
         "verify": "qconv.pipeline.verify",

@@ -21,7 +21,7 @@ PARTS = {path.stem for path in PACKAGE.iterdir()}
 # What each part may import besides itself. `errors` and `quant` know no graph; stages know each other only where it says so.
 BASE = {"errors", "config", "quant", "model", "ops"}
 CALIBRATION = {"data", "statistics", "ranges", "data_free"}
-STAGES = {"prepare", "plan", "recover", "lower", "tuning", "integer", "verify"}
+STAGES = {"prepare", "plan", "recover", "analyze", "lower", "tuning", "integer", "verify"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "quant": {"errors"},
@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "ranges": BASE | {"data", "statistics", "plan"},
     "plan": BASE | {"targets"},
     "recover": BASE | {"plan", "ranges", "targets"},
+    "analyze": BASE | {"plan", "ranges", "recover", "statistics"},
     "lower": BASE | {"plan", "integer", "tuning", "targets"},
     "tuning": {"errors", "quant", "model", "ops", "integer"},
     "integer": {
@@ -48,11 +49,20 @@ ALLOWED: dict[str, set[str]] = {
         "model",
     },  # it judges what `lower` makes by other arithmetic
     "verify": BASE | {"integer", "data", "targets"},
-    "plot": BASE | {"statistics", "ranges"},
+    "plot": BASE | {"statistics", "ranges", "analyze"},
     "pipeline": BASE | CALIBRATION | STAGES | {"targets", ""},
     "engines": BASE | {"pipeline", "statistics", "data", ""},
     "cli": BASE | CALIBRATION | STAGES | {"config_file", "targets", "engines", "pipeline", "plot", ""},
-    "": {"errors", "pipeline", "config", "config_file", "plan", "statistics", "verify"},  # the package itself, which is lazy
+    "": {
+        "errors",
+        "pipeline",
+        "config",
+        "config_file",
+        "analyze",
+        "plan",
+        "statistics",
+        "verify",
+    },  # the package itself, which is lazy
     "__main__": {"cli"},
 }
 # Libraries that a part must not know.

@@ -8,6 +8,7 @@ import sys
 import click
 
 from qconv import __version__
+from qconv.cli.analyze import analyze
 from qconv.cli.calibrate import calibrate
 from qconv.cli.inspect import inspect
 from qconv.cli.merge import merge
@@ -33,7 +34,7 @@ def cli() -> None:
     """  # noqa: D301  click's mark for a paragraph that is not to be filled
 
 
-for command in (calibrate, merge, quantize, verify, inspect):
+for command in (calibrate, merge, quantize, verify, inspect, analyze):
     cli.add_command(command)
 
 

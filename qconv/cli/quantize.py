@@ -28,7 +28,7 @@ from qconv.cli.options import (
 if TYPE_CHECKING:
     from qconv.config import QuantConfig
     from qconv.data.source import SampleSource
-    from qconv.pipeline import Job, PreparedModel, Quantized, QuickCheck
+    from qconv.pipeline import PreparedModel, Quantized, QuickCheck
     from qconv.quant.certify import Certificate
     from qconv.recover.recover import Recovered
     from qconv.statistics.calibration import Calibration
@@ -75,6 +75,7 @@ def quantize(
     that costs least at the outputs. It pays below 8 bits.
     """
     from qconv import pipeline
+    from qconv.cli.calibrations import calibration_of
     from qconv.cli.console import hint, progress, warn
     from qconv.cli.idle_flags import refuse_idle_flags
     from qconv.config import QuantConfig
@@ -93,7 +94,7 @@ def quantize(
     job = pipeline.Job(
         model, loaded.digest, data, method or "minmax", samples, image_options(**images), config, threads=threads
     )  # fmt: skip
-    found, source, findings = _calibration(loaded, calibration, job)
+    found, source, findings = calibration_of(loaded, calibration, job)
     for warning in (*found.warnings, *findings):
         warn(warning)
     given = QuantPlan.load(plan) if plan else None
@@ -120,25 +121,6 @@ def _check_outputs(loaded: PreparedModel, written: Path, save_plan: Path | None,
     inputs = [*files_of(loaded.path, loaded.original), loaded.path.with_suffix(CALIBRATION_SUFFIX), *filter(None, read)]
     outputs = {"the model": (written, Kind.MODEL), "its table": (written.with_suffix(".json"), Kind.TABLE)}
     check_outputs(inputs, outputs | ({} if save_plan is None else {"the plan": (save_plan, Kind.PLAN)}))
-
-
-def _calibration(loaded: PreparedModel, path: Path | None, job: Job) -> tuple[Calibration, SampleSource, list[str]]:
-    """The calibration that is named or lies beside the model, else a new one; samples to measure with; findings about them."""
-    from qconv import pipeline
-    from qconv.cli.console import progress
-    from qconv.statistics.calibration import Calibration
-
-    beside = loaded.path.with_suffix(pipeline.CALIBRATION_SUFFIX)
-    if path is not None or (job.data is None and beside.exists()):
-        found = Calibration.load(path or beside)
-        return found, job.open_samples(loaded) if job.data else pipeline.samples_of(loaded, found), []
-    with progress("opening samples" if job.data else "making samples") as update:
-        source = job.open_samples(loaded, update)
-    pipeline.self_check(loaded, source)
-    findings: list[str] = []
-    with progress("calibrating") as update:
-        found = pipeline.run(job, loaded, source, progress=update, warn=findings.append)
-    return found, source, findings
 
 
 def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:

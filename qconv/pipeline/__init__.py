@@ -1,5 +1,6 @@
 """The tool as functions that read like the diagram: load, prepare, calibrate, plan, lower, certify, save, verify."""
 
+from qconv.pipeline.analyze import analyze
 from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
 from qconv.pipeline.job import Job
@@ -19,6 +20,7 @@ __all__ = [
     "Quantized",
     "QuickCheck",
     "Warn",
+    "analyze",
     "calibrate",
     "check_outputs",
     "check_samples",

@@ -1,0 +1,1 @@
+"""What each part of a network loses when it is quantized, measured at the outputs, and what to do about it."""

@@ -1,0 +1,113 @@
+"""Which parts of a network lose what, and what to leave in float."""
+
+from __future__ import annotations
+
+import glob
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.analyze.analysis import Analysis, PlaceReport
+from qconv.analyze.findings import Known, findings
+from qconv.analyze.propose import Group, Proposal, groups
+from qconv.analyze.sensitivity import BITS, Measure, sensitivity, worst_sqnr_db
+from qconv.config import QuantConfig
+from qconv.data.source import SampleSource
+from qconv.errors import DataError
+from qconv.model.session import open_session
+from qconv.pipeline.choices import choose, spread
+from qconv.pipeline.prepared import PreparedModel, prepared
+from qconv.pipeline.samples import samples_of
+from qconv.plan.make import make_plan
+from qconv.recover.channels.extremes import Extremes, channel_extremes
+from qconv.recover.twin import Twin
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.observe import Progress
+
+SAMPLES = 8
+_SECONDS = 60.0  # for all places; fewer samples and fewer numbers of bits where it would take longer
+_PARTS = 3  # runs of a place with a weight for each number of bits
+_FEEDS = Mapping[str, NDArray[Any]]
+
+
+def analyze(
+    model: str | Path | PreparedModel,
+    calibration: Calibration,
+    *,
+    samples: SampleSource | None = None,
+    config: QuantConfig = QuantConfig(),
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Measures every place of a network on a few of the samples, by default those of the calibration.
+
+    Raises ArtifactError where the calibration belongs to another model, DataError without samples.
+    """
+    loaded = prepared(model)
+    calibration.check_model(loaded.digest)
+    source = samples_of(loaded, calibration) if samples is None else samples
+    feeds = [sample.feeds for sample in spread(source)[:SAMPLES]]
+    if not feeds:
+        raise DataError(f"{source.description} has no samples; give at least one")
+    choices = choose(loaded, calibration, replace(config, method=config.method or "minmax"))
+    ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
+    measure, bits = _affordable(loaded, ranges, config, feeds, threads)
+    found = sensitivity(measure, len(feeds), bits, progress)
+    known = Known(calibration.tensors, _extremes(loaded.ir, measure, feeds, threads))
+    reports = tuple(
+        PlaceReport(
+            loss.place.node, loss.place.op_type, loss.place.tensors, loss.place.readers, loss.alone.both, loss.alone.weight,
+            loss.alone.activation, loss.without_db, findings(loaded.ir.graph, loss, known),
+        )
+        for loss in found.places
+    )  # fmt: skip
+    proposals = tuple(
+        proposal
+        for group in groups(measure, found)
+        if (proposal := _proposal(loaded, ranges, config, feeds, group, threads)).sqnr_db > found.whole_db[max(bits)]
+    )
+    return Analysis(str(loaded.path), source.description, found.samples, found.whole_db, reports, proposals)
+
+
+def _affordable(
+    loaded: PreparedModel, ranges: Mapping[str, tuple[float, float]], config: QuantConfig, feeds: list[_FEEDS], threads: int
+) -> tuple[Measure, Sequence[int]]:
+    """A measure with as many of the samples as there is time for, and the numbers of bits."""
+    measure = Measure(loaded.ir, ranges.get, config, feeds[:1], threads)
+    start = time.monotonic()
+    measure.sqnr_db(measure.setting(max(BITS)))
+    seconds = (time.monotonic() - start) * len(measure.places)
+    bits = BITS if seconds * (_PARTS * len(BITS) + 2) <= _SECONDS else BITS[:1]
+    count = max(1, int(_SECONDS / max(seconds * (_PARTS * len(bits) + 2), 1e-9)))
+    del feeds[count:]
+    return Measure(loaded.ir, ranges.get, config, feeds, threads), bits
+
+
+def _extremes(model: ir.Model, measure: Measure, feeds: Sequence[_FEEDS], threads: int) -> dict[str, Extremes]:
+    """Of the channels of pictures."""
+    values = {str(value.name): value for value in (*model.graph.inputs, *(v for node in model.graph for v in node.outputs))}
+    axes = {}
+    for name in measure.plan.rounded:
+        shape = values[name].shape
+        if shape is not None and len(shape) >= 2 and isinstance(shape[1], int):
+            axes[name] = 1
+    return channel_extremes(model, axes, feeds, threads) if axes else {}
+
+
+def _proposal(
+    loaded: PreparedModel, ranges: Mapping[str, tuple[float, float]], config: QuantConfig, feeds: Sequence[_FEEDS], group: Group,
+    threads: int,
+) -> Proposal:  # fmt: skip
+    """The group as patterns, with the SQNR of a plan that leaves them in float, which may take neighbours with it."""
+    patterns = tuple(glob.escape(name) for name in group.nodes)
+    excluding = replace(config, exclude=(*config.exclude, *patterns))
+    plan = make_plan(loaded.ir.graph, ranges.get, excluding, loaded.digest)
+    twin = open_session(Twin(loaded.ir, plan, excluding).model, threads=threads, fuse_quantized=False)
+    plain = open_session(loaded.ir, threads=threads)
+    pairs = [(list(twin.run(None, dict(feed))), list(plain.run(None, dict(feed)))) for feed in feeds]
+    return Proposal(group.what, patterns, worst_sqnr_db([found for found, _ in pairs], [exact for _, exact in pairs]))
