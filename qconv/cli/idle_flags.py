@@ -16,6 +16,13 @@ def refuse_idle_flags(context: click.Context) -> None:
     idle = [names[name] for name in _DECIDED_BY_PLAN if name in names]
     if "plan" in names and idle:
         raise click.UsageError(f"{', '.join(idle)}: no effect beside --plan, which decides it; leave one of them out")
+    goals = [names[name] for name in ("budget", "max_drop", "min_sqnr", "time_limit") if name in names]
+    if "plan" in names and goals:
+        raise click.UsageError(f"{', '.join(goals)}: no effect beside --plan, which decides everything; leave one of them out")
+    if "budget" in names and len(goals) > 1:
+        raise click.UsageError(f"--budget and {goals[1]} do not go together; leave one of them out")
+    if goals == [names.get("time_limit")]:
+        raise click.UsageError("--time-limit bounds the attempts of --max-drop or --min-sqnr; give one of them")
     method = context.params["method"]
     if "percentile" in names and method not in (None, "percentile"):
         raise click.UsageError(f"--percentile has no effect on method {method}; leave it out, or choose --method percentile")

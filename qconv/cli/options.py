@@ -98,6 +98,30 @@ def config_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def goal_options(command: F) -> F:
+    """--budget, --max-drop, --min-sqnr and --time-limit."""
+    options = [
+        click.option(
+            "--budget", metavar="PART",
+            help="Choose bits for each layer so that the model has this part of the 8-bit one: 0.8x-size of its file, or "
+            "0.5x-bops of its bit operations (weight bits x activation bits x products).",
+        ),
+        click.option(
+            "--max-drop", type=click.FloatRange(min=0), metavar="POINTS",
+            help="Try one thing after the other until at most so many points of top-1 accuracy are lost (0.5: half a percent of "
+            "the samples); without labels, of samples in which the class changes.",
+        ),
+        click.option("--min-sqnr", type=float, metavar="DB", help="The same until every output has this SQNR."),
+        click.option(
+            "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+            help="Begin no attempt of --max-drop or --min-sqnr that would end later.",
+        ),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def exclude_option(command: F) -> F:
     """--exclude."""
     return click.option(

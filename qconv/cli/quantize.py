@@ -19,6 +19,7 @@ from qconv.cli.options import (
     data_options,
     effort_option,
     exclude_option,
+    goal_options,
     image_options,
     strict_option,
     target_option,
@@ -28,7 +29,7 @@ from qconv.cli.options import (
 if TYPE_CHECKING:
     from qconv.config import QuantConfig
     from qconv.data.source import SampleSource
-    from qconv.pipeline import PreparedModel, Quantized, QuickCheck
+    from qconv.pipeline import Budget, Goal, PreparedModel, Quantized, QuickCheck
     from qconv.quant.certify import Certificate
     from qconv.recover.recover import Recovered
     from qconv.statistics.calibration import Calibration
@@ -55,6 +56,7 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
 )
 @target_option
 @effort_option
+@goal_options
 @click.option("--plan", type=PATH, help="Take all decisions from this plan file instead of the calibration.")
 @click.option("--save-plan", type=PATH, help="Write the decisions to this file, to be edited and given back.")
 @strict_option
@@ -63,8 +65,9 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, exclude: tuple[str, ...],
-    integer_only: bool, io: Any, target: str, effort: Any, plan: Path | None, save_plan: Path | None, strict: bool, threads: int,
-    output: Path | None, **images: Any,
+    integer_only: bool, io: Any, target: str, effort: Any, budget: str | None, max_drop: float | None, min_sqnr: float | None,
+    time_limit: float | None, plan: Path | None, save_plan: Path | None, strict: bool, threads: int, output: Path | None,
+    **images: Any,
 ) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
 
@@ -98,20 +101,63 @@ def quantize(
     for warning in (*found.warnings, *findings):
         warn(warning)
     given = QuantPlan.load(plan) if plan else None
-    with progress("choosing ranges") as update:
-        result = pipeline.quantize(
-            loaded, found, config=config, plan=given, samples=source, threads=threads, progress=update
-        )  # fmt: skip
+    missed: list[str] = []
+    if budget is not None:
+        result, config = _within(model, found, config, pipeline.Budget.parse(budget), source, threads, missed)
+    elif given is None and (goal := pipeline.Goal(min_sqnr, max_drop, time_limit)).asks:
+        result, config = _reached(model, found, config, goal, source, threads, missed)
+    else:
+        with progress("choosing ranges") as update:
+            result = pipeline.quantize(
+                loaded, found, config=config, plan=given, samples=source, threads=threads, progress=update
+            )  # fmt: skip
     result.save(written)
+    for text in missed:
+        warn(text)
     if save_plan:
         write_text(save_plan, result.plan.dumps())
     figures = _summarize(loaded, written, result, source)
     if given is None:
         _show_better_target(loaded, found, result, config, source, figures, threads)
-    warned = bool(figures.warnings or found.warnings or findings)
+    warned = bool(figures.warnings or found.warnings or findings or missed)
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
         hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
-    return 1 if strict and warned else 0
+    return 1 if (strict and warned) or missed else 0
+
+
+def _within(
+    model: Path, calibration: Calibration, config: QuantConfig, budget: Budget, source: SampleSource, threads: int,
+    missed: list[str],
+) -> tuple[Quantized, QuantConfig]:  # fmt: skip
+    """The model under a budget; says what bits the layers got."""
+    from qconv import pipeline
+    from qconv.cli.console import out, progress
+
+    with progress("measuring layers") as update:
+        found = pipeline.quantize_within(model, calibration, config, budget, source, threads=threads, progress=update)
+    for bits in sorted(set(found.bits.values())):
+        names = [node for node, count in found.bits.items() if count == bits]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        out.print(f"  {bits} bits: {', '.join(names[:NAMED])}{more}", markup=False)
+    out.print(f"budget: {found.share:.2f}x of the 8-bit model's {'file' if budget.kind == 'size' else 'bit operations'}")
+    missed += [] if found.shortfall is None else [found.shortfall]
+    return found.result, found.config
+
+
+def _reached(
+    model: Path, calibration: Calibration, config: QuantConfig, goal: Goal, source: SampleSource, threads: int, missed: list[str]
+) -> tuple[Quantized, QuantConfig]:
+    """The first attempt that meets a goal, or the best one; says what was tried."""
+    from qconv import pipeline
+    from qconv.cli.console import out
+
+    found = pipeline.reach(
+        model, calibration, config, goal, source, threads=threads, tell=lambda text: out.print(f"  tried: {text}", markup=False)
+    )
+    out.print(f"taken: {found.what}: {found.figures}", markup=False)
+    if not found.met:
+        missed.append(f"the goal is not reached; the best that was found is {found.figures}, with {found.what}")
+    return found.result, found.config
 
 
 def _check_outputs(loaded: PreparedModel, written: Path, save_plan: Path | None, *read: Path | None) -> None:

@@ -1,6 +1,7 @@
 """The tool as functions that read like the diagram: load, prepare, calibrate, plan, lower, certify, save, verify."""
 
 from qconv.pipeline.analyze import analyze
+from qconv.pipeline.budget import Budget, Within, quantize_within
 from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
 from qconv.pipeline.job import Job
@@ -8,11 +9,15 @@ from qconv.pipeline.outputs import Kind, check_outputs, files_of
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
 from qconv.pipeline.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.quantize import Quantized, quantize
+from qconv.pipeline.reach import Attempt, Goal, reach
 from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
 from qconv.pipeline.verify import QuickCheck, quick_check, verify
 
 __all__ = [
     "CALIBRATION_SUFFIX",
+    "Attempt",
+    "Budget",
+    "Goal",
     "Job",
     "Kind",
     "PairPrice",
@@ -20,6 +25,7 @@ __all__ = [
     "Quantized",
     "QuickCheck",
     "Warn",
+    "Within",
     "analyze",
     "calibrate",
     "check_outputs",
@@ -28,7 +34,9 @@ __all__ = [
     "load_prepared",
     "pair_price",
     "quantize",
+    "quantize_within",
     "quick_check",
+    "reach",
     "run",
     "samples_for",
     "samples_of",

@@ -1,0 +1,143 @@
+"""Steps from cheap to dear until an integer model is good enough, and the best one so far where none is."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qconv.config import QuantConfig
+from qconv.data.source import SampleSource
+from qconv.errors import FloatNodesError, UsageError
+from qconv.pipeline.analyze import analyze
+from qconv.pipeline.calibrate import calibrate
+from qconv.pipeline.prepared import load_prepared
+from qconv.pipeline.quantize import Quantized, quantize
+from qconv.plan.make import tensors_to_observe
+from qconv.statistics.calibration import Calibration
+from qconv.verify.compare import Comparison, compare
+from qconv.verify.sides import Side
+
+Tell = Callable[[str], None]
+_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is good enough: the least SQNR of the outputs in dB, and the most points of top-1 accuracy that may be lost.
+
+    Without labels, the share of samples in which both models name the same class counts. `seconds` bound the search.
+    """
+
+    min_sqnr_db: float | None = None
+    max_drop_points: float | None = None
+    seconds: float | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is anything to reach."""
+        return self.min_sqnr_db is not None or self.max_drop_points is not None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One step: what was done, the model, and how good it is; `drop_points` is None where nothing is asked of it."""
+
+    what: str
+    config: QuantConfig
+    result: Quantized
+    sqnr_db: float
+    drop_points: float | None
+    met: bool
+
+    @property
+    def figures(self) -> str:
+        """As a person reads them."""
+        drop = "" if self.drop_points is None else f", {self.drop_points:.2f} points lost"
+        return f"{self.sqnr_db:.1f} dB{drop}"
+
+
+def reach(
+    path: Path, calibration: Calibration, config: QuantConfig, goal: Goal, samples: SampleSource, *, threads: int = 0,
+    tell: Tell = lambda text: None,
+) -> Attempt:  # fmt: skip
+    """The first attempt that meets the goal, else the best one; `tell` hears of each.
+
+    Raises UsageError where accuracy is asked for and the outputs are no classes.
+    """
+    start, longest, best = time.monotonic(), 0.0, None
+    for what, chosen in _steps(path, calibration, config, samples, threads):
+        began = time.monotonic()
+        if goal.seconds is not None and best is not None and began - start + longest > goal.seconds:
+            tell(f"no time for: {what}")
+            break
+        attempt = _attempt(path, calibration, what, chosen, goal, samples, threads)
+        if attempt is None:
+            continue
+        tell(f"{what}: {attempt.figures}")
+        best = attempt if best is None or _rank(attempt) > _rank(best) else best
+        if attempt.met:
+            return attempt
+        longest = max(longest, time.monotonic() - began)
+    assert best is not None
+    return best
+
+
+def _steps(
+    path: Path, calibration: Calibration, config: QuantConfig, samples: SampleSource, threads: int
+) -> Iterator[tuple[str, QuantConfig]]:
+    """What to try, from cheap to dear; each step keeps what the ones before it asked for."""
+    yield "as asked", config
+    if config.effort != "full":
+        config = replace(config, effort="full")
+        yield "--effort full", config
+    if (config.method or calibration.method) != "auto":
+        yield "--effort full --method auto", replace(config, method="auto")
+    if config.integer_only:
+        return
+    found = analyze(path, calibration, samples=samples, config=replace(config, method="minmax"), threads=threads)
+    for proposal in found.proposals[::-1]:  # the one with the fewest nodes first
+        left = replace(config, exclude=(*config.exclude, *proposal.exclude))
+        names = ", ".join(proposal.exclude[:_NAMED]) + (", ..." if len(proposal.exclude) > _NAMED else "")
+        yield f"in float: {names}", left
+
+
+def _attempt(
+    path: Path, calibration: Calibration, what: str, config: QuantConfig, goal: Goal, samples: SampleSource, threads: int
+) -> Attempt | None:
+    """None where nodes would have to stay in float and must not."""
+    loaded = load_prepared(path)
+    if not set(tensors_to_observe(loaded.ir.graph, config)) <= calibration.tensors.keys():
+        calibration = calibrate(loaded, samples, config=config, method=config.method or calibration.method, threads=threads)
+    try:
+        result = quantize(loaded, calibration, config=config, samples=samples, threads=threads)
+    except FloatNodesError:
+        if what == "as asked":
+            raise
+        return None
+    with tempfile.TemporaryDirectory(prefix="qconv-") as folder:
+        written = Path(folder) / "integer.onnx"
+        result.save(written)
+        found = compare(Side(path, threads=threads), Side(written, result.model, threads=threads), samples)
+    sqnr = min(output.similarity.sqnr_db for output in found.outputs)
+    drop = None if goal.max_drop_points is None else _drop_points(found)
+    met = (goal.min_sqnr_db is None or sqnr >= goal.min_sqnr_db) and (
+        goal.max_drop_points is None or (drop is not None and drop <= goal.max_drop_points + 1e-9)
+    )
+    return Attempt(what, config, result, sqnr, drop, met)
+
+
+def _drop_points(found: Comparison) -> float:
+    """Points of top-1 accuracy lost; without labels, points of samples in which the class changes."""
+    if found.accuracy is not None:
+        return 100.0 * (found.accuracy.float_top1 - found.accuracy.integer_top1)
+    classes = [output.classes for output in found.outputs if output.classes is not None]
+    if not classes:
+        raise UsageError("--max-drop wants outputs that are scores of classes; ask for --min-sqnr instead")
+    return 100.0 * (1.0 - min(item.top1 for item in classes))
+
+
+def _rank(attempt: Attempt) -> tuple[bool, float, float]:
+    return attempt.met, -(attempt.drop_points or 0.0), attempt.sqnr_db
