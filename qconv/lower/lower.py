@@ -40,6 +40,7 @@ from qconv.plan.shared_scales import integer_nodes
 from qconv.quant.types import QuantParams
 from qconv.targets import TARGETS, Target
 from qconv.tuning.fold_border_scales import fold_border_scales
+from qconv.tuning.share_constants import share_constants
 from qconv.tuning.widen_channels import widen_channels
 
 Rule = Callable[[ir.Node, Context], None]
@@ -105,6 +106,7 @@ def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = T
     widen_channels(model, ctx.meanings)
     model.opset_imports[MS] = 1
     common_passes.RemoveUnusedNodesPass()(model)
+    share_constants(graph)
     graph.sort()
     program = Program.build(graph, with_channel_scales(ctx.meanings, plan), ctx.borders)
     program.write(model)

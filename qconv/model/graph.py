@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 _WRITTEN_AS = "written_as"
+_LARGE = 1024  # bytes of a constant that is worth being stored once
 
 
 def remember_form(node: ir.Node) -> None:
@@ -26,6 +28,16 @@ def const_array(value: ir.Value | None) -> NDArray[Any] | None:
     if value is None or value.const_value is None or not value.is_initializer():
         return None
     return value.const_value.numpy()
+
+
+def shared_arrays(graph: ir.Graph) -> frozenset[str]:
+    """Names of the large float initializers that equal another one: weights that a model uses in several places."""
+    places: dict[tuple[tuple[int, ...], bytes], list[str]] = {}
+    for name, value in graph.initializers.items():
+        array = const_array(value)
+        if array is not None and is_float(value) and array.nbytes >= _LARGE:
+            places.setdefault((array.shape, hashlib.sha256(array.tobytes()).digest()), []).append(name)
+    return frozenset(name for names in places.values() if len(names) > 1 for name in names)
 
 
 def is_float(value: ir.Value) -> bool:

@@ -191,7 +191,7 @@ _ROWS = [
     *map(_moves, ("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Expand", "Tile", "Identity")),
     *map(_moves, ("DepthToSpace", "SpaceToDepth", "Gather", "GatherElements", "ReduceMax", "ReduceMin")),
     _moves("Pad", "constant, reflect or edge; negative pads too", refuse_pad),
-    _moves("Resize", "nearest", refuse_resize),
+    _moves("Resize", "nearest; linear and cubic of known sizes as products with constant matrices", refuse_resize),
     OpSpec("ArgMax", (D,), NO_FLOAT, "ArgMax on codes"),
     OpSpec("ArgMin", (D,), NO_FLOAT, "ArgMin on codes"),
     OpSpec("Shape", (D,), NO_FLOAT, "Shape of the codes"),

@@ -69,9 +69,12 @@ def refuse_matmul(node: ir.Node) -> str | None:
 
 
 def refuse_resize(node: ir.Node) -> str | None:
-    """Only nearest neighbours are exact on codes."""
+    """Only nearest neighbours are exact on codes; preparation has written what it could of the others as products."""
     if attr_str(node, "mode", "nearest") != "nearest":
-        return "onnxruntime's integer Resize truncates when it interpolates; use mode nearest, or a transposed convolution"
+        return (
+            "it interpolates, which has an integer form where the sizes of the last two axes are known and the others stay; give "
+            "the model's inputs a size, or use mode nearest"
+        )
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import onnx_ir as ir
 
 from .affine_to_depthwise import affine_to_depthwise
+from .expand_constants import expand_constants
 from .fold_affine_back import fold_affine_back
 from .fold_affine_forward import fold_affine_forward
 from .fold_pad import fold_pad
@@ -22,6 +23,7 @@ from .normalize_gemm import normalize_gemm
 from .normalize_pool import normalize_pool
 from .prelu_to_leaky_relu import prelu_to_leaky_relu
 from .remove_noops import remove_noops
+from .resize_to_matmul import resize_to_matmul
 from .resolve_auto_pad import resolve_auto_pad
 from .separate_weights import separate_weights
 from .simplify import simplify
@@ -39,7 +41,9 @@ CLEANING: Final[tuple[Pass, ...]] = (
     static_reshape,
     remove_noops,
     sum_to_add,
+    expand_constants,
     whole_resize,
+    resize_to_matmul,
     prelu_to_leaky_relu,
     normalize_clamps,
     fuse_hardswish,

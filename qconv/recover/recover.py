@@ -17,7 +17,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
-from qconv.model.graph import const_array
+from qconv.model.graph import const_array, shared_arrays
 from qconv.model.session import open_session
 from qconv.ops.forms import bias_of
 from qconv.plan.quant_plan import QuantPlan
@@ -184,9 +184,10 @@ def _is_held_back(index: int, count: int) -> bool:
 
 def _layers(graph: ir.Graph, plan: QuantPlan, effort: Effort) -> Iterator[Layer]:
     """The integer layers of weights that are not wider than the effort allows."""
+    shared = shared_arrays(graph)  # one array of codes serves all places, and may fit no single one
     for node in graph:
         layer = layer_of(node) if node.name not in plan.float_nodes else None
-        if layer is None or not {layer.weight_name, layer.x} <= plan.tensors.keys():
+        if layer is None or layer.weight_name in shared or not {layer.weight_name, layer.x} <= plan.tensors.keys():
             continue
         if 0 < layer.columns <= effort.columns and layer.outputs:
             yield layer

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.model.graph import attr_int, attr_ints, attr_str, const_array, is_float
+from qconv.model.graph import attr_int, attr_ints, attr_str, const_array, is_float, shared_arrays
 from qconv.model.traits import Trait, has_trait
 from qconv.ops.forms import clamp_bounds, output_channels, scalar_factor
 from qconv.ops.op_table import has_weight
@@ -49,6 +49,7 @@ class ChannelClasses:
         if borders:
             for value in graph.inputs:
                 self._enter(value)
+        self._shared = shared_arrays(graph)
         whole = set(integer_nodes(graph, kept))
         for node in graph:
             self._visit(node, node in whole)
@@ -124,7 +125,7 @@ class ChannelClasses:
         x, y = node.inputs[0], node.outputs[0]
         rank = None if y.shape is None else len(y.shape)
         constants = [value for value in node.inputs[1:] if value is not None]
-        owned = all(const_array(value) is not None and len(value.uses()) == 1 for value in constants)
+        owned = all(const_array(v) is not None and len(v.uses()) == 1 and v.name not in self._shared for v in constants)
         weight = const_array(node.inputs[1])
         if not has_weight(node) or not owned or rank is None or weight is None or attr_int(node, "transA", 0):
             return False
