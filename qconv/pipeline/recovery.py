@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
+from qconv.model.graph import const_array
+from qconv.model.traits import Trait, has_trait
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.samples import recorded_samples, synthetic
 from qconv.plan.make import make_plan
@@ -22,6 +25,7 @@ from qconv.statistics.calibration import Calibration
 
 Feeds = Mapping[str, NDArray[Any]]
 _GATE_GAIN = 0.8  # of the noise: what a gate that needs a convolution of its own must leave at most
+_SMALL = 1e11  # products of all layers over all samples: some seconds
 _GOOD = 0.03  # of the outputs, 15 dB: more noise than this says little of what recovery can make good
 
 
@@ -62,8 +66,8 @@ def recovery(
 ) -> Recovery:  # fmt: skip
     """Channel scales where they gain, then weights, by the effort of `config`.
 
-    Where the network is good, a simulation with nearest weights tells which form is best; where none is, all are recovered,
-    because a simulation that has nothing in common with the network tells nothing.
+    All forms are recovered and compared where the network is small. In a large one a simulation with nearest weights tells which
+    form is best, unless none is good: a simulation that has nothing in common with the network tells nothing.
     """
 
     def make(graph: ir.Graph, range_of: RangeOf, scales: Mapping[str, ChannelScales]) -> QuantPlan:
@@ -75,12 +79,31 @@ def recovery(
     plain, *scaled = forms(loaded.ir, plan, make, ranges.get, config, samples, threads)
     best = plain
     for form in scaled:
-        best = form if form.noise < best.noise * (_GATE_GAIN if len(scaled) > 1 and form is scaled[-1] else 1.0) else best
-    if best.noise < _GOOD:
+        best = form if form.noise < best.noise * _share(form, scaled) else best
+    if best.noise < _GOOD and not _is_small(loaded.ir.graph, len(samples)):
         return Recovery(best, plain.noise, recovered(best))
     found = [(form, recovered(form)) for form in (plain, *scaled)]
-    best, weights = min(found, key=lambda pair: pair[1].noise_after)
+    best, weights = min(found, key=lambda pair: pair[1].noise_after / _share(pair[0], scaled))
     return Recovery(best, plain.noise, weights)
+
+
+def _share(form: Form, scaled: Sequence[Form]) -> float:
+    """Which part of the noise of another form this one may have at most, to be taken instead of it."""
+    return _GATE_GAIN if len(scaled) > 1 and form is scaled[-1] else 1.0
+
+
+def _is_small(graph: ir.Graph, samples: int) -> bool:
+    """Whether all layers together multiply so little over the samples that several forms may be recovered; False if not known."""
+    products = 0
+    for node in graph:
+        if not has_trait(node, Trait.WEIGHTS):
+            continue
+        weight, shape = const_array(node.inputs[1]), node.outputs[0].shape
+        sizes = [] if weight is None or shape is None else list(shape[2:] if weight.ndim > 2 else shape[1:-1])
+        if weight is None or shape is None or not all(isinstance(size, int) for size in sizes):
+            return False
+        products += weight.size * math.prod(size for size in sizes if isinstance(size, int))
+    return products * samples <= _SMALL
 
 
 def _has_subgraphs(loaded: PreparedModel) -> bool:

@@ -33,6 +33,7 @@ Range = tuple[float, float]
 _ROUNDS, _ROUNDS_PER_TENSOR = 12, 100
 _SHARPNESS = 8.0
 _SMALLEST = 2.0**-20
+_FEW = 8.0  # samples, of which the range of a channel is half believed
 _OUTCOMES, _DEVIATIONS = 1.25, 2.0  # room for what users read
 
 
@@ -54,11 +55,9 @@ class _Layer:
     per_tensor: bool
 
 
-def choose_factors(
-    classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes], headroom: float = 1.0
-) -> dict[str, ChannelScales]:
+def choose_factors(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes]) -> dict[str, ChannelScales]:
     """Tensor -> k, for the tensors of which some channel has another factor than 1."""
-    least = _least(classes, plan, extremes, headroom)
+    least = _least(classes, plan, extremes)
     factors = np.maximum(least, _SMALLEST)
     factors[0] = 1.0
     found_layers = [_layer(classes, node, plan, extremes) for node in classes.layers]
@@ -78,12 +77,13 @@ def choose_factors(
 
 def scaled_range(seen: Extremes, scales: ChannelScales, whole: Range) -> Range:
     """The range of a tensor divided by its factors, cut where the range `whole` cuts the undivided one."""
+    low, high = seen.reach
     least, most = min(float(seen.lo.min()), 0.0), max(float(seen.hi.max()), 0.0)
-    lo, hi = min(float((seen.lo / scales.factors).min()), 0.0), max(float((seen.hi / scales.factors).max()), 0.0)
+    lo, hi = float((low / scales.factors).min()), float((high / scales.factors).max())
     return (lo * whole[0] / least if least < 0 else min(whole[0], lo)), (hi * whole[1] / most if most > 0 else max(whole[1], hi))
 
 
-def _least(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes], headroom: float) -> Floats:
+def _least(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes]) -> Floats:
     """By class: the part of the widest channel that a channel is as wide as; 1 where nothing is known, or nothing is there."""
     found = np.zeros(classes.count)
     bounds = {node.outputs[0]: clamp_bounds(node) for node in classes.clamps}
@@ -91,17 +91,17 @@ def _least(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extr
         seen = extremes.get(str(value.name))
         if seen is None or str(value.name) not in plan.tensors:
             continue
-        widths = np.maximum(seen.hi, 0.0) - np.minimum(seen.lo, 0.0)
-        share = widths / max(float(widths.max(initial=0.0)), 1e-30)
+        low, high = seen.reach
+        share = ((high - low) / max(seen.width, 1e-30)) ** (seen.samples / (seen.samples + _FEW))
         clamp = bounds.get(value)
         if clamp is not None:  # which bites at the same code in every channel
-            share = np.maximum(share, np.maximum(seen.hi, 0.0) / clamp[1] if clamp[1] > 0 else 1.0)
-            share = np.maximum(share, np.minimum(seen.lo, 0.0) / clamp[0] if clamp[0] < 0 else 0.0)
+            share = np.maximum(share, high / clamp[1] if clamp[1] > 0 else 1.0)
+            share = np.maximum(share, low / clamp[0] if clamp[0] < 0 else 0.0)
         if value.is_graph_output():
             # A score that no sample raised may be the highest of the next one: how it varies tells its unit.
             share = np.maximum(_OUTCOMES * share, _DEVIATIONS * np.sqrt(seen.square / max(float(seen.square.max()), 1e-30)))
         np.maximum.at(found, classes.of(value).ids, share)
-    return np.where(found > 0, np.minimum(found * headroom, 1.0), 1.0)
+    return np.where(found > 0, np.minimum(found, 1.0), 1.0)
 
 
 def _layer(classes: ChannelClasses, node: ir.Node, plan: QuantPlan, extremes: Mapping[str, Extremes]) -> _Layer | None:

