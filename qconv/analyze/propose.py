@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from qconv.analyze.places import INPUT, Place
 from qconv.analyze.sensitivity import Measure, Sensitivity
 
-_LEAST_GAIN_DB = 3.0
+LEAST_GAIN_DB = 3.0
 _NEAR_DB = 3.0  # of the best group
 _MOST_TOGETHER = 8
 _MOST_PRUNED = 24
@@ -41,7 +41,7 @@ def groups(measure: Measure, found: Sensitivity) -> list[Group]:
     before = found.whole_db[max(found.whole_db)]
     tried = {frozenset(group.nodes): group for group in _candidates(measure, found) if group.nodes}
     scored = [(group, measure.sqnr_db(measure.in_float(group.nodes))) for group in tried.values()]
-    gains = [(group, db) for group, db in scored if db >= before + _LEAST_GAIN_DB]
+    gains = [(group, db) for group, db in scored if db >= before + LEAST_GAIN_DB]
     if not gains:
         return []
     enough = min(max(db for _, db in gains) - _NEAR_DB, _ENOUGH_DB)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from qconv.analyze.analysis import Analysis, PlaceReport
 from qconv.analyze.findings import Known, findings
-from qconv.analyze.propose import Group, Proposal, groups
+from qconv.analyze.propose import LEAST_GAIN_DB, Group, Proposal, groups
 from qconv.analyze.sensitivity import BITS, Measure, sensitivity, worst_sqnr_db
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
@@ -66,10 +66,11 @@ def analyze(
         )
         for loss in found.places
     )  # fmt: skip
+    enough = found.whole_db[max(bits)] + LEAST_GAIN_DB
     proposals = tuple(
         proposal
         for group in groups(measure, found)
-        if (proposal := _proposal(loaded, ranges, config, feeds, group, threads)).sqnr_db > found.whole_db[max(bits)]
+        if (proposal := _proposal(loaded, ranges, config, feeds, group, threads)).sqnr_db >= enough
     )
     return Analysis(str(loaded.path), source.description, found.samples, found.whole_db, reports, proposals)
 
