@@ -26,6 +26,7 @@ from qconv.statistics.calibration import Calibration
 Feeds = Mapping[str, NDArray[Any]]
 _GATE_GAIN = 0.8  # of the noise: what a gate that needs a convolution of its own must leave at most
 _SMALL = 1e11  # products of all layers over all samples: some seconds
+_FINE = 0.01  # noise of the outputs, 20 dB, under which gates stay as they are
 _GOOD = 0.03  # of the outputs, 15 dB: more noise than this says little of what recovery can make good
 
 
@@ -77,19 +78,21 @@ def recovery(
         return recover(form.model, form.plan, config, samples, EFFORTS[config.effort], threads=threads)
 
     plain, *scaled = forms(loaded.ir, plan, make, ranges.get, config, samples, threads)
+    if min(form.noise for form in (plain, *scaled) if not form.gated) < _FINE:
+        scaled = [form for form in scaled if not form.gated]  # what a convolution for each gate would cost is not worth it
     best = plain
     for form in scaled:
-        best = form if form.noise < best.noise * _share(form, scaled) else best
+        best = form if form.noise < best.noise * _share(form) else best
     if best.noise < _GOOD and not _is_small(loaded.ir.graph, len(samples)):
         return Recovery(best, plain.noise, recovered(best))
     found = [(form, recovered(form)) for form in (plain, *scaled)]
-    best, weights = min(found, key=lambda pair: pair[1].noise_after / _share(pair[0], scaled))
+    best, weights = min(found, key=lambda pair: pair[1].noise_after / _share(pair[0]))
     return Recovery(best, plain.noise, weights)
 
 
-def _share(form: Form, scaled: Sequence[Form]) -> float:
+def _share(form: Form) -> float:
     """Which part of the noise of another form this one may have at most, to be taken instead of it."""
-    return _GATE_GAIN if len(scaled) > 1 and form is scaled[-1] else 1.0
+    return _GATE_GAIN if form.gated else 1.0
 
 
 def _is_small(graph: ir.Graph, samples: int) -> bool:

@@ -32,12 +32,13 @@ _ALIKE = 0.5  # the least factor of a border that is not worth a scale for each 
 class Form:
     """A way to write the function of a network: a prepared model, a plan for it, and the noise at the outputs.
 
-    The noise is simulated, with nearest weights (ranges/search/output_error.py).
+    The noise is simulated, with nearest weights (ranges/search/output_error.py). `gated` tells that gates need a convolution.
     """
 
     model: ir.Model
     plan: QuantPlan
     noise: float
+    gated: bool = False
 
 
 def forms(
@@ -48,8 +49,8 @@ def forms(
     judges = samples[:: max(1, len(samples) // _JUDGES)][:_JUDGES]
     exact = _outputs(model, judges, threads)
 
-    def form(written: ir.Model, planned: QuantPlan) -> Form:
-        return Form(written, planned, noise_of(_outputs(Twin(written, planned, config).model, judges, threads), exact))
+    def form(written: ir.Model, planned: QuantPlan, *, gated: bool = False) -> Form:
+        return Form(written, planned, noise_of(_outputs(Twin(written, planned, config).model, judges, threads), exact), gated)
 
     axes = {str(value.name): channels.axis for value, channels in _classes(model, plan, config.io).channels.items()}
     extremes = channel_extremes(model, axes, samples, threads) if axes else {}
@@ -57,7 +58,8 @@ def forms(
     for scales in _candidates(model, plan, config.io, extremes):
         copy = model.clone()
         new = rescale(copy.graph, _classes(copy, plan, config.io), scales)
-        found.append(form(copy, make(copy.graph, _Ranges(range_of, extremes, scales, new), scales)))
+        planned = make(copy.graph, _Ranges(range_of, extremes, scales, new), scales)
+        found.append(form(copy, planned, gated=any(tensor.cut is not None for tensor in new.values())))
     return found
 
 
