@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qconv.model.names import Names
 from qconv.model.session import open_session
 from qconv.quant.types import QuantParams
+from qconv.ranges.search.fake_quant import put_behind
 
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -66,10 +67,6 @@ class Switches:
 
 def _insert(graph: ir.Graph, names: Names, value: ir.Value, integer: frozenset[str]) -> tuple[str, str, str, str, str]:
     """Rounds a tensor for those that read its codes: S (clip(rint(x / S) + Z) - Z), in float32, where the switch is on."""
-    producer = value.producer()
-    codes = producer is not None and producer.name in integer
-    users = [use for use in value.uses() if codes or use.node.name in integer]
-    is_output = codes and value.is_graph_output()
     kinds = (ir.DataType.BOOL, *[ir.DataType.FLOAT] * 4)
     on, scale, zero_point, low, high = (_input(graph, names, kind) for kind in kinds)
     steps = [ir.node("Div", [value, scale])]
@@ -81,16 +78,7 @@ def _insert(graph: ir.Graph, names: Names, value: ir.Value, integer: frozenset[s
     steps.append(ir.node("Where", [on, steps[-1].outputs[0], value]))
     for node in steps:
         node.name, node.outputs[0].name = names.fresh_node("qconv_switch"), names.fresh("qconv_switched")
-    real = steps[-1].outputs[0]
-    real.type, real.shape = value.type, value.shape
-    if producer is None:
-        graph.insert_before(graph[0], steps)
-    else:
-        graph.insert_after(producer, steps)
-    for use in users:
-        use.node.replace_input_with(use.idx, real)
-    if is_output:
-        graph.outputs[:] = [real if output is value else output for output in graph.outputs]
+    put_behind(graph, value, steps, integer)
     return str(on.name), str(scale.name), str(zero_point.name), str(low.name), str(high.name)
 
 

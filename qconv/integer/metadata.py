@@ -176,11 +176,11 @@ def plain(array: NDArray[Any]) -> Any:
 
 
 def _params_to_words(params: QuantParams) -> dict[str, str]:
-    words = {"scale": _dumps(plain(params.scale)), "zero_point": _dumps(_short(plain(params.zero_point)))}
+    words = {"scale": _dumps(plain(params.scale)), "zero_point": _dumps(shortest(plain(params.zero_point)))}
     return words | ({"axis": str(params.axis)} if params.axis else {})
 
 
-def _short(numbers: Any) -> Any:
+def shortest(numbers: Any) -> Any:
     """One number where all of a list are equal."""
     return numbers[0] if isinstance(numbers, list) and len(set(numbers)) == 1 else numbers
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from qconv.integer.metadata import certificate_to_json, plain
+from qconv.integer.metadata import certificate_to_json, plain, shortest
 from qconv.integer.program import Program, Step
 from qconv.quant.types import QuantParams
 
@@ -42,11 +42,7 @@ def _params(params: QuantParams | None) -> dict[str, Any]:
     """Scale and zero point, one number where those of all channels are equal."""
     if params is None:
         return {"scale": None, "zero_point": None}
-    return {"scale": _short(plain(params.scale)), "zero_point": _short(plain(params.zero_point))}
-
-
-def _short(numbers: Any) -> Any:
-    return numbers[0] if isinstance(numbers, list) and len(set(numbers)) == 1 else numbers
+    return {"scale": shortest(plain(params.scale)), "zero_point": shortest(plain(params.zero_point))}
 
 
 def table_of(model: ir.Model, digest: str) -> dict[str, Any]:

@@ -180,6 +180,16 @@ def as_groups(node: ir.Node, weight: NDArray[np.floating]) -> NDArray[np.floatin
             return (weight if outputs_first else weight.T)[None, :, :, None]
 
 
+def uses_of_weight(node: ir.Node) -> int | None:
+    """How often a layer uses each weight for one sample; None where the sizes of its output are not known."""
+    weight, shape = const_array(node.inputs[1]), node.outputs[0].shape
+    if weight is None or shape is None:
+        return None
+    sizes = list(shape[2:] if weight.ndim > 2 else shape[1:-1])
+    known = [size for size in sizes if isinstance(size, int)]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
 def of_groups(node: ir.Node, groups: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
     """The inverse of `as_groups` for a weight of this shape."""
     match node.op_type:

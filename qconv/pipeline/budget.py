@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from qconv.data.source import SampleSource
 from qconv.errors import UsageError
 from qconv.model.graph import const_array
 from qconv.model.packed import packed
+from qconv.ops.forms import uses_of_weight
 from qconv.pipeline.choices import choose, spread
 from qconv.pipeline.prepared import load_prepared
 from qconv.pipeline.quantize import Quantized, quantize
@@ -164,17 +164,12 @@ def _costs(node: ir.Node, kind: Kind, config: QuantConfig) -> list[float]:
     elements = 0 if weight is None else int(weight.size)
     if kind == "size":
         return [elements * 0.5 + _CAST_BYTES if bits <= _PACKED else float(elements) for bits in _BITS[kind]]
-    products = elements * _positions(node)
+    products = elements * _uses(node)
     return [float(products * bits * config.activation_bits) for bits in _BITS[kind]]
 
 
-def _positions(node: ir.Node) -> int:
-    """How often each weight is used for one sample."""
-    shape = node.outputs[0].shape
-    weight = const_array(node.inputs[1])
-    sizes = [] if shape is None or weight is None else list(shape[2:] if weight.ndim > 2 else shape[1:-1])
-    if shape is None or not all(isinstance(size, int) for size in sizes):
-        raise UsageError(
-            f"the products of node {node.name} cannot be counted, as its shape is not known; take --budget N.Nx-size"
-        )
-    return math.prod(size for size in sizes if isinstance(size, int))
+def _uses(node: ir.Node) -> int:
+    uses = uses_of_weight(node)
+    if uses is None:
+        raise UsageError(f"the products of node {node.name} are not known, as its shape is not; take --budget 0.6x-size")
+    return uses

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +14,7 @@ from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.model.graph import const_array
 from qconv.model.traits import Trait, has_trait
+from qconv.ops.forms import uses_of_weight
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.samples import recorded_samples, synthetic
 from qconv.plan.make import make_plan
@@ -101,11 +101,10 @@ def _is_small(graph: ir.Graph, samples: int) -> bool:
     for node in graph:
         if not has_trait(node, Trait.WEIGHTS):
             continue
-        weight, shape = const_array(node.inputs[1]), node.outputs[0].shape
-        sizes = [] if weight is None or shape is None else list(shape[2:] if weight.ndim > 2 else shape[1:-1])
-        if weight is None or shape is None or not all(isinstance(size, int) for size in sizes):
+        weight, uses = const_array(node.inputs[1]), uses_of_weight(node)
+        if weight is None or uses is None:
             return False
-        products += weight.size * math.prod(size for size in sizes if isinstance(size, int))
+        products += weight.size * uses
     return products * samples <= _SMALL
 
 

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
 from qconv.model.graph import const_array, shared_arrays
-from qconv.model.session import open_session
 from qconv.ops.forms import bias_of
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.weights import weight_codes
 from qconv.quant.types import QuantParams
-from qconv.ranges.search.output_error import noise_of
+from qconv.ranges.search.output_error import noise_of, outputs_of
 from qconv.recover.fit import Weights, fit_weights
 from qconv.recover.layers import Layer, layer_of
 from qconv.recover.moments import Fit, Moments
@@ -79,7 +78,7 @@ def recover(
     mixed = [samples[i] for i in order]
     held = [sample for index, sample in enumerate(mixed) if _is_held_back(index, len(mixed))] or mixed
     twin, layers = Twin(model, plan, config), list(_layers(model.graph, plan, effort))
-    before = _outputs(twin.model, held, threads)
+    before = outputs_of(twin.model, held, threads)
     moments = _Moments(model, twin, layers, plan, effort, mixed, threads)
     found: dict[Layer, Weights] = {}
     for number, layer in enumerate(layers):
@@ -90,8 +89,8 @@ def recover(
             twin.set_weights(layer, weights)
         if progress is not None:
             progress(number + 1, len(layers))
-    exact = _outputs(model, held, threads)
-    noise = [noise_of(outputs, exact) for outputs in (before, _outputs(twin.model, held, threads))]
+    exact = outputs_of(model, held, threads)
+    noise = [noise_of(outputs, exact) for outputs in (before, outputs_of(twin.model, held, threads))]
     if noise[1] >= noise[0]:
         return Recovered(plan, 0, len(samples), noise[0], noise[0])
     return Recovered(_with(plan, found), len(found), len(samples), *noise)
@@ -203,8 +202,3 @@ def _with(plan: QuantPlan, found: Mapping[Layer, Weights]) -> QuantPlan:
         weight_codes={**plan.weight_codes, **codes},
         biases={**plan.biases, **biases},
     )
-
-
-def _outputs(model: ir.Model, samples: Sequence[Feeds], threads: int) -> list[list[Array]]:
-    session = open_session(model, threads=threads, fuse_quantized=False)
-    return [list(session.run(None, dict(feeds))) for feeds in samples]

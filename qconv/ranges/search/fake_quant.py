@@ -6,7 +6,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -57,27 +57,31 @@ def insert_codes(graph: ir.Graph, plan: ActivationPlan) -> list[tuple[str, str]]
         value, int_type = values[tensor], plan.types[tensor]
         scale, zero_point = _input(graph, names, np.dtype(np.float32)), _input(graph, names, int_type.dtype)
         inserted.append((str(scale.name), str(zero_point.name)))
-        producer = value.producer()
-        codes = producer is not None and producer.name in plan.integer  # a float node's value is quantized for integer nodes only
-        users = [use for use in value.uses() if codes or use.node.name in plan.integer]
-        is_output = codes and value.is_graph_output()
         nodes = [ir.node("QuantizeLinear", [value, scale, zero_point], name=names.fresh_node("qconv_quantize"))]
         if not int_type.fills_container:
             nodes.append(ir.node("Clip", [nodes[-1].outputs[0], *bounds[int_type]], name=names.fresh_node("qconv_clip")))
         nodes.append(ir.node("DequantizeLinear", [nodes[-1].outputs[0], scale, zero_point], name=names.fresh_node("qconv_real")))
-        real = nodes[-1].outputs[0]
         for node in nodes:
             node.outputs[0].name = names.fresh("qconv_simulated")
-        real.type, real.shape = value.type, value.shape
-        if producer is None:
-            graph.insert_before(graph[0], nodes)
-        else:
-            graph.insert_after(producer, nodes)
-        for use in users:
-            use.node.replace_input_with(use.idx, real)
-        if is_output:
-            graph.outputs[:] = [real if output is value else output for output in graph.outputs]
+        put_behind(graph, value, nodes, plan.integer)
     return inserted
+
+
+def put_behind(graph: ir.Graph, value: ir.Value, nodes: Sequence[ir.Node], integer: Collection[str]) -> None:
+    """Lets those that read the codes of a tensor read what `nodes` make of it; `integer` names the nodes that work with codes."""
+    producer, real = value.producer(), nodes[-1].outputs[0]
+    codes = producer is not None and producer.name in integer  # a float node's value is quantized for integer nodes only
+    users = [use for use in value.uses() if use.node not in nodes and (codes or use.node.name in integer)]
+    is_output = codes and value.is_graph_output()
+    real.type, real.shape = value.type, value.shape
+    if producer is None:
+        graph.insert_before(graph[0], nodes)
+    else:
+        graph.insert_after(producer, nodes)
+    for use in users:
+        use.node.replace_input_with(use.idx, real)
+    if is_output:
+        graph.outputs[:] = [real if output is value else output for output in graph.outputs]
 
 
 def _input(graph: ir.Graph, names: Names, dtype: np.dtype[np.generic]) -> ir.Value:

@@ -11,6 +11,7 @@ direction. Over networks, methods and numbers of bits the noise goes with the lo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -69,3 +70,9 @@ def _ratio(found: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
         return 1.0
     both = float((found**2).sum() + (exact**2).sum())
     return float(((found - exact) ** 2).sum()) / both if both > 0 else 0.0
+
+
+def outputs_of(model: ir.Model, samples: Sequence[Mapping[str, NDArray[Any]]], threads: int = 0) -> list[list[NDArray[Any]]]:
+    """The outputs for each sample of a model in which codes are simulated, or of one without."""
+    session = open_session(model, threads=threads, fuse_quantized=False)
+    return [list(session.run(None, dict(feeds))) for feeds in samples]

@@ -10,9 +10,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import Io, QuantConfig
-from qconv.model.session import open_session
 from qconv.plan.quant_plan import ChannelScales, QuantPlan
-from qconv.ranges.search.output_error import noise_of
+from qconv.ranges.search.output_error import noise_of, outputs_of
 from qconv.recover.channels.choose import choose_factors, scaled_range
 from qconv.recover.channels.classes import ChannelClasses
 from qconv.recover.channels.extremes import Extremes, channel_extremes
@@ -47,10 +46,10 @@ def forms(
 ) -> list[Form]:  # fmt: skip
     """The prepared model as it is, and copies of it with channel scales that may be better, each planned anew with `make`."""
     judges = samples[:: max(1, len(samples) // _JUDGES)][:_JUDGES]
-    exact = _outputs(model, judges, threads)
+    exact = outputs_of(model, judges, threads)
 
     def form(written: ir.Model, planned: QuantPlan, *, gated: bool = False) -> Form:
-        return Form(written, planned, noise_of(_outputs(Twin(written, planned, config).model, judges, threads), exact), gated)
+        return Form(written, planned, noise_of(outputs_of(Twin(written, planned, config).model, judges, threads), exact), gated)
 
     axes = {str(value.name): channels.axis for value, channels in _classes(model, plan, config.io).channels.items()}
     extremes = channel_extremes(model, axes, samples, threads) if axes else {}
@@ -114,8 +113,3 @@ def _without_small_gains(classes: ChannelClasses, plan: QuantPlan, extremes: Map
         return scales
     classes.pin(small)
     return choose_factors(classes, plan, extremes)
-
-
-def _outputs(model: ir.Model, samples: Sequence[Feeds], threads: int) -> list[list[NDArray[Any]]]:
-    session = open_session(model, threads=threads, fuse_quantized=False)
-    return [list(session.run(None, dict(feeds))) for feeds in samples]
