@@ -63,7 +63,7 @@ class Measure:
         self.places = places(model.graph, self.plan)
         self._model, self._range_of, self._config, self._samples = model, range_of, config, samples
         weights = [place.weight for place in self.places if place.weight is not None]
-        self._switches = Switches(model, self.plan.rounded, self.plan.integer, list(dict.fromkeys(weights)), threads)
+        self._switches = Switches(model, self.plan, list(dict.fromkeys(weights)), threads)
         self._exact = [self._switches.run(feeds, Setting()) for feeds in samples]
         self._settings: dict[int, Setting] = {}
 

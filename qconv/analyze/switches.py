@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qconv.model.names import Names
 from qconv.model.session import open_session
+from qconv.plan.activations import ActivationPlan
 from qconv.quant.types import QuantParams
 from qconv.ranges.search.fake_quant import put_behind
 
@@ -35,11 +36,9 @@ class Setting:
 
 
 class Switches:
-    """A session of its own copy of a prepared model; `rounded` are the activations and `weights` the constants to switch."""
+    """A session of its own copy of a prepared model; `plan` tells the activations to switch, `weights` the constants."""
 
-    def __init__(
-        self, model: ir.Model, rounded: Sequence[str], integer: frozenset[str], weights: Sequence[str], threads: int
-    ) -> None:
+    def __init__(self, model: ir.Model, plan: ActivationPlan, weights: Sequence[str], threads: int) -> None:
         copy = model.clone()
         graph = copy.graph
         self._weights = {name: np.asarray(graph.initializers[name].const_value.numpy()) for name in weights}  # type: ignore[union-attr]
@@ -49,7 +48,7 @@ class Switches:
             graph.inputs.append(value)
         names = Names(graph)
         values = {str(value.name): value for value in (*graph.inputs, *(value for node in graph for value in node.outputs))}
-        self._parts = {name: _insert(graph, names, values[name], integer) for name in rounded}
+        self._parts = {name: _insert(graph, names, values[name], plan) for name in plan.rounded}
         self._session = open_session(copy, threads=threads, fuse_quantized=False)
 
     def run(self, feeds: Feeds, setting: Setting) -> list[Array]:
@@ -65,7 +64,7 @@ class Switches:
         return list(self._session.run(None, given))
 
 
-def _insert(graph: ir.Graph, names: Names, value: ir.Value, integer: frozenset[str]) -> tuple[str, str, str, str, str]:
+def _insert(graph: ir.Graph, names: Names, value: ir.Value, plan: ActivationPlan) -> tuple[str, str, str, str, str]:
     """Rounds a tensor for those that read its codes: S (clip(rint(x / S) + Z) - Z), in float32, where the switch is on."""
     kinds = (ir.DataType.BOOL, *[ir.DataType.FLOAT] * 4)
     on, scale, zero_point, low, high = (_input(graph, names, kind) for kind in kinds)
@@ -78,7 +77,7 @@ def _insert(graph: ir.Graph, names: Names, value: ir.Value, integer: frozenset[s
     steps.append(ir.node("Where", [on, steps[-1].outputs[0], value]))
     for node in steps:
         node.name, node.outputs[0].name = names.fresh_node("qconv_switch"), names.fresh("qconv_switched")
-    put_behind(graph, value, steps, integer)
+    put_behind(graph, value, steps, plan.integer, plan.wide_uses)
     return str(on.name), str(scale.name), str(zero_point.name), str(low.name), str(high.name)
 
 

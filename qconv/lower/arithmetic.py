@@ -10,8 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.lower.context import MS, Codes, Context
+from qconv.lower.wide import WideBuilder
 from qconv.model.graph import const_array
-from qconv.ops.forms import scalar_factor
+from qconv.ops.forms import scalar_factor, signs_of_sum
 from qconv.quant.certify import certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
 from qconv.quant.neon import neon_add_table
@@ -23,15 +24,30 @@ Table = Callable[..., Int64Array]
 
 
 def lower_add(node: ir.Node, ctx: Context) -> None:
-    """y = a + b."""
+    """y = a + b; in int32 where the plan says that y is wide."""
+    if str(node.outputs[0].name) in ctx.plan.wide:
+        _add_wide(node, ctx)
+        return
     _emit_add(node, ctx, ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1]))
+
+
+def _add_wide(node: ir.Node, ctx: Context) -> None:
+    """The sum in int32, and its codes for those that read them."""
+    output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
+    a, b = (build.operand(value, step) for value, step in zip(node.inputs, "ab", strict=True) if value is not None)
+    total = build.sum(a, b, output, int(signs_of_sum(node)[1]))
+    ctx.set_wide(output, total)
+    ctx.set_codes(output, build.rescaled(total, ctx.params(output), output))
 
 
 def lower_sub(node: ir.Node, ctx: Context) -> None:
     """y = a + (-b): the codes of -b are those of b mirrored, qmin + qmax - q.
 
-    That is an exclusive or: with qmax for unsigned codes, with -1 for signed ones.
+    That is an exclusive or: with qmax for unsigned codes, with -1 for signed ones. In int32 it is a difference.
     """
+    if str(node.outputs[0].name) in ctx.plan.wide:
+        _add_wide(node, ctx)
+        return
     a, value = ctx.codes(node.inputs[0]), node.inputs[1]
     assert value is not None
     array = const_array(value)

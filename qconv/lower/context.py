@@ -38,6 +38,22 @@ class Codes:
     params: QuantParams
 
 
+@dataclass(frozen=True)
+class Wide:
+    """An int32 tensor, what its integers stand for, and the limits that they are proved to keep."""
+
+    value: ir.Value
+    scale: float
+    zero: float
+    low: int
+    high: int
+
+    @property
+    def largest(self) -> int:
+        """The greatest magnitude."""
+        return max(-self.low, self.high, 1)
+
+
 class Context:
     """The state of one lowering: the graph, the plan, and the codes made so far."""
 
@@ -48,6 +64,7 @@ class Context:
         self.notes: list[Remark] = []
         self.names = Names(graph)
         self._codes: dict[ir.Value, Codes] = {}
+        self._wide: dict[ir.Value, Wide] = {}
         self._node: ir.Node | None = None
         self._kept: set[ir.Node] = set()
         self._with_reals: set[ir.Value] = set()
@@ -117,6 +134,15 @@ class Context:
     def set_codes(self, value: ir.Value, codes: Codes) -> None:
         """Says that `codes` stand for the float tensor `value`."""
         self._codes[value] = codes
+
+    def wide(self, value: ir.Value) -> Wide | None:
+        """The wide integers of a float tensor, where the plan says that it has some."""
+        return self._wide.get(value)
+
+    def set_wide(self, value: ir.Value, wide: Wide) -> None:
+        """Says that `wide` stands for the float tensor `value` too, if the plan says that it is wide."""
+        if str(value.name) in self.plan.wide:
+            self._wide[value] = wide
 
     def alias(self, value: ir.Value, codes: Codes, source: ir.Value) -> None:
         """Lets `value` share the codes of `source`; they take its name when nothing else reads them under the old one."""

@@ -28,10 +28,13 @@ from qconv.lower.concat import lower_concat
 from qconv.lower.context import MS, Context
 from qconv.lower.conv import lower_average_pool, lower_conv
 from qconv.lower.conv_transpose import lower_conv_transpose
+from qconv.lower.extremes import lower_choice
 from qconv.lower.keep_float import keep_float_layers
 from qconv.lower.lookup import lower_table
 from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
+from qconv.lower.normalization import lower_norm
+from qconv.lower.reductions import lower_cast, lower_quotient, lower_reduction
 from qconv.ops.op_table import rule_of
 from qconv.ops.scale_rules import NoFloat, Same, ScaleRule
 from qconv.plan.quant_plan import QuantPlan, border_nodes
@@ -48,23 +51,32 @@ Rule = Callable[[ir.Node, Context], None]
 _RULES: dict[str, Rule] = {
     "Add": lower_add,
     "AveragePool": lower_average_pool,
+    "Cast": lower_cast,
     "Clip": lower_clamp,
     "Concat": lower_concat,
     "Conv": lower_conv,
     "ConvTranspose": lower_conv_transpose,
+    "Div": lower_quotient,
     "Gemm": lower_gemm,
     "GlobalAveragePool": lower_global_average_pool,
     "GlobalMaxPool": lower_global_max_pool,
     "HardSigmoid": lower_hard_sigmoid,
     "HardSwish": lower_hard_swish,
+    "LayerNormalization": lower_norm,
     "LeakyRelu": lower_leaky_relu,
     "MatMul": lower_matmul,
+    "Max": lower_choice,
+    "Min": lower_choice,
     "Mul": lower_mul,
     "Pad": lower_pad,
+    "ReduceMean": lower_reduction,
+    "ReduceSum": lower_reduction,
     "Relu": lower_clamp,
     "Sigmoid": lower_sigmoid,
+    "SimplifiedLayerNormalization": lower_norm,
     "Softmax": lower_softmax,
     "Sub": lower_sub,
+    "Where": lower_choice,
 }
 _BY_SCALE_RULE: dict[type[ScaleRule], Rule] = {Same: lower_same, NoFloat: lower_host}
 

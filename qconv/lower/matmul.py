@@ -8,14 +8,16 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.errors import ArtifactError
-from qconv.lower.context import MS, Codes, Context
+from qconv.lower.context import MS, Codes, Context, Wide
 from qconv.lower.linear import Linear, quantize_linear
+from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_int, const_array
 from qconv.ops.forms import inner_size, reads_probabilities, summed_axes
 from qconv.ops.kernel_order import kernel_order
 from qconv.ops.op_table import Role, role_of
 from qconv.quant.certify import certify_one, effective_scale
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
+from qconv.quant.params import accumulator_bounds
 from qconv.quant.types import INT8, FloatArray, QuantParams
 
 _LONGEST_ROW = 16_000_000  # probabilities in a row of unknown length
@@ -24,6 +26,9 @@ _ROW_SUM = 1.001  # of the float32 probabilities of a row
 
 def lower_gemm(node: ir.Node, ctx: Context) -> None:
     """y = x W + b on matrices."""
+    if str(node.outputs[0].name) in ctx.plan.wide:
+        _wide_product(node, ctx)
+        return
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     trans_b = attr_int(node, "transB", 0)
     linear = _linear(node, ctx, x, y)
@@ -52,7 +57,27 @@ def lower_matmul(node: ir.Node, ctx: Context) -> None:
     if role_of(node, 1) is Role.DATA:
         _product_of_activations(node, ctx)
         return
+    if str(node.outputs[0].name) in ctx.plan.wide:
+        _wide_product(node, ctx)
+        return
     ctx.set_codes(node.outputs[0], _matmul(node, ctx, ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])))
+
+
+def _wide_product(node: ir.Node, ctx: Context) -> None:
+    """The accumulators of a product with a constant matrix, brought to one scale for all columns in int32."""
+    output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
+    x, y = ctx.codes(node.inputs[0]), ctx.params(output)
+    linear = _linear(node, ctx, x, y)
+    matrix = linear.codes.T if attr_int(node, "transB", 0) else linear.codes
+    lows, highs = accumulator_bounds(matrix, (0,), None, x.params)
+    zero_point = ctx.initializer(x.params.zero_point.reshape(()), f"{node.name}_x_zero_point")
+    weight = ctx.initializer(np.ascontiguousarray(matrix), f"{node.name}_weight_quantized")
+    sums = build.emit("MatMulInteger", [x.value, weight, zero_point], output, "sums")
+    accumulators = Wide(sums, 1.0, 0.0, int(lows.min()), int(highs.max()))
+    bias = ctx.bias(node)
+    factor = np.broadcast_to(float(x.params.scale) * linear.scale.astype(np.float64), (matrix.shape[1],))
+    moved = build.affine(accumulators, factor, np.zeros(1) if bias is None else bias, y, output)
+    ctx.set_wide(output, moved)
 
 
 def _linear(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Linear:

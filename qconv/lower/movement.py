@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx_ir as ir
 
@@ -13,7 +15,17 @@ from qconv.quant.types import FloatArray, QuantParams
 
 
 def lower_same(node: ir.Node, ctx: Context) -> None:
-    """The op itself, on codes."""
+    """The op itself, on codes, or on wide integers where nothing reads codes of its output."""
+    value, output = node.inputs[0], node.outputs[0]
+    wide = None if value is None or str(output.name) not in ctx.plan.wide else ctx.wide(value)
+    if wide is not None:
+        attributes = {a.name: a for a in node.attributes.values()}
+        moved = ctx.emit(
+            node.op_type, [wide.value, *node.inputs[1:]], output, ir.DataType.INT32,
+            name=str(node.name), output=f"{output.name}_wide", attributes=attributes,
+        )  # fmt: skip
+        ctx.set_wide(output, replace(wide, value=moved))
+        return
     _on_codes(node, ctx, list(node.inputs[1:]))
 
 

@@ -16,6 +16,7 @@ from qconv.model.tensors import check_tensors
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 NEWEST_IR = int(onnx.IR_VERSION)
 EARLY_OPS = frozenset({"ImageScaler"})  # of onnx before 1.0; onnxruntime has them still, and loading writes them in today's ops
+OWN_OPS = frozenset({"SimplifiedLayerNormalization"})  # that onnxruntime has in the standard's domain
 _LIMIT = (1 << 31) - 1  # bytes of a protobuf message
 _BLOCK = 1 << 20
 
@@ -93,7 +94,7 @@ def _check_domains(proto: onnx.ModelProto) -> None:
     bodies = [node for function in proto.functions for node in _nodes(function.node)]
     for node in [*_nodes(proto.graph.node), *bodies]:
         known = node.domain in ("com.microsoft", "ai.onnx.ml") or (node.domain, node.op_type) in functions
-        if known or (node.domain in ("", "ai.onnx") and (onnx.defs.has(node.op_type) or node.op_type in EARLY_OPS)):
+        if known or (node.domain in ("", "ai.onnx") and (onnx.defs.has(node.op_type) or node.op_type in EARLY_OPS | OWN_OPS)):
             continue
         op = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         raise ModelError(f"node '{node.name}' is the custom op {op}, which onnx does not define: replace or remove it")

@@ -17,6 +17,7 @@ class Trait(Flag):
     NONE = 0
     MOVES = auto()  # its outputs consist of elements of its first input
     RESHAPES = auto()  # it has all elements of its first input, in their order
+    PERMUTES = auto()  # it has all elements of its first input, in another order
     TAKES = auto()  # it may leave out elements of its first input, and has the others
     JOINS = auto()  # its output has the elements of all inputs
     FILLS = auto()  # it moves elements, and brings in others
@@ -34,6 +35,7 @@ class Trait(Flag):
     WEIGHTS = auto()  # it sums products of its input and a weight
     RECURS = auto()
     NORMALIZES = auto()  # by statistics per channel that the model remembers
+    STANDARDIZES = auto()  # it divides rows by their deviation
     SHRINKS = auto()  # no element of its output is larger in magnitude than that of its input
     BOUNDS = auto()  # its output lies within [-1, 1]
     PROBABILITIES = auto()  # its output sums to 1 along an axis
@@ -53,6 +55,7 @@ _ROWS = {
     Trait.MOVES: "DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Reshape ReverseSequence Slice SpaceToDepth "
     "Split Squeeze Tile Transpose Unsqueeze",
     Trait.RESHAPES: "Flatten Identity Reshape Squeeze Unsqueeze",
+    Trait.PERMUTES: "Transpose",
     Trait.TAKES: "Gather GatherElements GatherND Slice Split",
     Trait.JOINS: "Concat",
     Trait.FILLS: "Pad Trilu",
@@ -70,6 +73,7 @@ _ROWS = {
     Trait.WEIGHTS: "Conv ConvTranspose Gemm MatMul",
     Trait.RECURS: "GRU LSTM RNN",
     Trait.NORMALIZES: "BatchNormalization",
+    Trait.STANDARDIZES: "LayerNormalization RMSNormalization SimplifiedLayerNormalization",
     Trait.SHRINKS: "Abs HardSwish Neg Relu",
     Trait.BOUNDS: "Cos Erf HardSigmoid Sigmoid Sin Softmax Softsign Tanh",
     Trait.PROBABILITIES: "Softmax",

@@ -126,6 +126,36 @@ def inner_size(node: ir.Node) -> int | None:
     return None
 
 
+def row_size(node: ir.Node) -> int | None:
+    """The size of the last axis of a node's first input, or None where it is not known."""
+    shape = node.inputs[0].shape if node.inputs[0] is not None else None
+    size = shape[-1] if shape is not None and len(shape) else None
+    return size if isinstance(size, int) else None
+
+
+def reduced_axes(node: ir.Node) -> tuple[int, ...] | None:
+    """The axes of a reduction, from the first; None where they are not known."""
+    shape = node.inputs[0].shape if node.inputs[0] is not None else None
+    if shape is None:
+        return None
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    array = const_array(given)
+    if given is not None and array is None:
+        return None
+    axes = attr_ints(node, "axes", []) if array is None else [int(axis) for axis in np.ravel(array)]
+    if not axes:
+        return () if attr_int(node, "noop_with_empty_axes", 0) else tuple(range(len(shape)))
+    return tuple(sorted(axis % len(shape) for axis in axes))
+
+
+def reduced_size(node: ir.Node) -> int | None:
+    """How many elements a reduction adds up for each of its outputs; None where that is not known."""
+    axes, shape = reduced_axes(node), node.inputs[0].shape if node.inputs[0] is not None else None
+    sizes = [] if axes is None or shape is None else [shape[axis] for axis in axes]
+    known = [size for size in sizes if isinstance(size, int)]
+    return math.prod(known) if axes is not None and len(known) == len(sizes) else None
+
+
 def reads_probabilities(node: ir.Node) -> bool:
     """Whether the rows of a MatMul's first operand come from a Softmax, so that each sums to 1 however long it is."""
     maker = node.inputs[0].producer() if node.inputs[0] is not None else None

@@ -21,14 +21,17 @@ from qconv.ops.refusals import (
     needs_constant,
     needs_rank,
     refuse_average_pool,
+    refuse_cast,
     refuse_concat_of_constants,
     refuse_conv,
     refuse_conv_transpose,
     refuse_gemm,
     refuse_matmul,
+    refuse_norm,
     refuse_pad,
     refuse_pool,
     refuse_power,
+    refuse_reduction,
     refuse_resize,
 )
 from qconv.ops.scale_rules import (
@@ -55,6 +58,7 @@ class Role(Enum):
     WEIGHT = "weight"  # a constant, symmetric, per output channel
     BIAS = "bias"  # a constant, int32, scale S_x S_w
     OPERAND = "weight, or data where it is computed"
+    INTEGER = "integers, read as they are"
     STATIC = "host"  # shapes, indices, bounds: read as they are
 
 
@@ -113,6 +117,12 @@ def rule_of(node: ir.Node) -> ScaleRule:
 def has_weight(node: ir.Node) -> bool:
     """Whether the second input of a node of the table is a weight."""
     return len(node.inputs) > 1 and role_of(node, 1) is Role.WEIGHT
+
+
+def reads_integers(node: ir.Node) -> bool:
+    """Whether a node of the table makes reals of integers."""
+    value = node.inputs[0] if Role.INTEGER in TABLE[key_of(node)].roles else None
+    return value is not None and value.dtype is not None and not value.dtype.is_floating_point()
 
 
 def takes_bias(node: ir.Node) -> bool:
@@ -183,6 +193,15 @@ _ROWS = [
     OpSpec("HardSigmoid", (D,), Fixed(hard_sigmoid_interval), "QLinearConcat of one input (a change of parameters) and Clip"),
     OpSpec("HardSwish", (D,), FREE, "HardSigmoid as above, and QLinearMul", limit=limit_of_hard_swish),
     OpSpec("Softmax", (D,), Within(unit_interval), "QLinearSoftmax", needs_rank, limit=limit_of_softmax),
+    OpSpec(
+        "LayerNormalization",
+        (D, H),
+        FREE,
+        "sums, squares and a reciprocal root in int32",
+        refuse_norm,
+        condition="over the last axis, of a known size",
+    ),
+    OpSpec("SimplifiedLayerNormalization", (D, H), FREE, "squares and a reciprocal root in int32", refuse_norm),
     OpSpec("Tanh", (D,), Within(plus_minus_one), "a table of 256 codes (GatherElements)"),
     *map(_table, ("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp")),
     *map(_table, ("Floor", "Gelu", "Log", "Mish", "Neg", "Reciprocal")),
@@ -192,6 +211,13 @@ _ROWS = [
     *map(_moves, ("DepthToSpace", "SpaceToDepth", "Gather", "GatherElements", "ReduceMax", "ReduceMin")),
     _moves("Pad", "constant, reflect or edge; negative pads too", refuse_pad),
     _moves("Resize", "nearest; linear and cubic of known sizes as products with constant matrices", refuse_resize),
+    OpSpec("Max", (D,), Shared(), "Max on codes", refuse_concat_of_constants),
+    OpSpec("Min", (D,), Shared(), "Min on codes", refuse_concat_of_constants),
+    OpSpec("Where", (H, D, D), Shared(), "Where on codes"),
+    OpSpec("Div", (D, D), FREE, "a product with a table of reciprocals in int32"),
+    OpSpec("ReduceSum", (D, H), FREE, "ReduceSum in int32", refuse_reduction, condition="constant axes"),
+    OpSpec("ReduceMean", (D, H), FREE, "ReduceSum in int32", refuse_reduction, condition="constant axes"),
+    OpSpec("Cast", (Role.INTEGER,), FREE, "a change of scale in int32", refuse_cast, condition="from integers to float32"),
     OpSpec("ArgMax", (D,), NO_FLOAT, "ArgMax on codes"),
     OpSpec("ArgMin", (D,), NO_FLOAT, "ArgMin on codes"),
     OpSpec("Shape", (D,), NO_FLOAT, "Shape of the codes"),

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from qconv.model.graph import attr_float, attr_int, attr_ints, attr_str, const_array
-from qconv.ops.forms import averages_whole_windows, inner_size, reads_probabilities
+from qconv.ops.forms import averages_whole_windows, inner_size, reads_probabilities, reduced_axes, row_size
+from qconv.quant.reciprocal_root import LONGEST_ROW
 
 LARGEST_INNER = 33_025  # 255 * 255 * 33,025 < 2^31: more products of 8-bit codes may leave int32
 
@@ -75,6 +76,38 @@ def refuse_resize(node: ir.Node) -> str | None:
             "it interpolates, which has an integer form where the sizes of the last two axes are known and the others stay; give "
             "the model's inputs a size, or use mode nearest"
         )
+    return None
+
+
+def refuse_norm(node: ir.Node) -> str | None:
+    """Rows of a known size along the last axis; their means and deviations have no codes."""
+    rank = None if node.inputs[0] is None or node.inputs[0].shape is None else len(node.inputs[0].shape)
+    if rank is None or attr_int(node, "axis", -1) % rank != rank - 1:
+        return "it normalizes over several axes, or its rank is not known; write it as a norm over the last axis"
+    if row_size(node) is None:
+        return "the size of its rows is not known; give the model's inputs a shape"
+    if (row_size(node) or 0) > LONGEST_ROW:
+        return f"its rows have more than {LONGEST_ROW:,} elements; normalize over fewer"
+    if any(output.uses() or output.is_graph_output() for output in node.outputs[1:]):
+        return "its mean or its deviation is used, which have no codes; compute them apart"
+    factors = [const_array(value) for value in node.inputs[1:] if value is not None]
+    if any(array is not None and array.size not in (1, row_size(node)) for array in factors):
+        return "its scale or bias is no vector along the last axis; multiply and add behind it"
+    return needs_constant(1, 2)(node)
+
+
+def refuse_reduction(node: ir.Node) -> str | None:
+    """The axes say how many codes are added."""
+    if not reduced_axes(node):
+        return "its axes are computed at run time, or its rank is not known; make them constant and give the inputs a shape"
+    return None
+
+
+def refuse_cast(node: ir.Node) -> str | None:
+    """Integers can become codes; the other way, and between float types, there is nothing to count."""
+    value, output = node.inputs[0], node.outputs[0]
+    if value is None or value.dtype is None or value.dtype.is_floating_point() or output.dtype is not ir.DataType.FLOAT:
+        return "it casts from or to a float type within the network; keep reals in float32 and integers apart"
     return None
 
 

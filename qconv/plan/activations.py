@@ -20,6 +20,7 @@ from qconv.plan.eligible import float_nodes
 from qconv.plan.policy import activation_scheme
 from qconv.plan.shared_scales import Group, SharedScales
 from qconv.plan.weights import rounded_weight
+from qconv.plan.wide import wide_tensors
 from qconv.quant.params import params_of_range
 from qconv.quant.types import FloatArray, IntType, QuantParams, Scheme
 
@@ -121,6 +122,7 @@ class ActivationPlan:
         rounded = dict.fromkeys((*observed, *fixed))
         self.rounded = [str(value.name) for value in rounded]
         self.types = {str(value.name): _type_of_group(ties, value, config) for value in rounded}
+        self.wide_uses = wide_tensors(list(ties.integer_nodes())).uses
         self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
 
     def params(self, range_of: RangeOf) -> dict[str, QuantParams]:

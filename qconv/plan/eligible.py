@@ -1,8 +1,7 @@
 """Which nodes become integer, and why the others stay in float.
 
-A node stays in float when the user excludes it, when the op table has no row for it, or when its row refuses its form. Two
-kinds of node follow: arithmetic beside a node without integer form (the square beside the sum of a layer norm, the residual
-sum beside that), which 8 bits would ruin and which gains no speed by them; and whatever has only float nodes around it.
+A node stays in float when the user excludes it, when the op table has no row for it, or when its row refuses its form. What has
+only float nodes around it follows: integers would only add error there.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import onnx_ir as ir
 
 from qconv.model.graph import const_array, is_float
 from qconv.model.traits import Trait, has_trait
-from qconv.ops.op_table import Role, role_of, rule_of, spec_of
+from qconv.ops.op_table import Role, reads_integers, role_of, spec_of
 from qconv.plan.patterns import nodes_of
 
 _OTHER_FLOATS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
@@ -31,7 +30,6 @@ def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
     for node in graph:
         if (reason := _reason(node, excluded)) is not None:
             reasons[str(node.name)] = reason
-    _follow_islands(graph, reasons, {str(node.name) for node in graph if node.name in reasons and spec_of(node) is None})
     _follow_neighbours(graph, reasons)
     return {str(node.name): reasons[str(node.name)] for node in graph if node.name in reasons}
 
@@ -58,14 +56,6 @@ def is_border_cast(node: ir.Node) -> bool:
         return False
     output = node.outputs[0]
     return (value.is_graph_input() and not is_float(value)) or (output.is_graph_output() and output.dtype in _OTHER_FLOATS)
-
-
-def beside(island: ir.Node) -> str:
-    """Why light arithmetic stays in float with the node beside it."""
-    return (
-        f"it is arithmetic beside {island.name} ({island.op_type}), which stays in float, so 8 bits would only add error; it "
-        f"becomes integer once {island.name} does"
-    )
 
 
 def between(node: ir.Node) -> str:
@@ -96,6 +86,10 @@ def _reason(node: ir.Node, excluded: Mapping[str, Collection[ir.Node]]) -> str |
     if any(value is not None and _is_empty(value) for value in (*operands, *node.outputs)):
         return "one of its tensors has no elements; give the model's inputs a size"
     data = [value for i, value in enumerate(node.inputs) if value is not None and role_of(node, i) is Role.DATA]
+    if reads_integers(node):
+        return spec.refuse(node)
+    if not data and spec.roles[0] is Role.INTEGER:
+        return spec.refuse(node)
     if not data or any(not is_float(value) for value in data):
         return None if not any(map(is_float, node.outputs)) else "its input is not a float32 tensor; cast it"
     return spec.refuse(node)
@@ -104,22 +98,6 @@ def _reason(node: ir.Node, excluded: Mapping[str, Collection[ir.Node]]) -> str |
 def _is_empty(value: ir.Value) -> bool:
     """Whether a float tensor is known to have no elements: kernels of onnxruntime divide by their number."""
     return is_float(value) and value.shape is not None and 0 in list(value.shape)
-
-
-def _follow_islands(graph: ir.Graph, reasons: dict[str, str], islands: set[str]) -> None:
-    """Adds the light arithmetic that touches an island, and what touches that; heavy layers and selections end it."""
-    islands -= {name for name in islands if reasons[name].startswith(EXCLUDED)}
-    changed = bool(islands)
-    while changed:
-        changed = False
-        for node in graph:
-            if node.name in reasons or spec_of(node) is None or has_trait(node, Trait.WEIGHTS) or not rule_of(node).computes:
-                continue
-            island = next((other for other in _neighbours(node) if str(other.name) in islands), None)
-            if island is not None:
-                reasons[str(node.name)] = beside(island)
-                islands.add(str(node.name))
-                changed = True
 
 
 def _neighbours(node: ir.Node) -> Iterator[ir.Node]:

@@ -21,6 +21,7 @@ from qconv.plan.quant_plan import ChannelScales, QuantPlan, border_nodes
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import SharedScales
 from qconv.plan.weights import safe_for, weight_params
+from qconv.plan.wide import wide_tensors
 from qconv.quant.params import widen_for_accumulator
 from qconv.quant.types import QuantParams
 
@@ -54,16 +55,18 @@ def make_plan(
     in_float, apart = float_nodes(graph, config.excluded), dict[str, str]()
     while True:  # each node that is taken out may change what its neighbours share
         ties, observed, tensors = _activations(graph, in_float, apart | border_nodes(channel_scales), range_of, config)
-        refused = _beyond_kernels(ties.integer_nodes(), tensors)
+        nodes = list(ties.integer_nodes())
+        wide = wide_tensors(nodes).tensors
+        refused = _beyond_kernels((node for node in nodes if node.outputs[0].name not in wide), tensors)
         found = {} if config.io != "float" else _apart(graph, in_float | refused, partial(_width, observed, tensors))
         if not refused and found.keys() <= apart.keys():
             break
         in_float, apart = in_float | refused, apart | found
     notes = [Remark(name, reason) for name, reason in apart.items()]
-    for node in ties.integer_nodes():
+    for node in nodes:
         notes += _plan_weight(node, tensors, config)
         notes += _concat_notes(node, observed, tensors)
-    return QuantPlan(tensors, in_float, tuple(notes), model_sha256, apart=apart, channel_scales=channel_scales)
+    return QuantPlan(tensors, in_float, tuple(notes), model_sha256, apart=apart, channel_scales=channel_scales, wide=wide)
 
 
 def _activations(

@@ -34,7 +34,8 @@ class QuantPlan:
     biases, one for each output channel, that take the place of the float model's. Both go by the name of the weight. `apart` are
     the nodes behind the last codes that move or join reals, see apart.py; they compute nothing, and are no float nodes.
     `channel_scales` are factors k, one for each channel: the codes of such a tensor stand for k S (q - Z), and its parameters
-    are those of the tensor divided by k (qconv/recover/channels).
+    are those of the tensor divided by k (qconv/recover/channels). `wide` are the tensors that also stand in int32, for the
+    sums and norms that read them (wide.py).
     """
 
     tensors: Mapping[str, QuantParams]
@@ -45,6 +46,7 @@ class QuantPlan:
     biases: Mapping[str, FloatArray] = field(default_factory=dict)
     apart: Mapping[str, str] = field(default_factory=dict)
     channel_scales: Mapping[str, ChannelScales] = field(default_factory=dict)
+    wide: frozenset[str] = frozenset()
 
     @property
     def aside(self) -> Mapping[str, str]:
@@ -63,6 +65,7 @@ class QuantPlan:
             "model_sha256": self.model_sha256,
             "float_nodes": dict(self.float_nodes),
             "apart": dict(self.apart),
+            "wide": sorted(self.wide),
             "notes": [{"node": note.node, "text": note.text} for note in self.notes],
             "weight_codes": {name: _codes_to_json(codes) for name, codes in self.weight_codes.items()},
             "biases": {name: _decimals(bias) for name, bias in self.biases.items()},
@@ -83,12 +86,13 @@ class QuantPlan:
         return cls(
             {str(name): _params_from_json(str(name), entry) for name, entry in tensors.items()},
             {str(k): str(v) for k, v in data.get("float_nodes", {}).items()},
-            tuple(map(_note_from_json, _notes(data))),
+            tuple(map(_note_from_json, _list(data, "notes"))),
             str(data.get("model_sha256", "")),
             {str(name): _codes_from_json(str(name), entry) for name, entry in _table(data, "weight_codes").items()},
             {str(name): _bias_from_json(str(name), entry) for name, entry in _table(data, "biases").items()},
             {str(k): str(v) for k, v in _table(data, "apart").items()},
             {str(name): _scales_from_json(str(name), entry) for name, entry in _table(data, "channel_scales").items()},
+            frozenset(map(str, _list(data, "wide"))),
         )
 
     def dumps(self) -> str:
@@ -121,11 +125,11 @@ def border_nodes(scales: Mapping[str, ChannelScales]) -> dict[str, str]:
     return {border_of(name): "its factors go into the scales of a QuantizeLinear or DequantizeLinear" for name in scales}
 
 
-def _notes(data: Mapping[str, Any]) -> list[Any]:
-    notes = data.get("notes", [])
-    if not isinstance(notes, list):
-        raise ArtifactError("the plan's entry notes is not a list; mend it or plan anew")
-    return notes
+def _list(data: Mapping[str, Any], key: str) -> list[Any]:
+    entries = data.get(key, [])
+    if not isinstance(entries, list):
+        raise ArtifactError(f"the plan's entry {key} is not a list; mend it or plan anew")
+    return entries
 
 
 def _note_from_json(entry: Any) -> Remark:

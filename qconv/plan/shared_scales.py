@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
 from qconv.model.traits import Trait, has_trait
-from qconv.ops.op_table import Role, role_of, rule_of, spec_of
+from qconv.ops.op_table import Role, reads_integers, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Averages, Fixed, Same, Scaled, Shared, Within
 from qconv.plan.apart import parts_to_observe
 from qconv.quant.types import IntType, QuantParams
@@ -174,8 +174,12 @@ class SharedScales:
 
 
 def integer_nodes(graph: ir.Graph, float_nodes: Mapping[str, str]) -> Iterator[ir.Node]:
-    """The nodes of a graph that become integer: those of the op table that read float data, less the excepted ones."""
-    return (n for n in graph if n.name not in float_nodes and spec_of(n) is not None and _data_inputs(n))
+    """The nodes of a graph that become integer: those of the op table that read or make float data, less the excepted ones."""
+    return (node for node in graph if node.name not in float_nodes and spec_of(node) is not None and _has_data(node))
+
+
+def _has_data(node: ir.Node) -> bool:
+    return bool(_data_inputs(node)) or (reads_integers(node) and is_float(node.outputs[0]))
 
 
 def data_values(node: ir.Node) -> Iterator[ir.Value]:
@@ -185,7 +189,7 @@ def data_values(node: ir.Node) -> Iterator[ir.Value]:
 
 
 def _data_inputs(node: ir.Node) -> list[ir.Value]:
-    absorbed = isinstance(rule_of(node), Scaled)
+    absorbed = isinstance(rule_of(node), Scaled) or has_trait(node, Trait.CHOOSES)  # they take the parameters of the output
     return [
         v
         for i, v in enumerate(node.inputs)

@@ -14,6 +14,8 @@ from .fold_affine_forward import fold_affine_forward
 from .fold_pad import fold_pad
 from .fuse_gelu import fuse_gelu
 from .fuse_hardswish import fuse_hardswish
+from .fuse_norms import fuse_norms, join_affine_to_norms
+from .fuse_softmax import fuse_softmax
 from .matmul_to_gemm import matmul_to_gemm
 from .matmul_with_bias import matmul_with_bias
 from .merge_slices import merge_slices
@@ -21,6 +23,7 @@ from .normalize_affine import normalize_affine
 from .normalize_clamps import normalize_clamps
 from .normalize_gemm import normalize_gemm
 from .normalize_pool import normalize_pool
+from .norms_to_rows import norms_to_rows
 from .prelu_to_leaky_relu import prelu_to_leaky_relu
 from .remove_noops import remove_noops
 from .resize_to_matmul import resize_to_matmul
@@ -48,12 +51,16 @@ CLEANING: Final[tuple[Pass, ...]] = (
     normalize_clamps,
     fuse_hardswish,
     fuse_gelu,
+    norms_to_rows,
+    fuse_norms,
+    fuse_softmax,
 )
 FOLDING: Final[tuple[Pass, ...]] = (
     remove_noops,
     merge_slices,
     resolve_auto_pad,
     fold_pad,
+    join_affine_to_norms,
     normalize_pool,
     normalize_gemm,
     matmul_to_gemm,

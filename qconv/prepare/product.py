@@ -54,10 +54,10 @@ def replace_by(editor: Editor, node: ir.Node, op_type: str, x: ir.Value, attribu
     """Turn a node into a function of x, and remove what then computes nothing."""
     before = [value.producer() for value in node.inputs if value is not None]
     editor.rewrite(node, op_type, [x], attributes)
-    _remove_dead(editor, before)
+    remove_dead(editor, before)
 
 
-def _remove_dead(editor: Editor, nodes: list[ir.Node | None]) -> None:
+def remove_dead(editor: Editor, nodes: list[ir.Node | None]) -> None:
     """Remove what nothing reads any more, and what only that read."""
     for node in nodes:
         if (
@@ -68,4 +68,4 @@ def _remove_dead(editor: Editor, nodes: list[ir.Node | None]) -> None:
             continue
         before = [value.producer() for value in node.inputs if value is not None]
         editor.graph.remove(node, safe=True)
-        _remove_dead(editor, before)
+        remove_dead(editor, before)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from qconv.model.names import Names
 from qconv.model.session import open_session
 from qconv.plan.activations import ActivationPlan
+from qconv.plan.wide import Use
 from qconv.quant.types import FloatArray, IntType, QuantParams
 
 Feeds = Mapping[str, NDArray[np.generic]]
@@ -63,15 +64,24 @@ def insert_codes(graph: ir.Graph, plan: ActivationPlan) -> list[tuple[str, str]]
         nodes.append(ir.node("DequantizeLinear", [nodes[-1].outputs[0], scale, zero_point], name=names.fresh_node("qconv_real")))
         for node in nodes:
             node.outputs[0].name = names.fresh("qconv_simulated")
-        put_behind(graph, value, nodes, plan.integer)
+        put_behind(graph, value, nodes, plan.integer, plan.wide_uses)
     return inserted
 
 
-def put_behind(graph: ir.Graph, value: ir.Value, nodes: Sequence[ir.Node], integer: Collection[str]) -> None:
-    """Lets those that read the codes of a tensor read what `nodes` make of it; `integer` names the nodes that work with codes."""
+def put_behind(
+    graph: ir.Graph, value: ir.Value, nodes: Sequence[ir.Node], integer: Collection[str], wide: Collection[Use] = ()
+) -> None:
+    """Lets those that read the codes of a tensor read what `nodes` make of it; `integer` names the nodes that work with codes.
+
+    The uses in `wide` read the tensor in int32, which is as good as its reals.
+    """
     producer, real = value.producer(), nodes[-1].outputs[0]
     codes = producer is not None and producer.name in integer  # a float node's value is quantized for integer nodes only
-    users = [use for use in value.uses() if use.node not in nodes and (codes or use.node.name in integer)]
+    users = [
+        use
+        for use in value.uses()
+        if use.node not in nodes and (codes or use.node.name in integer) and (str(use.node.name), use.idx) not in wide
+    ]
     is_output = codes and value.is_graph_output()
     real.type, real.shape = value.type, value.shape
     if producer is None:

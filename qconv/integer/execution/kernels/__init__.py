@@ -36,6 +36,7 @@ KERNELS: Mapping[tuple[str, str], Kernel] = {
     ("", "QLinearConv"): conv.qlinear_conv,
     ("", "QLinearMatMul"): matmul.qlinear_matmul,
     (MICROSOFT, "QGemm"): matmul.qgemm,
+    ("", "MatMulInteger"): matmul.matmul_integer,
     (MICROSOFT, "QLinearAdd"): binary.qlinear_add,
     (MICROSOFT, "QLinearMul"): binary.qlinear_mul,
     (MICROSOFT, "QLinearConcat"): tables.qlinear_concat,

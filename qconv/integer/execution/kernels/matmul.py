@@ -36,6 +36,14 @@ def qgemm(node: ir.Node, inputs: Operands) -> list[Array]:
     return [_codes(acc, np.zeros((), np.int64) if bias is None else bias.astype(np.int64), multiplier, y_zero_point)]
 
 
+def matmul_integer(node: ir.Node, inputs: Operands) -> list[Array]:
+    """The sums of a [..., M, K] times b [..., K, N] themselves, in int32."""
+    zero_points = [optional(inputs, index) for index in (2, 3)]
+    a_zero_point, b_zero_point = (np.zeros((), np.int64) if z is None else z for z in zero_points)
+    sums = multiply(required(inputs, 0), int(a_zero_point.reshape(())), required(inputs, 1), b_zero_point)
+    return [sums.astype(np.int32)]
+
+
 def multiply(a: Array, a_zero_point: int, b: Array, b_zero_point: Array) -> Array:
     """The integer sums of (a - Za) times (b - Zb), held exactly in a float type; Zb is one value or one per column."""
     b_zero_point = b_zero_point if b_zero_point.size > 1 else b_zero_point.reshape(())

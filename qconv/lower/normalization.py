@@ -1,0 +1,102 @@
+"""LayerNormalization and RMS norms -> sums, squares and a reciprocal root in int32 (quant/reciprocal_root.py)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.lower.context import Context, Wide
+from qconv.lower.wide import WideBuilder
+from qconv.model.graph import attr_float, const_array
+from qconv.ops.forms import row_size
+from qconv.quant.reciprocal_root import BUCKET, LARGEST_ENTRY, LARGEST_EPSILON, STEPS, ReciprocalRoot, reciprocal_root
+
+_FROM_CODES = 64  # steps of a row for each step of 8 bits
+_MEAN_BITS = 30
+
+
+def lower_norm(node: ir.Node, ctx: Context) -> None:
+    """y = factor (x - mean) / sqrt(variance + epsilon) + shift along the last axis; an RMS norm has no mean and no shift."""
+    value, output = node.inputs[0], node.outputs[0]
+    assert value is not None
+    build = WideBuilder(ctx, str(node.name))
+    root = reciprocal_root(row_size(node) or 1)
+    row = _row(node, ctx, build, value, root)
+    normalized = _normalized(node, build, row, root)
+    factor, shift = (_constant(node, index, default) for index, default in ((1, 1.0), (2, 0.0)))
+    y = ctx.params(output)
+    moved = build.affine(normalized, factor, shift, y, output)
+    ctx.set_wide(output, moved)
+    ctx.set_codes(output, build.codes(moved, y, output))
+
+
+def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root: ReciprocalRoot) -> Wide:
+    """The rows less their mean, no entry beyond LARGEST_ENTRY."""
+    wide = ctx.wide(value)
+    if wide is None:
+        x = build.of_codes(ctx.codes(value), "wide")
+        x = build.times(x, _FROM_CODES, "fine")
+        span = x.high - x.low
+    else:
+        x = wide
+        low, high = ctx.params(value).ends
+        span = math.ceil((high - low) / x.scale)
+    if node.op_type == "LayerNormalization":
+        x = build.within(x, ((1 << _MEAN_BITS) - 1) // root.size, "mean_shift")
+        axes = ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_axes")
+        mean = build.emit("ReduceMean", [x.value, axes], _column(value), "mean", keepdims=1)
+        centered = build.emit("Sub", [x.value, mean], value, "centered")
+        x = Wide(centered, x.scale, 0.0, x.low - x.high, x.high - x.low)
+    elif x.zero:
+        zero = round(x.zero)
+        centered = build.emit("Sub", [x.value, build.constant(zero, "zero")], value, "centered")
+        x = Wide(centered, x.scale, 0.0, x.low - zero, x.high - zero)
+    bits = 0
+    while min(span, x.largest) >> bits > LARGEST_ENTRY or _epsilon(node, x.scale * (1 << bits), root) > LARGEST_EPSILON:
+        bits += 1
+    return build.clipped(build.shifted(x, bits, "entry"), LARGEST_ENTRY, "entry_clip")
+
+
+def _normalized(node: ir.Node, build: WideBuilder, row: Wide, root: ReciprocalRoot) -> Wide:
+    """The rows over the root of their mean square."""
+    like, column = row.value, _column(row.value)
+    squares = build.emit("Mul", [like, like], like, "squares")
+    squares = build.emit("Add", [squares, build.constant(root.divisor // 2, "half")], like, "half_up")
+    shares = build.emit("Div", [squares, build.constant(root.divisor, "rows")], like, "shares")
+    axes = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_square_axes")
+    power = build.emit("ReduceSum", [shares, axes], column, "power", keepdims=1)
+    epsilon = _epsilon(node, row.scale, root)
+    if epsilon:
+        power = build.emit("Add", [power, build.constant(epsilon, "epsilon")], column, "power_and_epsilon")
+    thresholds = build.constant(root.thresholds, "thresholds")
+    steps = ir.Value(shape=None if column.shape is None else ir.Shape([*column.shape[:-1], STEPS]))
+    passed = build.emit("GreaterOrEqual", [power, thresholds], steps, "passed", ir.DataType.BOOL)
+    passed = build.emit("Cast", [passed], steps, "passed_count", to=int(ir.DataType.INT32))
+    count = build.emit("ReduceSum", [passed, axes], column, "count", keepdims=1)
+    square = build.emit("Gather", [build.constant(root.squares, "squares"), count], column, "square", axis=0)
+    near = build.emit("Mul", [power, square], column, "near")
+    bucket = build.emit("Div", [near, build.constant(BUCKET, "bucket")], column, "buckets")
+    entry = build.emit("Gather", [build.constant(root.table, "roots"), bucket], column, "root", axis=0)
+    power_of_two = build.emit("Gather", [build.constant(root.powers, "powers"), count], column, "power_of_two", axis=0)
+    reciprocal = build.emit("Mul", [entry, power_of_two], column, "reciprocal")
+    value = build.emit("Mul", [like, reciprocal], like, "normalized")
+    return Wide(value, 2.0**-root.bits, 0.0, -root.largest, root.largest)
+
+
+def _epsilon(node: ir.Node, scale: float, root: ReciprocalRoot) -> int:
+    """The epsilon of the norm, as a part of V."""
+    return round(attr_float(node, "epsilon", 1e-5) / scale**2 * root.size / root.divisor)
+
+
+def _constant(node: ir.Node, index: int, default: float) -> NDArray[np.floating]:
+    found = const_array(node.inputs[index]) if index < len(node.inputs) else None
+    return np.full((1,), default) if found is None else found.reshape(-1)
+
+
+def _column(value: ir.Value) -> ir.Value:
+    """A shape with one element in each row."""
+    shape = None if value.shape is None else ir.Shape([*value.shape[:-1], 1])
+    return ir.Value(shape=shape)

@@ -1,0 +1,163 @@
+"""Wide integers: int32 tensors between 8-bit ones, for sums and norms that 8 bits would ruin.
+
+    real = scale (v - zero)          low <= v <= high, whatever the input of the network
+
+The limits are proved step by step from those of the codes, so that no sum or product leaves int32. Divisions are by powers of
+two and truncate toward zero, as the integer Div of the standard does: what they cut off is far below a step of 8 bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.errors import ArtifactError
+from qconv.lower.context import Codes, Context, Wide
+from qconv.model.graph import const_array
+from qconv.quant.certify import Certificate
+from qconv.quant.types import QuantParams
+
+_INT32 = 2**31
+_SUM_BITS = 20  # of the entries of a sum, which leaves its factors 10 bits
+_MOST_BITS = 22  # behind the point of a code
+_STEEPEST = 1024.0  # codes for a step of a wide integer: all of them, and more
+
+
+class WideBuilder:
+    """Emits int32 nodes for one float node of the graph; `place` names them."""
+
+    def __init__(self, ctx: Context, place: str) -> None:
+        self.ctx, self.place = ctx, place
+
+    def emit(
+        self, op_type: str, inputs: Sequence[ir.Value | None], like: ir.Value, step: str, dtype: ir.DataType = ir.DataType.INT32,
+        **attributes: int,
+    ) -> ir.Value:  # fmt: skip
+        """A node whose output has the shape of `like`."""
+        name = f"{self.place}/{step}"
+        return self.ctx.emit(op_type, inputs, like, dtype, name=name, output=name, attributes=attributes)
+
+    def constant(self, number: int | NDArray[np.generic], step: str) -> ir.Value:
+        """An int32 constant."""
+        array = np.asarray(number)
+        assert array.size == 0 or -_INT32 <= array.min() <= array.max() < _INT32, f"{self.place}/{step} leaves int32"
+        return self.ctx.initializer(array.astype(np.int32), f"{self.place}/{step}_constant")
+
+    def of_codes(self, codes: Codes, step: str) -> Wide:
+        """Codes as they are, in int32."""
+        limits = np.iinfo(codes.params.int_type.dtype)
+        value = self.emit("Cast", [codes.value], codes.value, step, to=int(ir.DataType.INT32))
+        return Wide(value, float(codes.params.scale), float(codes.params.zero_point), int(limits.min), int(limits.max))
+
+    def operand(self, value: ir.Value, step: str) -> Wide:
+        """A float tensor: its wide integers where it has some, a constant in 20 bits, or its codes."""
+        array, wide = const_array(value), self.ctx.wide(value)
+        if wide is not None:
+            return wide
+        if array is None:
+            return self.of_codes(self.ctx.codes(value), step)
+        scale = max(float(np.abs(array).max(initial=0.0)), 1e-30) / (1 << _SUM_BITS)
+        codes = np.rint(array.astype(np.float64) / scale).astype(np.int64)
+        return Wide(self.constant(codes, step), scale, 0.0, int(codes.min(initial=0)), int(codes.max(initial=0)))
+
+    def times(self, x: Wide, factor: int, step: str) -> Wide:
+        """The same reals in steps `factor` times as small."""
+        if factor == 1:
+            return x
+        value = self.emit("Mul", [x.value, self.constant(factor, step)], x.value, step)
+        return Wide(value, x.scale / factor, x.zero * factor, x.low * factor, x.high * factor)
+
+    def shifted(self, x: Wide, bits: int, step: str) -> Wide:
+        """The same reals in steps 2^bits times as large."""
+        if bits <= 0:
+            return x
+        value = self.emit("Div", [x.value, self.constant(1 << bits, step)], x.value, step)
+        low, high = (int(end / (1 << bits)) for end in (x.low, x.high))
+        return Wide(value, x.scale * (1 << bits), x.zero / (1 << bits), low, high)
+
+    def within(self, x: Wide, largest: int, step: str) -> Wide:
+        """Shifted until no magnitude passes `largest`."""
+        bits = 0
+        while int(x.largest / (1 << bits)) > largest:
+            bits += 1
+        return self.shifted(x, bits, step)
+
+    def clipped(self, x: Wide, largest: int, step: str) -> Wide:
+        """Saturated at +-largest."""
+        if x.largest <= largest:
+            return x
+        bounds = [self.constant(-largest, f"{step}_low"), self.constant(largest, f"{step}_high")]
+        value = self.emit("Clip", [x.value, *bounds], x.value, step)
+        return replace(x, value=value, low=max(x.low, -largest), high=min(x.high, largest))
+
+    def sum(self, a: Wide, b: Wide, like: ir.Value, sign: int = 1) -> Wide:
+        """a + b, or a - b by a `sign` of -1, in steps of 2^-20 of what the sum can reach."""
+        a, b = (self.within(x, 1 << _SUM_BITS, f"{step}_shift") for x, step in ((a, "a"), (b, "b")))
+        unit = (a.scale * a.largest + b.scale * b.largest) / (1 << (_SUM_BITS + 9))
+        left, right = (self.times(x, max(1, round(x.scale / unit)), f"{step}_rescale") for x, step in ((a, "a"), (b, "b")))
+        assert left.largest + right.largest < _INT32
+        ends = sorted((sign * right.low, sign * right.high))
+        value = self.emit("Add" if sign > 0 else "Sub", [left.value, right.value], like, "sum")
+        total = Wide(value, unit, left.zero + sign * right.zero, left.low + ends[0], left.high + ends[1])
+        return self.within(total, 1 << _SUM_BITS, "sum_shift")
+
+    def affine(self, x: Wide, factor: NDArray[np.floating], shift: NDArray[np.floating], y: QuantParams, like: ir.Value) -> Wide:
+        """factor x + shift by channel of the last axis, in steps of S_y / 2^b; its zero is where code Z - 1/2 of y begins."""
+        factor, shift = np.asarray(factor, np.float64), np.asarray(shift, np.float64)
+        per_step = factor * x.scale / float(y.scale)
+        offset = shift / float(y.scale) + int(y.zero_point) - y.int_type.qmin + 0.5
+        cut, bits = self._split(x, float(np.abs(per_step).max()), float(np.abs(offset).max()))
+        v = self.shifted(x, cut, "cut")
+        unit = float(1 << bits)
+        gain = np.rint(per_step * 2.0**cut * unit).astype(np.int64)
+        base = np.rint(offset * unit - gain * v.zero).astype(np.int64)
+        ends = np.stack([gain * v.low + base, gain * v.high + base])
+        if ends.min() < -_INT32 or ends.max() >= _INT32:
+            raise ArtifactError(f"node {self.place} leaves int32 under this plan; let the plan leave it in float (float_nodes)")
+        scaled = self.emit("Mul", [v.value, self.constant(gain, "factor")], like, "scaled")
+        value = self.emit("Add", [scaled, self.constant(base, "shift")], like, "moved")
+        zero = (int(y.zero_point) - y.int_type.qmin + 0.5) * unit
+        return Wide(value, float(y.scale) / unit, zero, int(ends.min()), int(ends.max()))
+
+    def rescaled(self, x: Wide, y: QuantParams, tensor: ir.Value) -> Codes:
+        """The codes of y of any wide tensor, cut off where the codes end anyway, so that more bits are left behind the point."""
+        largest = math.ceil((max(map(abs, y.ends)) + float(y.scale)) / x.scale + abs(x.zero))
+        if largest * 2 < x.largest:
+            x = self.clipped(x, largest, "saturate")
+        factor = min(1.0, _STEEPEST * float(y.scale) / x.scale)
+        return self.codes(self.affine(x, np.full(1, factor), np.zeros(1), y, tensor), y, tensor)
+
+    def codes(self, x: Wide, y: QuantParams, tensor: ir.Value) -> Codes:
+        """The codes of y of what `affine` made: its integers over 2^b, rounded down."""
+        levels, bits = y.int_type.qmax - y.int_type.qmin, round(np.log2(float(y.scale) / x.scale))
+        bounds = [self.constant(0, "lowest"), self.constant(((levels + 1) << bits) - 1, "highest")]
+        value = self.emit("Clip", [x.value, *bounds], tensor, "clip")
+        value = self.emit("Div", [value, self.constant(1 << bits, "step")], tensor, "steps")
+        if y.int_type.qmin:
+            value = self.emit("Add", [value, self.constant(y.int_type.qmin, "qmin")], tensor, "signed")
+        dtype = ir.DataType.from_numpy(y.int_type.dtype)
+        return self.ctx.emit_codes(
+            "Cast", [value], tensor, y, attributes={"to": int(dtype)}, clamp=False,
+            certificate=Certificate.of_equal_codes(y.int_type.qmin, y.int_type.qmax),
+        )  # fmt: skip
+
+    def _split(self, x: Wide, steepest: float, offset: float) -> tuple[int, int]:
+        """Which bits of x are cut off and how many stand behind the point of a code, for the least error of both roundings."""
+        best: tuple[float, int, int] | None = None
+        for cut in range(x.largest.bit_length()):
+            largest = int(x.largest / (1 << cut)) + 1
+            for bits in range(_MOST_BITS, 0, -1):
+                gain = steepest * 2.0 ** (cut + bits)
+                reach = (gain + 1) * (largest + abs(x.zero) / (1 << cut)) + offset * 2.0**bits
+                if reach < _INT32 - 1:
+                    error = (largest + gain) * 2.0**-bits
+                    best = min(best or (error, cut, bits), (error, cut, bits))
+                    break
+        if best is None:
+            raise ArtifactError(f"node {self.place} leaves int32 under this plan; let the plan leave it in float (float_nodes)")
+        return best[1:]

@@ -1,0 +1,96 @@
+"""Which tensors stand in int32 beside their codes, or instead of them: residual streams that norms read.
+
+A norm divides by the deviation of its row, so that what 8 bits cut off from the small elements of a row with a large one is
+lost for good. So a sum that a norm reads, or another such sum, is kept in int32, and with it what it is made of: the output of
+a norm, and the accumulators of a layer whose output nothing else reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from qconv.model.graph import const_array, is_float
+from qconv.model.traits import Trait, has_trait
+from qconv.ops.forms import scalar_factor
+from qconv.ops.op_table import has_weight
+
+Use = tuple[str, int]  # the name of a node, and the index of its input
+
+
+@dataclass(frozen=True)
+class WideTensors:
+    """`tensors` are wide; `uses` are the inputs of nodes that read them so."""
+
+    tensors: frozenset[str] = frozenset()
+    uses: frozenset[Use] = frozenset()
+
+
+def wide_tensors(nodes: Sequence[ir.Node]) -> WideTensors:
+    """The wide tensors among those of the integer nodes, which are in the order of the graph."""
+    integer, wide = set(nodes), set[ir.Value]()
+
+    def reads_wide(user: ir.Node) -> bool:
+        passes = (is_wide_sum(user) or _moves_all(user)) and user.outputs[0] in wide
+        return user in integer and (is_norm(user) or passes)
+
+    def can_be_wide(value: ir.Value | None) -> bool:
+        maker = None if value is None else value.producer()
+        if maker is None or maker not in integer:
+            return False
+        return is_norm(maker) or is_wide_sum(maker) or _is_product(maker) or (_moves_all(maker) and can_be_wide(maker.inputs[0]))
+
+    for node in reversed(nodes):
+        output = node.outputs[0]
+        if _shifts_integers(node):
+            wide.add(output)
+            continue
+        readers = [use.node for use in output.uses() if use.idx == 0 or not _moves_all(use.node)]
+        if not can_be_wide(output) or not any(map(reads_wide, readers)):
+            continue
+        if is_norm(node) or is_wide_sum(node):
+            if not (is_norm(node) and not any(is_wide_sum(user) or _moves_all(user) for user in readers if reads_wide(user))):
+                wide.add(output)
+        elif all(map(reads_wide, readers)) and not output.is_graph_output():
+            wide.add(output)
+    uses = {(str(use.node.name), use.idx) for value in wide for use in value.uses() if reads_wide(use.node)}
+    return WideTensors(frozenset(str(value.name) for value in wide), frozenset(uses))
+
+
+def is_norm(node: ir.Node) -> bool:
+    """Whether a node divides rows by their deviation."""
+    return has_trait(node, Trait.STANDARDIZES)
+
+
+def is_wide_sum(node: ir.Node) -> bool:
+    """Whether a node is a sum that can be computed in int32."""
+    return has_trait(node, Trait.SUMS) and len(node.inputs) == 2
+
+
+def _shifts_integers(node: ir.Node) -> bool:
+    """Whether a node adds a constant to what was made of integers, as for a mask: its codes are exact, whatever cancels."""
+    constants = [const_array(value) is not None for value in node.inputs] if is_wide_sum(node) else []
+    return any(constants) and not all(constants) and _made_of_integers(node.inputs[constants.index(False)])
+
+
+def _made_of_integers(value: ir.Value | None) -> bool:
+    maker = None if value is None else value.producer()
+    if maker is None or maker.domain:
+        return False
+    if has_trait(maker, Trait.CASTS):
+        return maker.inputs[0] is not None and not is_float(maker.inputs[0])
+    scales = has_trait(maker, Trait.MULTIPLIES) and scalar_factor(maker) is not None
+    return (_moves_all(maker) or scales) and any(map(_made_of_integers, maker.inputs))
+
+
+def _is_product(node: ir.Node) -> bool:
+    """Whether a node multiplies by a constant matrix."""
+    weight = const_array(node.inputs[1]) if has_weight(node) else None
+    return weight is not None and weight.ndim == 2
+
+
+def _moves_all(node: ir.Node) -> bool:
+    """Whether a node has all elements of its input, whatever their order."""
+    return has_trait(node, Trait.RESHAPES | Trait.PERMUTES)

@@ -1,0 +1,52 @@
+"""The reciprocal root of a row in int32: near the real one, and never beyond int32."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qconv.quant.reciprocal_root import BUCKET, LARGEST_ENTRY, reciprocal_root
+
+SIZES = (1, 2, 3, 7, 64, 192, 384, 1024, 4096, 16_384, 65_536)
+INT32 = 2**31
+
+
+def normalized(row: np.ndarray, size: int) -> np.ndarray:
+    """What the int32 nodes compute of a row, in Python's own integers."""
+    root = reciprocal_root(size)
+    power = sum((int(c) ** 2 + root.divisor // 2) // root.divisor for c in row)
+    assert power < 2**30
+    count = int((power >= root.thresholds.astype(np.int64)).sum())
+    near = power * int(root.squares[count])
+    assert near < 2**30
+    reciprocal = int(root.table[near // BUCKET]) * int(root.powers[count])
+    assert reciprocal < INT32
+    found = np.asarray([int(c) * reciprocal for c in row], np.float64)
+    assert np.abs(found).max(initial=0.0) <= root.largest < INT32
+    return np.asarray(found / 2.0**root.bits)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("spread", [500.0, 2000.0, 6000.0])
+def test_rows_are_divided_by_their_deviation(size: int, spread: float) -> None:
+    row = np.rint(np.random.default_rng(size).normal(size=size) * spread).clip(-LARGEST_ENTRY, LARGEST_ENTRY)
+    row[0] = max(row[0], spread)
+    right = row / np.sqrt(np.mean(row**2))
+    # Half a bucket of 256 is 2 in a thousand of the square; small rows lose as much by the rounding of their squares.
+    assert np.abs(normalized(row, size) - right).max() <= 0.004 * np.abs(right).max()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("row", ["outlier", "equal", "zero", "one"])
+def test_no_row_leaves_int32(size: int, row: str) -> None:
+    entries = np.zeros(size)
+    if row == "equal":
+        entries[:] = LARGEST_ENTRY
+    elif row != "zero":
+        entries[-1] = -LARGEST_ENTRY if row == "outlier" else 1
+    normalized(entries, size)
+
+
+def test_rows_that_are_too_long_are_refused() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        reciprocal_root(1 << 40)
