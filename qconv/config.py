@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from qconv.errors import UsageError
+from qconv.quant.pins import Pins
 from qconv.quant.types import IntType, PerChannel, PerTensor, Scheme
 from qconv.targets import target_of
 
@@ -44,7 +45,7 @@ class QuantConfig:
     model's inputs and outputs. `method` chooses the ranges, by default the one that the calibration names; `percent` is what
     percentile keeps. `target` names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much
     is done to recover accuracy where there are samples, see qconv/recover. `rules` ask for something else in places; of several
-    that fit, the last one counts (qconv/plan/policy.py).
+    that fit, the last one counts (qconv/plan/policy.py). `pins` are parameters that are given, as by a quantized model.
     Raises UsageError for a number of bits that there is not, and for an unknown target.
     """
 
@@ -59,6 +60,7 @@ class QuantConfig:
     target: str = "x86"
     effort: Recovery = "fast"
     rules: Sequence[Rule] = ()
+    pins: Pins = field(default=Pins(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))

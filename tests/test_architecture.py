@@ -21,7 +21,7 @@ PARTS = {path.stem for path in PACKAGE.iterdir()}
 # What each part may import besides itself. `errors` and `quant` know no graph; stages know each other only where it says so.
 BASE = {"errors", "config", "quant", "model", "ops"}
 CALIBRATION = {"data", "statistics", "ranges", "data_free"}
-STAGES = {"prepare", "plan", "recover", "analyze", "lower", "tuning", "integer", "verify"}
+STAGES = {"import_", "prepare", "plan", "recover", "analyze", "lower", "tuning", "integer", "verify"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "quant": {"errors"},
@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "model": {"errors", "quant"},
     "ops": {"errors", "quant", "model"},
     "prepare": BASE,
+    "import_": BASE | {"integer"},
     "data": {"errors", "quant", "model"},
     "autodiff": {"errors", "quant", "model", "ops"},
     "statistics": {"errors", "quant", "model", "ops", "data"},
@@ -147,6 +148,7 @@ KNOWS_OPS = (
     "integer.",
     "tuning.",
     "autodiff.",
+    "import_.",
     "model.traits",
     "model.edit",
     "model.meaning",

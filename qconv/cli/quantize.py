@@ -98,7 +98,8 @@ def quantize(
         model, loaded.digest, data, method or "minmax", samples, image_options(**images), config, threads=threads
     )  # fmt: skip
     found, source, findings = calibration_of(loaded, calibration, job)
-    for warning in (*found.warnings, *findings):
+    needs_data = bool(pipeline.tensors_to_observe(loaded.ir.graph, loaded.pinned(config)))
+    for warning in (*found.warnings, *findings) if needs_data else ():
         warn(warning)
     given = QuantPlan.load(plan) if plan else None
     missed: list[str] = []
@@ -186,6 +187,9 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
 
     found = result.audit
     out.print(f"{target}: {found.integer_nodes} integer nodes, {len(result.plan.float_nodes)} float nodes")
+    if loaded.imported is not None:
+        for line in pipeline.import_summary(loaded.imported, result.plan, list(result.choices)):
+            out.print(f"import: {line}", markup=False)
     for line in grouped("float", result.plan.float_nodes.items()):
         out.print(line, markup=False)
     for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes))):

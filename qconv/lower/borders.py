@@ -10,7 +10,8 @@ import onnx_ir as ir
 from qconv.config import Io
 from qconv.integer.metadata import Meaning
 from qconv.lower.context import Codes, Context
-from qconv.model.graph import is_float
+from qconv.model.graph import const_array, is_float
+from qconv.quant.pins import with_sign
 from qconv.quant.types import INT8, UINT8, QuantParams
 
 Reads = Mapping[ir.Value, Sequence[tuple[ir.Node, int]]]
@@ -28,6 +29,40 @@ def integer_inputs(ctx: Context, io: Io) -> None:
         codes = value if _signed(io) == params.int_type.signed else _with_other_sign(ctx, value, f"{value.name}_quantized")
         ctx.set_codes(value, Codes(codes, params))
         ctx.borders[value] = _at_border(params, io)
+
+
+def lower_last_quantizer(node: ir.Node, ctx: Context) -> None:
+    """The codes that a quantized model gives: those of the tensor, with the sign that the model had."""
+    value, output, zero_point = node.inputs[0], node.outputs[0], const_array(node.inputs[2])
+    scale = const_array(node.inputs[1])
+    assert value is not None and scale is not None and zero_point is not None
+    int_type = INT8 if zero_point.dtype == np.int8 else UINT8
+    wanted = QuantParams(scale.reshape(()), zero_point.reshape(()), int_type)
+    signed = ctx.params(value).int_type.signed
+    codes = ctx.codes_as(value, with_sign(wanted, signed))
+    name = str(output.name)
+    if signed == int_type.signed:
+        dtype = ir.DataType.from_numpy(int_type.dtype)
+        result = ctx.emit("Identity", [codes.value], output, dtype, name=f"{name}/output", output=f"{name}_output")
+    else:
+        result = _with_other_sign(ctx, codes.value, f"{name}_output", name)
+    output.name, result.name = f"{name}_replaced", name
+    ctx.borders[result] = wanted
+    _replace_output(ctx.graph, output, result)
+
+
+def lower_first_dequantizer(node: ir.Node, ctx: Context) -> None:
+    """The codes that a quantized model takes, with the sign that the network's codes have."""
+    value, output = node.inputs[0], node.outputs[0]
+    scale, zero_point = const_array(node.inputs[1]), const_array(node.inputs[2])
+    assert value is not None and scale is not None and zero_point is not None
+    given = QuantParams(scale.reshape(()), zero_point.reshape(()), INT8 if zero_point.dtype == np.int8 else UINT8)
+    ctx.borders[value] = given
+    wanted = ctx.params(output)
+    signed = wanted.int_type.signed
+    codes = value if signed == given.int_type.signed else _with_other_sign(ctx, value, f"{output.name}_quantized")
+    found = Codes(codes, with_sign(given, signed))
+    ctx.set_codes(output, found if found.params == wanted else ctx.requantize(found, wanted, str(output.name)))
 
 
 def float_reads(graph: ir.Graph, lowered: Collection[ir.Node]) -> Reads:

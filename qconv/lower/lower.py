@@ -23,7 +23,7 @@ from qconv.lower.activation import (
     lower_softmax,
 )
 from qconv.lower.arithmetic import lower_add, lower_mul, lower_sub
-from qconv.lower.borders import connect_float_readers, float_reads, integer_inputs
+from qconv.lower.borders import connect_float_readers, float_reads, integer_inputs, lower_first_dequantizer, lower_last_quantizer
 from qconv.lower.concat import lower_concat
 from qconv.lower.context import MS, Context
 from qconv.lower.conv import lower_average_pool, lower_conv
@@ -56,6 +56,7 @@ _RULES: dict[str, Rule] = {
     "Concat": lower_concat,
     "Conv": lower_conv,
     "ConvTranspose": lower_conv_transpose,
+    "DequantizeLinear": lower_first_dequantizer,
     "Div": lower_quotient,
     "Gemm": lower_gemm,
     "GlobalAveragePool": lower_global_average_pool,
@@ -69,6 +70,7 @@ _RULES: dict[str, Rule] = {
     "Min": lower_choice,
     "Mul": lower_mul,
     "Pad": lower_pad,
+    "QuantizeLinear": lower_last_quantizer,
     "ReduceMean": lower_reduction,
     "ReduceSum": lower_reduction,
     "Relu": lower_clamp,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qconv.errors import ModelError
 from qconv.model.light import LightModel, light_model
+from qconv.model.traits import Trait, has_trait
 
 _LARGE_MODEL = 1_500_000_000  # bytes; above it a file of onnxruntime needs its weights beside it (protobuf ends at 2 GB)
 
@@ -48,7 +49,7 @@ def open_session(
     Raises ModelError with onnxruntime's reason, or where `outputs` names a value that is not there.
     """
     options = _options(threads, optimize)
-    if not fuse_quantized:
+    if not fuse_quantized or (isinstance(model, ir.Model) and _takes_codes(model.graph)):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if isinstance(model, ir.Model):
         light = light_model(model)
@@ -59,6 +60,12 @@ def open_session(
         return _open(path.name, str(path), options, ())
     light = LightModel(_parse(path), {}, path.resolve().parent)
     return _open(path.name, _prepared(light, options, outputs, optimized_path), options, ())
+
+
+def _takes_codes(graph: ir.Graph) -> bool:
+    """Whether reals are made of the codes of an input: onnxruntime 1.31 moves them to other types and refuses its own graph."""
+    users = (user for value in graph.inputs for user in value.consumers())
+    return any(has_trait(user, Trait.DEQUANTIZES) for user in users)
 
 
 def check_file(path: Path, *, optimize: bool) -> None:

@@ -72,7 +72,9 @@ def limit_of_softmax(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str |
     """Its output starts at zero, and its scale is one over a whole number."""
     y = tensors[str(node.outputs[0].name)]
     steps = np.float32(1.0) / y.scale
-    whole = np.isfinite(steps) and steps >= 1.0 and abs(float(steps) - round(float(steps))) <= float(steps) * 2.0**-20
+    whole = (
+        np.isfinite(steps) and steps >= 1.0 and abs(float(np.floor(steps)) * float(y.scale) - 1.0) < 1e-6
+    )  # the kernel takes the floor
     return None if whole and int(y.zero_point) == y.int_type.qmin else _SOFTMAX
 
 

@@ -4,6 +4,7 @@ from qconv.pipeline.analyze import analyze
 from qconv.pipeline.budget import Budget, Within, quantize_within
 from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
+from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.job import Job
 from qconv.pipeline.outputs import Kind, check_outputs, files_of
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
@@ -12,6 +13,7 @@ from qconv.pipeline.quantize import Quantized, quantize
 from qconv.pipeline.reach import Attempt, Goal, reach
 from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
 from qconv.pipeline.verify import QuickCheck, quick_check, verify
+from qconv.plan.make import tensors_to_observe
 
 __all__ = [
     "CALIBRATION_SUFFIX",
@@ -31,6 +33,7 @@ __all__ = [
     "check_outputs",
     "check_samples",
     "files_of",
+    "import_summary",
     "load_prepared",
     "pair_price",
     "quantize",
@@ -41,5 +44,6 @@ __all__ = [
     "samples_for",
     "samples_of",
     "self_check",
+    "tensors_to_observe",
     "verify",
 ]

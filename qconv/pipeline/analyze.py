@@ -49,6 +49,7 @@ def analyze(
     Raises ArtifactError where the calibration belongs to another model, DataError without samples.
     """
     loaded = prepared(model)
+    config = loaded.pinned(config)
     calibration.check_model(loaded.digest)
     source = samples_of(loaded, calibration) if samples is None else samples
     feeds = [sample.feeds for sample in spread(source)[:SAMPLES]]

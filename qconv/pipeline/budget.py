@@ -107,6 +107,7 @@ class _Table:
         threads: int, progress: Progress | None,
     ) -> _Table:  # fmt: skip
         loaded = load_prepared(path)
+        config = loaded.pinned(config)
         feeds = [sample.feeds for sample in spread(samples)[:_SAMPLES]]
         ranges = {
             name: choice.range for name, choice in choose(loaded, calibration, replace(config, method="minmax")).by_tensor.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from qconv.config import QuantConfig
@@ -52,6 +53,7 @@ def run(
     job: Job, model: PreparedModel, source: SampleSource, *, progress: Progress | None = None, warn: Warn | None = None
 ) -> Calibration:
     """Does a job whose model and samples are open; what it takes and raises is as for `calibrate`."""
+    job = replace(job, config=model.pinned(job.config))
     tensors = tensors_to_observe(model.ir.graph, job.config)
     keeper = Checkpoint(None if job.averages else job.progress_file, job.identity(source, tensors), resume=job.resume)
     part = _remaining(source, job.shard, keeper.done)

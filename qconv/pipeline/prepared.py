@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 import onnx_ir as ir
 
+from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.data_free.batchnorm_match import affine_front
 from qconv.errors import ModelError
+from qconv.import_ import Imported, import_quantized, is_quantized
 from qconv.model.load import LoadedModel, load
 from qconv.model.opset import OPSET
 from qconv.model.session import open_session, reason
-from qconv.model.traits import Trait, has_trait
 from qconv.prepare import prepare
 from qconv.prepare.selfcheck import largest_relative_difference
 from qconv.prepare.simplify import simplify
@@ -31,6 +32,11 @@ class PreparedModel(LoadedModel):
     """A float model before and after preparation, from one reading of its file: `original` shares its weights with `ir`."""
 
     original: ir.Model
+    imported: Imported | None = None
+
+    def pinned(self, config: QuantConfig) -> QuantConfig:
+        """The settings with the parameters that the model brings along."""
+        return config if self.imported is None else replace(config, pins=self.imported.pins)
 
     @cached_property
     def with_batchnorms(self) -> ir.Model:
@@ -46,14 +52,12 @@ class PreparedModel(LoadedModel):
 
 
 def load_prepared(path: str | Path) -> PreparedModel:
-    """Loads a float model and prepares it. Raises ModelError."""
+    """Loads a model and prepares it; a quantized one becomes float, and its parameters pins. Raises ModelError."""
     loaded = load(path)
-    quantized = sum(has_trait(node, Trait.ON_CODES) for node in loaded.ir.graph.all_nodes())
-    if quantized:
-        raise ModelError(f"{path} is quantized already ({quantized} nodes); give the float model that it was made from")
+    imported = import_quantized(loaded.ir) if is_quantized(loaded.ir) else None
     original = loaded.ir.clone()
     prepare(loaded.ir)
-    return PreparedModel(loaded.path, loaded.digest, loaded.ir, original)
+    return PreparedModel(loaded.path, loaded.digest, loaded.ir, original, imported)
 
 
 def prepared(model: str | Path | PreparedModel) -> PreparedModel:
@@ -65,7 +69,8 @@ def self_check(model: LoadedModel, source: SampleSource) -> float:
     """The largest relative difference between the prepared model and its file on a few samples; ModelError past a bound."""
     samples = list(islice(iter(source), SELF_CHECK_SAMPLES))
     try:
-        difference = largest_relative_difference(model.path, model.ir, [sample.feeds for sample in samples])
+        before = model.path if not isinstance(model, PreparedModel) or model.imported is None else model.original
+        difference = largest_relative_difference(before, model.ir, [sample.feeds for sample in samples])
     except Exception as error:
         session = open_session(model.path)
         for sample in samples:

@@ -93,6 +93,7 @@ def quantize(
     calibration = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
     loaded = prepared(model)
     calibration.check_model(loaded.digest)
+    config = loaded.pinned(config)
     choices, found = Choices({}), None
     if plan is None:
         choices = choose(loaded, calibration, config, samples, progress, threads)

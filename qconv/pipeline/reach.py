@@ -109,6 +109,7 @@ def _attempt(
 ) -> Attempt | None:
     """None where nodes would have to stay in float and must not."""
     loaded = load_prepared(path)
+    config = loaded.pinned(config)
     if not set(tensors_to_observe(loaded.ir.graph, config)) <= calibration.tensors.keys():
         calibration = calibrate(loaded, samples, config=config, method=config.method or calibration.method, threads=threads)
     try:

@@ -38,7 +38,7 @@ def recovery_samples(
     Without `samples`, those of the calibration are opened again where they are a file.
     """
     effort = EFFORTS.get(config.effort)
-    if effort is None or _has_subgraphs(loaded):
+    if effort is None or _has_subgraphs(loaded) or config.pins:
         return []
     if samples is None:
         samples = recorded_samples(loaded, calibration)

@@ -119,7 +119,8 @@ class ActivationPlan:
         ties = self._ties()
         observed = ties.observed()
         fixed = (node.outputs[0] for node in ties.integer_nodes() if isinstance(rule_of(node), Fixed | Within))
-        rounded = dict.fromkeys((*observed, *fixed))
+        pinned = (group.members[0] for group in ties.groups() if group.fixed is not None)
+        rounded = dict.fromkeys((*observed, *fixed, *pinned))
         self.rounded = [str(value.name) for value in rounded]
         self.types = {str(value.name): _type_of_group(ties, value, config) for value in rounded}
         self.wide_uses = wide_tensors(list(ties.integer_nodes())).uses
@@ -144,7 +145,9 @@ class ActivationPlan:
         }
 
     def _ties(self) -> SharedScales:
-        return SharedScales(self._graph, self._in_float, partial(int_type_of, config=self._config), self._apart)
+        return SharedScales(
+            self._graph, self._in_float, partial(int_type_of, config=self._config), self._apart, self._config.pins.activations
+        )
 
 
 def _type_of_group(ties: SharedScales, value: ir.Value, config: QuantConfig) -> IntType:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from qconv.config import QuantConfig
 from qconv.model.graph import const_array, is_float
-from qconv.ops.forms import bias_of, by_channels, summed_axes
+from qconv.ops.forms import bias_of, by_channels, channel_axis, summed_axes
 from qconv.ops.op_table import has_weight, rule_of, spec_of
 from qconv.ops.scale_rules import Shared
 from qconv.plan.activations import Activations, RangeOf, int_type_of, range_of_tensor
@@ -30,15 +30,25 @@ _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than 
 
 def tensors_to_observe(graph: ir.Graph, config: QuantConfig) -> list[str]:
     """Names of the tensors whose ranges a plan for this graph will ask for, in graph order."""
-    ties = SharedScales(graph, float_nodes(graph, config.excluded), partial(int_type_of, config=config))
+    ties = SharedScales(
+        graph, float_nodes(graph, config.excluded), partial(int_type_of, config=config), pinned=config.pins.activations
+    )
     return [str(value.name) for value in ties.observed()]
 
 
 def bounded_tensors(graph: ir.Graph, config: QuantConfig) -> dict[str, tuple[float, float]]:
     """Of the tensors to observe those whose values the mathematics of an op bound, with the bounds: Sigmoid, Softmax, Tanh."""
-    ties = SharedScales(graph, float_nodes(graph, config.excluded), partial(int_type_of, config=config))
+    ties = SharedScales(
+        graph, float_nodes(graph, config.excluded), partial(int_type_of, config=config), pinned=config.pins.activations
+    )
     limits = {str(value.name): group.within for value in ties.observed() if (group := ties.group(value)) is not None}
     return {name: params.ends for name, params in limits.items() if params is not None}
+
+
+def _ties(
+    graph: ir.Graph, in_float: Mapping[str, str], config: QuantConfig, apart: Mapping[str, str] | None = None
+) -> SharedScales:
+    return SharedScales(graph, in_float, partial(int_type_of, config=config), apart, config.pins.activations)
 
 
 def make_plan(
@@ -72,7 +82,7 @@ def make_plan(
 def _activations(
     graph: ir.Graph, in_float: Mapping[str, str], apart: Mapping[str, str], range_of: RangeOf, config: QuantConfig
 ) -> tuple[SharedScales, dict[ir.Value, tuple[float, float]], dict[str, QuantParams]]:
-    ties = SharedScales(graph, in_float, partial(int_type_of, config=config), apart)
+    ties = _ties(graph, in_float, config, apart)
     observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
     return ties, observed, Activations(ties, observed, config).by_name()
 
@@ -94,9 +104,13 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantCo
     params, raised = widen_for_accumulator(
         params, by_channels(node, weight), bias, tensors[str(node.inputs[0].name)], summed_axes(node)
     )
-    tensors[str(node.inputs[1].name)] = safe_for(node, weight, params, config)
-    text = f"{raised} channels got a wider weight scale, so that accumulators fit in int32"
-    return [Remark(str(node.name), text)] if raised else []
+    tensors[str(node.inputs[1].name)] = safe = safe_for(node, weight, params, config)
+    notes = []
+    if raised:
+        notes.append(f"{raised} channels got a wider weight scale, so that accumulators fit in int32")
+    if safe != params and config.pins.weight(weight, channel_axis(node)) is not None:
+        notes.append("its weight codes saturate with AVX2 and without VNNI and were rounded anew; --target x86-vnni keeps them")
+    return [Remark(str(node.name), text) for text in notes]
 
 
 def _concat_notes(

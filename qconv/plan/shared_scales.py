@@ -18,6 +18,7 @@ from qconv.model.traits import Trait, has_trait
 from qconv.ops.op_table import Role, reads_integers, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Averages, Fixed, Same, Scaled, Shared, Within
 from qconv.plan.apart import parts_to_observe
+from qconv.quant.pins import with_sign
 from qconv.quant.types import IntType, QuantParams
 
 
@@ -50,15 +51,21 @@ class SharedScales:
         float_nodes: Mapping[str, str],
         type_of: Callable[[ir.Value], IntType],
         apart: Mapping[str, str] | None = None,
+        pinned: Mapping[str, QuantParams] = {},
     ) -> None:
-        """`type_of` tells what is asked for of a tensor; a group has the fewest bits that are asked for of its members."""
+        """`pinned` are parameters that tensors have already.
+
+        `type_of` tells what is asked for of a tensor; a group has the fewest bits that are asked for of its members.
+        """
         self._graph, self._type_of = graph, type_of
         self._groups: dict[ir.Value, Group] = {}
         self._float_nodes = {**float_nodes, **(apart or {})}
         self._parts = parts_to_observe(graph, float_nodes)
         for node in self.integer_nodes():
             for value in data_values(node):
-                self._group(value)
+                group = self._group(value)
+                if value.name in pinned and const_array(value) is None:
+                    group.fixed = with_sign(pinned[str(value.name)], type_of(value).signed)
         for node in self.integer_nodes():
             self._tie(node)
 
@@ -136,9 +143,18 @@ class SharedScales:
                     if const_array(value) is not None or (sole_consumer(value) is node and not self._group(value).settled):
                         self._union(outputs[0], value)
             case Fixed(params):
-                self._group(outputs[0]).fixed = params(node, self._type_of(outputs[0]))
+                group = self._group(outputs[0])
+                group.fixed = group.fixed or params(node, self._type_of(outputs[0]))
             case Within(params):
-                self._group(outputs[0]).within = params(node, self._type_of(outputs[0]))
+                group = self._group(outputs[0])
+                group.within = params(node, self._type_of(outputs[0]))
+                spec = spec_of(node)
+                if (
+                    group.fixed is not None
+                    and spec is not None
+                    and spec.limit(node, {str(outputs[0].name): group.fixed}) is not None
+                ):
+                    group.fixed = None  # the codes are rescaled for those that want the given ones
             case Scaled(factor):
                 source = next(v for v in _data_inputs(node) if const_array(v) is None)
                 self._group(outputs[0]).scaled_from = (source, factor)
@@ -171,6 +187,12 @@ class SharedScales:
         if not isinstance(rule_of(node), Same | Shared):
             return False
         return all(self._groups.get(output) is self._groups[value] for output in node.outputs if is_float(output))
+
+
+def _beyond_kernel(node: ir.Node, params: QuantParams) -> bool:
+    """Whether the kernel of an op that bounds its output does not bear these parameters there."""
+    spec = spec_of(node)
+    return spec is not None and spec.limit(node, {str(node.outputs[0].name): params}) is not None
 
 
 def integer_nodes(graph: ir.Graph, float_nodes: Mapping[str, str]) -> Iterator[ir.Node]:

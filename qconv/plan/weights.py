@@ -7,7 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
-from qconv.ops.forms import by_channels, of_channels
+from qconv.ops.forms import by_channels, channel_axis, of_channels
 from qconv.ops.kernel_order import kernel_order, kernel_weight
 from qconv.plan.policy import weight_scheme
 from qconv.quant.params import params_of_weight, quantize_weight
@@ -18,7 +18,8 @@ from qconv.targets import target_of
 
 def weight_params(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> QuantParams:
     """Of the weight of a layer, without regard to accumulators (`widen_for_accumulator`) and to pairs (`safe_for`)."""
-    return params_of_weight(by_channels(node, weight), weight_scheme(node, config))
+    pinned = config.pins.weight(weight, channel_axis(node))
+    return params_of_weight(by_channels(node, weight), weight_scheme(node, config)) if pinned is None else pinned
 
 
 def safe_for(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, config: QuantConfig) -> QuantParams:

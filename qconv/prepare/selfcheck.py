@@ -18,7 +18,9 @@ from qconv.model.session import open_session
 NOISE_FACTOR = 1e3
 
 
-def largest_relative_difference(original: Path, prepared: ir.Model, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> float:
+def largest_relative_difference(
+    original: Path | ir.Model, prepared: ir.Model, feeds: Sequence[Mapping[str, NDArray[Any]]]
+) -> float:
     """The largest over all outputs and feeds of max|a - b| / max(max|a|, 1000 noise); infinite where only one is finite.
 
     The noise is max|a - a'|, where a' is the original without onnxruntime's optimization. One session is open at a time.

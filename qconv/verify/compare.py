@@ -64,6 +64,7 @@ def compare(
 
     Raises DataError without samples, ModelError where the outputs do not correspond.
     """
+    float_side.read_as(integer_side)
     names = float_side.outputs
     places = _places(names, integer_side.outputs)
     meters = [_OutputMeter(name, parts.get(name, ())) for name in names]

@@ -15,6 +15,7 @@ from qconv.model.session import open_session
 from qconv.verify.codes import Codes, border_codes
 from qconv.verify.metrics import Array
 
+_CODES = ("tensor(int8)", "tensor(uint8)")
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
@@ -29,6 +30,11 @@ class Side:
         self._outputs = {} if model is None else _borders(model.graph.outputs, model)
         initializers = {node.name for node in self._session.get_overridable_initializers()}
         self._wanted = {node.name: node.type for node in self._session.get_inputs() if node.name not in initializers}
+
+    def read_as(self, other: Side) -> None:
+        """Reads codes that a quantized model gives at its outputs with the scales that the other side has for them."""
+        kinds = {node.name: node.type for node in self._session.get_outputs()}
+        self._outputs = {name: codes for name, codes in other._outputs.items() if kinds.get(name) in _CODES} | self._outputs
 
     @property
     def outputs(self) -> list[str]:

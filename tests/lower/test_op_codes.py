@@ -89,4 +89,5 @@ def test_codes_are_those_of_the_float_op(form: Form, tmp_path: Path) -> None:
 
 def test_every_op_of_the_table_has_a_form() -> None:
     """A new row of the table needs its forms in op_forms.py."""
-    assert {form.op for form in FORMS} == {row.op_type for row in TABLE.values()}
+    borders = {"DequantizeLinear", "QuantizeLinear"}  # of quantized models: tests/import_
+    assert {form.op for form in FORMS} == {row.op_type for row in TABLE.values()} - borders

@@ -1,0 +1,44 @@
+"""`import_quantized`: operators on codes are taken apart into pairs, and the pairs into pins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from qconv.errors import ModelError
+from qconv.model.traits import Trait, has_trait
+from qconv.quant.pins import Pins
+
+from .integer_products import take_products_apart
+from .pairs import Pairs
+from .unfuse import unfuse_operators
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The parameters that a graph had, how many pairs they come from, and sentences about those that are not used."""
+
+    pins: Pins
+    pairs: int
+    notes: tuple[str, ...]
+
+
+def is_quantized(model: ir.Model) -> bool:
+    """Whether a graph has codes in it."""
+    return any(has_trait(node, Trait.ON_CODES) for node in model.graph.all_nodes())
+
+
+def import_quantized(model: ir.Model) -> Imported:
+    """Turns a quantized graph into a float one, in place. Raises ModelError where a node has no float counterpart."""
+    take_products_apart(model)
+    unfuse_operators(model)
+    pairs = Pairs(model)
+    pairs.remove()
+    left = [node for node in model.graph.all_nodes() if has_trait(node, Trait.ON_CODES) and not pairs.is_border(node)]
+    if left:
+        raise ModelError(
+            f"node {left[0].name} ({left[0].op_type}) computes with codes in a way that has no float counterpart here; "
+            "give the float model, or one with QuantizeLinear and DequantizeLinear"
+        )
+    return Imported(pairs.pins(), pairs.count, tuple(pairs.notes))

@@ -1,0 +1,242 @@
+"""QuantizeLinear and DequantizeLinear as what they say about a tensor: its parameters.
+
+A QuantizeLinear of x pins x and gives way to it; what lies between it and its DequantizeLinear only moves elements, and
+moves reals then. A DequantizeLinear of a constant is a weight or a bias. At the borders codes stay: an integer input has a
+DequantizeLinear, and the last QuantizeLinear stands where the model gives codes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.errors import ModelError
+from qconv.model.edit import Editor
+from qconv.model.graph import attr_int, const_array, is_float
+from qconv.model.traits import Trait, has_trait
+from qconv.quant.pins import PinnedWeight, Pins
+from qconv.quant.types import IntType, QuantParams
+
+_TYPES = {
+    ir.DataType.INT8: IntType(8, signed=True),
+    ir.DataType.UINT8: IntType(8, signed=False),
+    ir.DataType.INT4: IntType(4, signed=True),
+    ir.DataType.UINT4: IntType(4, signed=False),
+    ir.DataType.INT2: IntType(2, signed=True),
+    ir.DataType.UINT2: IntType(2, signed=False),
+}
+_KEEP_CODES = Trait.MOVES | Trait.EXTREMES | Trait.CLAMPS | Trait.JOINS | Trait.FILLS
+_WIDE = (ir.DataType.INT16, ir.DataType.UINT16)
+
+
+class Pairs:
+    """The pairs of one graph; `remove` takes them out, `pins` tells what they said."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._editor, self._graph = Editor(model.graph), model.graph
+        self._activations: dict[ir.Value, QuantParams] = {}
+        self._weights: list[PinnedWeight] = []
+        self._borders: set[ir.Node] = set()
+        self._real_inputs: dict[ir.Value, ir.Value] = {}
+        self.count = 0
+        self.notes: list[str] = []
+
+    def remove(self) -> None:
+        """Takes out all pairs, in the order of the graph."""
+        for node in tuple(self._graph):
+            if has_trait(node, Trait.QUANTIZES):
+                self._quantizer(node)
+            elif has_trait(node, Trait.DEQUANTIZES):
+                self._dequantizer(node)
+        self._retype()
+
+    def is_border(self, node: ir.Node) -> bool:
+        """Whether a node stays, because the model takes or gives codes there."""
+        return node in self._borders
+
+    def pins(self) -> Pins:
+        """The parameters by the names that the tensors have now."""
+        return Pins({str(value.name): params for value, params in self._activations.items()}, tuple(self._weights))
+
+    def _quantizer(self, node: ir.Node) -> None:
+        x, codes = node.inputs[0], node.outputs[0]
+        assert x is not None
+        self.count += 1
+        params = self._parameters(node)
+        array = const_array(x)
+        if array is not None and params is not None:  # a weight that is quantized in the graph
+            reals = params.quantize(array)
+            folded = self._editor.constant(f"{node.name}/codes", reals)
+            codes.replace_all_uses_with(folded)
+            self._graph.remove(node, safe=True)
+            return
+        if params is not None:
+            self._pin(x, params, node)
+        if codes.is_graph_output():
+            self._borders.add(node)
+            for user, index in tuple(codes.uses()):
+                user.replace_input_with(index, x)
+            return
+        codes.replace_all_uses_with(x)
+        self._graph.remove(node, safe=True)
+
+    def _pin(self, x: ir.Value, params: QuantParams, node: ir.Node) -> None:
+        known = self._activations.setdefault(x, params)
+        if known != params:
+            self.notes.append(f"{node.name} gives {x.name} a second scale, which is not used")
+
+    def _dequantizer(self, node: ir.Node) -> None:
+        x, reals = node.inputs[0], node.outputs[0]
+        assert x is not None
+        array = const_array(x)
+        if array is not None:
+            self._constant(node, x, array)
+            return
+        params = self._parameters(node)
+        if params is not None:
+            self._make_real(node, 0, params)
+            x = node.inputs[0]
+            assert x is not None
+            source = self._source(x)
+            if source is not None and self._activations[source] != params:
+                self.notes.append(f"{node.name} reads {x.name} under another scale than it was written with, which is not used")
+        if reals.is_graph_output():
+            if x.is_graph_input() or x.is_graph_output():
+                self._editor.rewrite(node, "Identity", [x])
+                return
+            name = str(reals.name)
+            reals.replace_all_uses_with(x, replace_graph_outputs=True)
+            self._graph.remove(node, safe=True)
+            x.name = name
+            return
+        reals.replace_all_uses_with(x)
+        self._graph.remove(node, safe=True)
+
+    def _source(self, value: ir.Value) -> ir.Value | None:
+        """The tensor with a pin that the elements of a value come from."""
+        while value not in self._activations:
+            maker = value.producer()
+            if maker is None or not has_trait(maker, _KEEP_CODES) or maker.inputs[0] is None:
+                return None
+            value = maker.inputs[0]
+        return value
+
+    def _make_real(self, node: ir.Node, index: int, params: QuantParams) -> None:
+        """Lets an input of a node be reals, where codes come to it from a constant or from an input of the graph."""
+        value = node.inputs[index]
+        assert value is not None
+        array = const_array(value)
+        if value in self._activations or is_float(value) or value.dtype not in _TYPES:
+            return
+        if array is not None:
+            reals = self._editor.constant(f"{value.name}/real", params.dequantize(array))
+            node.replace_input_with(index, reals)
+            return
+        maker = value.producer()
+        if maker is None:
+            if value not in self._real_inputs:
+                self._real_inputs[value] = self._reals_of_input(node, value, params)
+            node.replace_input_with(index, self._real_inputs[value])
+            return
+        if not has_trait(maker, _KEEP_CODES):
+            raise ModelError(
+                f"node {maker.name} ({maker.op_type}) computes with codes that a DequantizeLinear reads; give the float model"
+            )
+        for place in range(len(maker.inputs)) if has_trait(maker, Trait.JOINS) else (0,):
+            self._make_real(maker, place, params)
+        value.type = ir.TensorType(ir.DataType.FLOAT)
+
+    def _constant(self, node: ir.Node, x: ir.Value, array: NDArray[np.generic]) -> None:
+        """The reals of a weight or a bias, and a pin where its codes are symmetric."""
+        scale = const_array(node.inputs[1])
+        zero = const_array(node.inputs[2]) if len(node.inputs) > 2 else None
+        if scale is None:
+            raise ModelError(f"node {node.name} (DequantizeLinear) computes its scale at run time; make it a constant")
+        block = attr_int(node, "block_size", 0)
+        axis = attr_int(node, "axis", 1) % max(array.ndim, 1)
+        steps, shift = (None if a is None else _along(a, array.ndim, axis, block, array.shape) for a in (scale, zero))
+        assert steps is not None
+        codes = array.astype(np.float32) - (0.0 if shift is None else shift.astype(np.float32))
+        value = self._editor.constant(str(node.outputs[0].name), (codes * steps.astype(np.float32)).astype(np.float32))
+        int_type = _TYPES.get(x.dtype) if x.dtype is not None else None
+        reals = const_array(value)
+        assert reals is not None
+        if int_type is not None and array.ndim > 1:
+            self.count += 1
+            name = str(node.outputs[0].name)
+            if block or (scale.size > 1 and scale.ndim > 1):
+                self.notes.append(f"weight {name} has a scale for each block, and gets one for each channel")
+            elif np.abs(codes).max(initial=0.0) > 128 or (codes == 128).any():
+                self.notes.append(f"weight {name} has a zero point that leaves codes beyond int8; it is rounded anew")
+            else:
+                params = (
+                    np.asarray(scale, np.float32).reshape(-1) if scale.size > 1 else np.asarray(scale, np.float32).reshape(())
+                )
+                pinned = QuantParams(
+                    params, np.zeros_like(params, np.int8), IntType(8, signed=True), axis if scale.size > 1 else None
+                )
+                self._weights.append(PinnedWeight(name, reals, pinned))
+        output = node.outputs[0]
+        output.replace_all_uses_with(value, replace_graph_outputs=True)
+        self._graph.remove(node, safe=True)
+
+    def _reals_of_input(self, node: ir.Node, x: ir.Value, params: QuantParams) -> ir.Value:
+        """An integer input as reals, by a DequantizeLinear that stays."""
+        self.count += 1
+        scale, zero = (
+            self._editor.constant(f"{x.name}/scale", params.scale),
+            self._editor.constant(f"{x.name}/zero", params.zero_point),
+        )
+        real = self._editor.insert_before(node, "DequantizeLinear", [x, scale, zero], name=f"{x.name}/real", shape=x.shape)
+        maker = real.producer()
+        assert maker is not None
+        self._borders.add(maker)
+        self._activations[real] = params
+        return real
+
+    def _parameters(self, node: ir.Node) -> QuantParams | None:
+        """The parameters of an activation, None where its type has more than 8 bits: its range is calibrated then."""
+        scale = const_array(node.inputs[1])
+        zero = node.inputs[2] if len(node.inputs) > 2 else None
+        typed = node.inputs[0] if zero is None else zero
+        array, dtype = const_array(zero), None if typed is None else typed.dtype
+        if scale is None or (zero is not None and array is None):
+            raise ModelError(f"node {node.name} ({node.op_type}) computes its parameters at run time; make them constants")
+        if zero is None and has_trait(node, Trait.QUANTIZES):
+            dtype = ir.DataType(attr_int(node, "output_dtype", int(ir.DataType.UINT8)) or int(ir.DataType.UINT8))
+        if dtype in _WIDE:
+            self.notes.append(f"{node.name} has 16 bits; the tensor is calibrated for 8")
+            return None
+        if dtype not in _TYPES:
+            kind = "an unknown type" if dtype is None else dtype.name.lower()
+            raise ModelError(
+                f"node {node.name} ({node.op_type}) has codes of {kind}, which no integer kernel takes; use int8 or uint8"
+            )
+        if scale.size > 1:
+            if np.unique(scale).size > 1:
+                self.notes.append(f"{node.name} has a scale for each channel of an activation; the tensor is calibrated for one")
+                return None
+            scale = scale.reshape(-1)[0]
+        point = 0 if array is None else int(array.reshape(-1)[0])
+        return QuantParams(np.asarray(scale, np.float32).reshape(()), np.asarray(point), _TYPES[dtype])
+
+    def _retype(self) -> None:
+        """What moved codes moves reals."""
+        for node in self._graph:
+            x = node.inputs[0] if node.inputs else None
+            if x is not None and is_float(x) and has_trait(node, _KEEP_CODES):
+                for output in node.outputs:
+                    if output.dtype in (*_TYPES, *_WIDE):
+                        output.type = ir.TensorType(ir.DataType.FLOAT)
+
+
+def _along(array: NDArray[np.generic], rank: int, axis: int, block: int, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """A scale or zero point as it broadcasts over the codes."""
+    if array.size == 1:
+        return array.reshape(())
+    if block:
+        return np.repeat(array, block, axis=axis)[tuple(slice(size) for size in shape)]
+    sizes = [1] * rank
+    sizes[axis] = -1
+    return array.reshape(sizes)

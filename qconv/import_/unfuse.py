@@ -1,0 +1,96 @@
+"""Operators on codes, as QLinearConv, written as DequantizeLinear, the float operator and QuantizeLinear."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.errors import ModelError
+from qconv.integer.language.operands import Triple, layout_of, weight_axis
+from qconv.model.edit import Editor
+from qconv.model.graph import attr_int, const_array
+
+_FLOAT_OPS = {
+    "QLinearConv": "Conv",
+    "QLinearMatMul": "MatMul",
+    "QGemm": "Gemm",
+    "QLinearAdd": "Add",
+    "QLinearMul": "Mul",
+    "QLinearConcat": "Concat",
+    "QLinearWhere": "Where",
+    "QLinearAveragePool": "AveragePool",
+    "QLinearGlobalAveragePool": "GlobalAveragePool",
+    "QLinearLeakyRelu": "LeakyRelu",
+    "QLinearSigmoid": "Sigmoid",
+    "QLinearSoftmax": "Softmax",
+}
+_DROPPED = ("channels_last", "opset")
+
+
+def unfuse_operators(model: ir.Model) -> int:
+    """Takes apart every operator on codes; returns their number. Raises ModelError for a layout with channels last."""
+    editor = Editor(model.graph)
+    return sum(_unfuse(editor, node) for node in tuple(model.graph))
+
+
+def _unfuse(editor: Editor, node: ir.Node) -> int:
+    layout = layout_of(node)
+    if layout is None or node.op_type not in _FLOAT_OPS:
+        return 0
+    if attr_int(node, "channels_last", 0):
+        raise ModelError(
+            f"node {node.name} ({node.op_type}) has its channels last; give the model before onnxruntime optimized it"
+        )
+    inputs = [node.inputs[0]] if node.op_type == "QLinearWhere" else list[ir.Value | None]()
+    for place, triple in enumerate(layout.reads):
+        inputs.append(_dequantized(editor, node, triple, place, weight_axis(node) if place == 1 else None))
+    bias = node.inputs[layout.bias] if layout.bias is not None and layout.bias < len(node.inputs) else None
+    if bias is not None:
+        inputs.append(_bias(editor, node, bias, layout.reads))
+    scale, zero_point = node.inputs[layout.writes.scale], node.inputs[layout.writes.zero_point]
+    attributes = {a.name: a for a in node.attributes.values() if a.name not in _DROPPED}
+    output = node.outputs[0]
+    name = str(node.name)
+    real = editor.insert_before(node, _FLOAT_OPS[node.op_type], inputs, name=f"{name}/real", shape=output.shape, main=True)
+    maker = real.producer()
+    assert maker is not None
+    for attribute in attributes.values():
+        maker.attributes[attribute.name] = attribute
+    node.domain = ""
+    editor.rewrite(node, "QuantizeLinear", [real, scale, zero_point])
+    return 1
+
+
+def _dequantized(editor: Editor, node: ir.Node, triple: Triple, place: int, axis: int | None) -> ir.Value:
+    """The reals of one operand."""
+    assert triple.tensor is not None
+    value, scale = node.inputs[triple.tensor], node.inputs[triple.scale]
+    inputs = [value, scale, node.inputs[triple.zero_point]]
+    array = const_array(scale)
+    attributes = {}
+    if axis is not None and array is not None and array.size > 1 and value is not None and value.shape is not None:
+        attributes["axis"] = axis % len(value.shape)
+        inputs = [None if v is None else _flat(editor, node, v, place) for v in inputs[1:]]
+        inputs.insert(0, value)
+    shape = None if value is None else value.shape
+    return editor.insert_before(node, "DequantizeLinear", inputs, attributes, name=f"{node.name}/operand{place}", shape=shape)
+
+
+def _flat(editor: Editor, node: ir.Node, value: ir.Value, place: int) -> ir.Value:
+    """A scale or zero point by column as a vector."""
+    array = const_array(value)
+    if array is None or array.ndim == 1:
+        return value
+    return editor.constant(f"{node.name}/parameters{place}", array.reshape(-1))
+
+
+def _bias(editor: Editor, node: ir.Node, bias: ir.Value, reads: tuple[Triple, ...]) -> ir.Value:
+    """The reals of an int32 bias, whose scale is the product of those of the operands."""
+    codes, *scales = (const_array(v) for v in (bias, *(node.inputs[triple.scale] for triple in reads)))
+    if codes is None or any(scale is None for scale in scales):
+        raise ModelError(f"node {node.name} ({node.op_type}) computes its bias or its scales at run time; make them constants")
+    product = np.ones(1)
+    for scale in scales:
+        assert scale is not None
+        product = product * scale.reshape(-1).astype(np.float64)
+    return editor.constant(f"{node.name}/bias", (codes.astype(np.float64) * product).astype(np.float32))

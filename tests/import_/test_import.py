@@ -1,0 +1,187 @@
+"""Quantized models of other tools become integer-only, with their own scales and weights."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+
+from qconv import pipeline
+from qconv.config import QuantConfig
+from qconv.errors import ModelError
+from qconv.import_ import import_quantized
+from qconv.integer.execution.compare import mismatches
+from qconv.model.load import load
+from qconv.pipeline import import_summary, load_prepared
+from qconv.pipeline.quantize import Quantized
+from tests.lower.harness import Array, normal, write_model
+
+BODY = """
+    c = Conv<pads=[1,1,1,1]>(x, w, b) r = Relu(c) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r)
+    d = Conv<group=8>(p, v) s = Add(d, d) g = GlobalAveragePool(s) f = Flatten(g) y = Gemm(f, m, n)
+"""
+WEIGHTS = {
+    "w": normal(8, 3, 3, 3),
+    "b": normal(8),
+    "v": normal(8, 1, 1, 1),
+    "m": normal(8, 5),
+    "n": normal(5),
+}
+KEEPS = QuantConfig(target="x86-vnni")  # the target that takes every weight code
+
+
+class Samples(CalibrationDataReader):  # type: ignore[misc]
+    """Eight samples for onnxruntime's own quantizer."""
+
+    def __init__(self) -> None:
+        self._left = [{"x": normal(1, 3, 8, 8, seed=seed)} for seed in range(8)]
+
+    def get_next(self) -> dict[str, Array] | None:
+        return self._left.pop() if self._left else None
+
+
+def float_model(folder: Path) -> Path:
+    return write_model(folder / "float.onnx", f"g (float[1,3,8,8] x) => (float[1,5] y) {{ {BODY} }}", WEIGHTS)
+
+
+def quantized_by_onnxruntime(folder: Path, **options: object) -> Path:
+    path = folder / "other.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantize_static(str(float_model(folder)), str(path), Samples(), **options)
+    return path
+
+
+def imported(path: Path, config: QuantConfig = KEEPS) -> Quantized:
+    return pipeline.quantize(path, pipeline.calibrate(path, config=config), config=config)
+
+
+def outputs(model: Path, feeds: list[dict[str, Array]], *, optimize: bool = False) -> list[Array]:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return [np.asarray(session.run(None, feed)[0]) for feed in feeds]
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("kind", [QuantType.QInt8, QuantType.QUInt8])
+@pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
+def test_a_model_of_onnxruntime_keeps_its_scales_and_its_outputs(
+    form: QuantFormat, kind: QuantType, per_channel: bool, tmp_path: Path
+) -> None:
+    path = quantized_by_onnxruntime(
+        tmp_path, quant_format=form, activation_type=kind, weight_type=QuantType.QInt8, per_channel=per_channel
+    )
+    result = imported(path)
+    assert result.audit.integer_only
+    loaded = load_prepared(path)
+    assert loaded.imported is not None
+    (line, *_) = import_summary(loaded.imported, result.plan, list(result.choices))
+    assert line.startswith("used ")
+    weights = [pinned.params.scale for pinned in loaded.imported.pins.weights]
+    planned = [params.scale for params in result.plan.tensors.values()]
+    assert all(any(np.array_equal(scale, other) for other in planned) for scale in weights)
+    result.save(tmp_path / "m.int8.onnx")
+    feeds = [{"x": normal(1, 3, 8, 8, seed=seed)} for seed in range(20, 30)]
+    (step,) = {float(loaded.imported.pins.activations["y"].scale)} if "y" in loaded.imported.pins.activations else {1.0}
+    before, after = outputs(path, feeds), outputs(tmp_path / "m.int8.onnx", feeds, optimize=True)
+    differences = np.abs(np.concatenate(before) - np.concatenate(after)) / step
+    assert differences.max() < 1.5  # a tie that float32 rounds the other way moves one code
+    assert mismatches(result.model, feeds[0]) == []
+
+
+def test_the_default_target_tells_which_weights_it_could_not_keep(tmp_path: Path) -> None:
+    path = quantized_by_onnxruntime(tmp_path, quant_format=QuantFormat.QDQ, weight_type=QuantType.QInt8)
+    result = imported(path, QuantConfig())
+    assert result.audit.integer_only
+    notes = [note.text for note in result.plan.notes]
+    assert all("--target x86-vnni" in text or "accumulators" in text for text in notes)
+
+
+def test_a_dynamic_model_becomes_static(tmp_path: Path) -> None:
+    source = write_model(
+        tmp_path / "float.onnx", "g (float[4,12] x) => (float[4,7] y) { y = MatMul(x, w) }", {"w": normal(12, 7)}
+    )
+    path = tmp_path / "dynamic.onnx"
+    quantize_dynamic(str(source), str(path), weight_type=QuantType.QInt8)
+    result = imported(path)
+    assert result.audit.integer_only
+    feeds = [{"x": normal(4, 12, seed=3)}]
+    result.save(tmp_path / "m.int8.onnx")
+    (before,), (after,) = outputs(source, feeds), outputs(tmp_path / "m.int8.onnx", feeds)
+    assert np.square(before - after).sum() < 1e-2 * np.square(before).sum()
+
+
+def quantized_graph(
+    nodes: list[onnx.NodeProto], constants: dict[str, Array], x: int, y: int, shape: list[int]
+) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", x, shape)],
+        [helper.make_tensor_value_info("y", y, shape)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+STEP, ZERO = np.asarray(0.1, np.float32), np.asarray(3, np.int8)
+
+
+def test_integer_inputs_and_outputs_stay(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0]),
+        helper.make_node("DequantizeLinear", ["t", "s", "z"], ["r"]),
+        helper.make_node("Transpose", ["r"], ["u"], perm=[1, 0]),
+        helper.make_node("Relu", ["u"], ["v"]),
+        helper.make_node("QuantizeLinear", ["v", "s", "z"], ["y"]),
+    ]
+    model = quantized_graph(nodes, {"s": STEP, "z": ZERO}, TensorProto.INT8, TensorProto.INT8, [4, 6])
+    onnx.save(model, tmp_path / "m.onnx")
+    result = imported(tmp_path / "m.onnx", QuantConfig())
+    result.save(tmp_path / "m.int8.onnx")
+    assert result.audit.integer_only
+    feeds = [{"x": np.random.default_rng(1).integers(-128, 128, (4, 6)).astype(np.int8)}]
+    assert np.array_equal(outputs(tmp_path / "m.onnx", feeds)[0], outputs(tmp_path / "m.int8.onnx", feeds)[0])
+
+
+def test_pins_follow_a_tensor_to_its_new_name(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    onnx.save(quantized_graph(nodes, {"s": STEP, "z": ZERO}, TensorProto.FLOAT, TensorProto.FLOAT, [4, 6]), tmp_path / "m.onnx")
+    loaded = load(tmp_path / "m.onnx")
+    found = import_quantized(loaded.ir)
+    assert list(found.pins.activations) == ["y"]
+    assert [node.op_type for node in loaded.ir.graph] == ["Relu"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(TensorProto.FLOAT8E4M3FN, "float8e4m3fn"), (None, "which no QuantizeLinear made|computes with codes")],
+)
+def test_what_has_no_counterpart_is_refused_in_a_sentence(kind: int | None, words: str, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    if kind is None:
+        nodes.insert(1, helper.make_node("BitwiseNot", ["q"], ["p"]))
+        nodes[2].input[0] = "p"
+    model = quantized_graph(nodes, {"s": STEP, "z": ZERO}, TensorProto.FLOAT, TensorProto.FLOAT, [4, 6])
+    if kind is not None:
+        model.graph.initializer.remove(model.graph.initializer[1])
+        model.graph.initializer.append(helper.make_tensor("z", kind, [], [0.0]))
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=words):
+        import_quantized(load(tmp_path / "m.onnx").ir)
