@@ -21,7 +21,7 @@ PARTS = {path.stem for path in PACKAGE.iterdir()}
 # What each part may import besides itself. `errors` and `quant` know no graph; stages know each other only where it says so.
 BASE = {"errors", "config", "quant", "model", "ops"}
 CALIBRATION = {"data", "statistics", "ranges", "data_free"}
-STAGES = {"import_", "prepare", "plan", "recover", "analyze", "lower", "tuning", "integer", "verify"}
+STAGES = {"import_", "prepare", "plan", "recover", "analyze", "lower", "tuning", "integer", "verify", "export"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "quant": {"errors"},
@@ -49,6 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "quant.types",
         "model",
     },  # it judges what `lower` makes by other arithmetic
+    "export": BASE | {"integer"},
     "verify": BASE | {"integer", "data", "targets"},
     "plot": BASE | {"statistics", "ranges", "analyze"},
     "pipeline": BASE | CALIBRATION | STAGES | {"targets", ""},
@@ -149,6 +150,7 @@ KNOWS_OPS = (
     "tuning.",
     "autodiff.",
     "import_.",
+    "export.trace",
     "model.traits",
     "model.edit",
     "model.meaning",

@@ -10,6 +10,7 @@ import click
 from qconv import __version__
 from qconv.cli.analyze import analyze
 from qconv.cli.calibrate import calibrate
+from qconv.cli.export import export
 from qconv.cli.inspect import inspect
 from qconv.cli.merge import merge
 from qconv.cli.quantize import quantize
@@ -28,13 +29,14 @@ def cli() -> None:
     qconv calibrate model.onnx --data samples.npz     -> model.calib.json
     qconv quantize  model.onnx --bits 8               -> model.int8.onnx, model.int8.json
     qconv verify    model.onnx                        -> a report and an exit code
+    qconv export    model.int8.onnx --to c            -> a folder of C99, integers only
 
     Exit codes: 0 done; 1 verification says no; 2 wrong options; 3 the model; 4 the samples; 5 a calibration or plan file;
-    6 float nodes under --integer-only; 7 the output cannot be written; 130 interrupted.
+    6 float nodes where there must be none; 7 the output cannot be written; 8 it does not fit on the chip; 130 interrupted.
     """  # noqa: D301  click's mark for a paragraph that is not to be filled
 
 
-for command in (calibrate, merge, quantize, verify, inspect, analyze):
+for command in (calibrate, merge, quantize, verify, inspect, analyze, export):
     cli.add_command(command)
 
 

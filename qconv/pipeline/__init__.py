@@ -4,6 +4,7 @@ from qconv.pipeline.analyze import analyze
 from qconv.pipeline.budget import Budget, Within, quantize_within
 from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
+from qconv.pipeline.export import Chip, Exported, export
 from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.job import Job
 from qconv.pipeline.outputs import Kind, check_outputs, files_of
@@ -19,6 +20,8 @@ __all__ = [
     "CALIBRATION_SUFFIX",
     "Attempt",
     "Budget",
+    "Chip",
+    "Exported",
     "Goal",
     "Job",
     "Kind",
@@ -32,6 +35,7 @@ __all__ = [
     "calibrate",
     "check_outputs",
     "check_samples",
+    "export",
     "files_of",
     "import_summary",
     "load_prepared",

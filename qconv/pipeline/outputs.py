@@ -25,10 +25,17 @@ class Kind(Enum):
     PLAN = "a plan"
     PROGRESS = "the progress of a calibration"
     SAMPLES = "samples"
+    NETWORK = "a complete table"
     OTHER = "another file of qconv"
 
 
-_KINDS = {b"table": Kind.TABLE, b"calibration": Kind.CALIBRATION, b"plan": Kind.PLAN, b"progress": Kind.PROGRESS}
+_KINDS = {
+    b"table": Kind.TABLE,
+    b"calibration": Kind.CALIBRATION,
+    b"plan": Kind.PLAN,
+    b"network": Kind.NETWORK,
+    b"progress": Kind.PROGRESS,
+}
 # A model begins with the tag of its field ir_version; samples are npz, npy, PNG or JPEG.
 _MAGIC = {
     b"\x08": Kind.MODEL,

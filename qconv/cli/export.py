@@ -1,0 +1,86 @@
+"""`qconv export`: an integer model as a table that stands alone, as C, as test vectors, or as memories for hardware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qconv.cli.options import PATH, data_options, image_options
+
+if TYPE_CHECKING:
+    from qconv.pipeline.export import Chip, Exported
+
+FORMS = ("json", "c", "vectors", "memh")
+DOES_NOT_FIT = 8
+
+
+@click.command(short_help="Write an integer model as C, as a complete table, or as test vectors.")
+@click.argument("model", type=PATH)
+@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="What to write; see above.")
+@click.option("-o", "--output", type=PATH, help="A file for json, a folder for the others.  [default: beside the model]")
+@data_options
+@click.option("--all-tensors", is_flag=True, help="Put every tensor into the vectors, not only inputs and outputs.")
+@click.option("--flash", metavar="SIZE", help="Memory of a chip for constants, as 512k: say whether the network fits.")
+@click.option("--ram", metavar="SIZE", help="Memory of a chip for tensors, as 128k.")
+def export(
+    model: Path, form: str, output: Path | None, data: str | None, samples: int | None, all_tensors: bool, flash: str | None,
+    ram: str | None, **images: Any,
+) -> int:  # fmt: skip
+    """Write MODEL, which `qconv quantize` made, in another form.
+
+    \b
+    json     every node, tensor, multiplier and proof, and a file of bytes: enough to compute it (docs/table.md)
+    c        C99 without floating point or malloc: model.h, model.c, weights.c, a test with vectors, a Makefile
+    vectors  inputs and outputs as .npz and as .hex for $readmemh
+    memh     weights, biases, tables, multipliers and shifts as .hex, and network.vh with their widths
+
+    Sizes are those of one sample. Test vectors are made of --data (the first 4 samples, or --samples), else of random codes.
+    Exits with 8 where the network does not fit in --flash or --ram.
+    """  # noqa: D301  click's mark for a paragraph that is not to be filled
+    from qconv import pipeline
+    from qconv.cli.console import out
+    from qconv.errors import UsageError
+
+    chip = pipeline.Chip.parse(flash, ram)
+    if form != "c" and (flash or ram):
+        raise UsageError("--flash and --ram are for --to c; leave them out")
+    if form == "json" and data is not None:
+        raise UsageError("a table has no samples in it; leave out --data, or take --to vectors")
+    target = output or _default(model, form)
+    if form == "json":
+        outputs = {"the table": (target, pipeline.Kind.NETWORK), "its data": (target.with_suffix(".bin"), pipeline.Kind.OTHER)}
+        pipeline.check_outputs([model], outputs)
+    elif target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is a file, and --to {form} writes a folder; give another --output")
+    made = pipeline.export(
+        model, form, target, data, images=image_options(**images), samples=samples or 4, everything=all_tensors
+    )  # fmt: skip
+    out.print(f"{target}: {len(made.network.nodes)} nodes, {len(made.files)} files", markup=False)
+    return 0 if made.sources is None else _tell_sizes(made, chip)
+
+
+def _default(model: Path, form: str) -> Path:
+    return model.with_suffix(".table.json") if form == "json" else model.with_suffix(f".{form}")
+
+
+def _tell_sizes(made: Exported, chip: Chip) -> int:
+    """What the network takes on a chip, and whether it fits."""
+    from qconv.cli.console import out, size, warn
+
+    sources = made.sources
+    assert sources is not None
+    out.print(f"constants {size(sources.constants)}, memory for tensors {size(sources.ram)}; make check runs the vectors")
+    missing = 0
+    for what, need, have in (("flash", sources.constants, chip.flash), ("RAM", sources.ram, chip.ram)):
+        if have is None:
+            continue
+        if need <= have:
+            out.print(f"fits: {size(need)} of {size(have)} {what}")
+            continue
+        missing += 1
+        largest = sources.largest if what == "flash" else sources.tensors
+        most = ", ".join(f"{name} {size(count)}" for name, count in largest[:3])
+        warn(f"does not fit: {size(need)} of {size(have)} {what}; most is taken by {most}")
+    return DOES_NOT_FIT if missing else 0

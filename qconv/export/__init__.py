@@ -1,0 +1,1 @@
+"""Integer models for other places than onnxruntime: a table that stands alone, C, and test vectors."""

@@ -1,0 +1,295 @@
+"""The files of a network in C99: model.h, model.c, weights.c, border.c for reals outside, and a test with its vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qconv.export.c.arena import Arena, plan_arena
+from qconv.export.c.calls import C_TYPES, Writer, statements
+from qconv.export.c.kernels import HEAD
+from qconv.export.network import Network, Tensor
+
+Array = NDArray[Any]
+_PER_LINE = 20
+_BASIS, _PRIME, _WORD = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The text of every file, and what the network needs on a chip, in bytes."""
+
+    files: Mapping[str, str]
+    arena: Arena
+    constants: int
+    largest: Sequence[tuple[str, int]]  # constants by size, with the node that reads them
+    tensors: Sequence[tuple[str, int]]  # tensors by size, with the node that makes them
+
+    scratch: int
+
+    @property
+    def ram(self) -> int:
+        """The static block of memory, with the row of sums; the stack comes on top of it."""
+        return self.arena.size + self.scratch
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The codes of all tensors for one input."""
+
+    values: Mapping[str, Array]
+
+
+def write_sources(network: Network, digest: str, samples: Sequence[Sample]) -> Sources:
+    """The C of a network. Raises FloatNodesError for what has no kernel in C."""
+    names = _names(network)
+    arena = plan_arena(network)
+    writer = Writer(network, names, arena.offsets)
+    bodies = [statements(writer, node) for node in network.nodes]
+    constants = {names[t.name]: (str(t.dtype), t.data) for t in network.constants} | writer.arrays
+    files = {
+        "model.h": _header(network, names, arena, digest),
+        "model.c": _model(network, names, arena, writer, bodies, constants),
+        "weights.c": _weights(constants),
+        "border.h": _border_header(network, names),
+        "border.c": _border(network, names),
+        "test.c": _test(network, names),
+        "vectors.h": _vectors(network, names, samples),
+        "Makefile": _MAKEFILE,
+    }
+    sizes = {name: data.nbytes for name, (_, data) in constants.items() if data is not None}
+    readers = {name: node.name for node in network.nodes for name in node.inputs}
+    largest = sorted(((readers[t.name], t.bytes) for t in network.constants if t.name in readers), key=lambda pair: -pair[1])
+    tensors = sorted(((n.name, network.tensors[n.output].bytes) for n in network.nodes), key=lambda pair: -pair[1])
+    return Sources(files, arena, sum(sizes.values()), largest[:5], tensors[:5], 4 * writer.scratch + 2 * writer.patch)
+
+
+def _names(network: Network) -> dict[str, str]:
+    """C names: inputs, outputs, constants and tensors, counted."""
+    names: dict[str, str] = {}
+    for index, name in enumerate(network.inputs):
+        names[name] = f"input{index}"
+    constants = {tensor.name for tensor in network.constants}
+    for name in network.tensors:
+        if name not in names:
+            names[name] = f"c{len(names)}" if name in constants else f"t{len(names)}"
+    return names
+
+
+def _comment(text: str) -> str:
+    """Text that ends no comment and starts none."""
+    return (
+        "".join(sign if sign.isprintable() and ord(sign) < 128 else "?" for sign in text)
+        .replace("*/", "* /")
+        .replace("/*", "/ *")
+    )
+
+
+def _c_type(tensor: Tensor) -> str:
+    return C_TYPES[str(tensor.dtype)]
+
+
+def _arguments(network: Network, names: Mapping[str, str]) -> str:
+    inputs = [f"const {_c_type(network.tensors[name])} *{names[name]}" for name in network.inputs]
+    outputs = [f"{_c_type(network.tensors[name])} *output{index}" for index, name in enumerate(network.outputs)]
+    return ", ".join([*inputs, *outputs])
+
+
+def _header(network: Network, names: Mapping[str, str], arena: Arena, digest: str) -> str:
+    lines = ["/* Made by qconv; do not edit. */", "#ifndef MODEL_H", "#define MODEL_H", "", "#include <stdint.h>", ""]
+    lines += [f'#define MODEL_SHA256 "{digest}"', f"#define MODEL_ARENA_BYTES {max(arena.size, 1)}"]
+    lines += [f"#define MODEL_NODES {len(network.nodes)}", ""]
+    for kind, tensors in (("INPUT", network.inputs), ("OUTPUT", network.outputs)):
+        for index, name in enumerate(tensors):
+            tensor = network.tensors[name]
+            lines.append(
+                f"/* {_comment(network.reals.get(name) or name)}: {' x '.join(map(str, tensor.shape))} of {_c_type(tensor)} */"
+            )
+            lines.append(f"#define MODEL_{kind}{index}_SIZE {tensor.size}")
+    lines += ["", "/* Computes the outputs; memory is static, so that one call runs at a time. */"]
+    lines += [f"void model_run({_arguments(network, names)});", ""]
+    lines += ["#ifdef MODEL_TRACE", "/* Called after each node with what it made. */"]
+    lines += ["void model_trace(int node, const void *data, uint32_t bytes);", "#endif", "", "#endif", ""]
+    return "\n".join(lines)
+
+
+def _model(
+    network: Network, names: Mapping[str, str], arena: Arena, writer: Writer, bodies: Sequence[Sequence[str]],
+    constants: Mapping[str, tuple[str, Any]],
+) -> str:  # fmt: skip
+    lines = ["/* Made by qconv; do not edit. */", '#include "model.h"', "", "#include <string.h>", ""]
+    lines += [f"extern const {C_TYPES[kind]} {name}[{max(data.size, 1)}];" for name, (kind, data) in constants.items()]
+    lines += [HEAD, *writer.kernels.values()]
+    if network.nodes:
+        lines += [f"static union {{ int64_t aligned; uint8_t bytes[{max(arena.size, 1)}]; }} arena;"]
+    if writer.scratch:
+        lines += [f"static int32_t sums[{writer.scratch}];"]
+    if writer.patch:
+        lines += [f"static int16_t patch[{writer.patch}];"]
+    lines += ["", f"void model_run({_arguments(network, names)})", "{"]
+    read = {name for node in network.nodes for name in node.inputs} | set(network.outputs)
+    lines += [f"    (void){names[name]};" for name in network.inputs if name not in read]
+    for node in network.nodes:
+        kind = _c_type(network.tensors[node.output])
+        lines.append(f"    {kind} *const {names[node.output]} = ({kind} *)(void *)(arena.bytes + {arena.offsets[node.output]});")
+    for index, (node, body) in enumerate(zip(network.nodes, bodies, strict=True)):
+        lines += ["", f"    /* {_comment(node.name)}: {node.op} */", "    {"]
+        lines += [f"        {line}" for line in body]
+        lines += ["    }", "#ifdef MODEL_TRACE"]
+        lines += [f"    model_trace({index}, {names[node.output]}, {network.tensors[node.output].bytes});", "#endif"]
+    lines.append("")
+    for index, name in enumerate(network.outputs):
+        lines.append(f"    memcpy(output{index}, {names[name]}, {network.tensors[name].bytes});")
+    return "\n".join([*lines, "}", ""])
+
+
+def _weights(constants: Mapping[str, tuple[str, Any]]) -> str:
+    lines = ["/* Made by qconv; do not edit. */", "#include <stdint.h>", ""]
+    for name, (kind, data) in constants.items():
+        declared = f"const {C_TYPES[kind]} {name}[{max(data.size, 1)}]"
+        lines += [f"extern {declared};", f"{declared} = {{", *_rows(data, kind), "};"]
+    return "\n".join([*lines, ""])
+
+
+def _rows(data: Array, kind: str) -> list[str]:
+    """The numbers of an array, some on each line."""
+    flat = data.reshape(-1)
+    text = [_literal(int(value), kind) for value in flat] or ["0"]
+    return ["    " + ", ".join(text[start : start + _PER_LINE]) + "," for start in range(0, len(text), _PER_LINE)]
+
+
+def _literal(value: int, kind: str) -> str:
+    if kind == "uint32":
+        return f"{value}u"
+    if kind == "int64":
+        return f"INT64_C({value})" if value > -(2**63) else "INT64_MIN"
+    return f"(-{2**31 - 1} - 1)" if value == -(2**31) else str(value)
+
+
+def _border_header(network: Network, names: Mapping[str, str]) -> str:
+    lines = ["/* Made by qconv; reals for a host that has them. The network itself needs none. */"]
+    lines += ["#ifndef BORDER_H", "#define BORDER_H", "", "#include <stdint.h>", ""]
+    lines += [f"{declared};" for declared, _ in _border_functions(network)]
+    return "\n".join([*lines, "", "#endif", ""])
+
+
+def _border(network: Network, names: Mapping[str, str]) -> str:
+    lines = ["/* Made by qconv; reals for a host that has them. The network itself needs none. */"]
+    lines += ['#include "border.h"', "", "#include <math.h>", ""]
+    for declared, body in _border_functions(network):
+        lines += [declared, "{", *body, "}", ""]
+    return "\n".join(lines)
+
+
+def _border_functions(network: Network) -> list[tuple[str, list[str]]]:
+    """A function for each input and output whose codes stand for reals of one scale."""
+    found = []
+    for kind, tensors in (("quantize_input", network.inputs), ("dequantize_output", network.outputs)):
+        for index, name in enumerate(tensors):
+            tensor = network.tensors[name]
+            if tensor.params is None:
+                continue
+            scales = np.broadcast_to(tensor.params.scale, (1,) if tensor.params.axis is None else tensor.params.scale.shape)
+            inner = 1 if tensor.params.axis is None else int(np.prod(tensor.shape[tensor.params.axis + 1 :]))
+            zero = int(tensor.params.zero_point.reshape(-1)[0])
+            code, low, high = _c_type(tensor), tensor.params.int_type.qmin, tensor.params.int_type.qmax
+            listed = ", ".join(f"{float(scale)!r}f" for scale in scales)
+            body = [f"    static const float scales[{scales.size}] = {{{listed}}};"]
+            body += [f"    for (int32_t i = 0; i < {tensor.size}; i++) {{"]
+            body += [f"        const float scale = scales[(i / {inner}) % {scales.size}];"]
+            if kind == "quantize_input":
+                body += [f"        const float code = rintf(reals[i] / scale) + {zero}.0f;"]
+                body += [f"        codes[i] = ({code})(code < {low}.0f ? {low}.0f : (code > {high}.0f ? {high}.0f : code));"]
+                declared = f"void {kind}{index}(const float *reals, {code} *codes)"
+            else:
+                body += [f"        reals[i] = (float)((int32_t)codes[i] - {zero}) * scale;"]
+                declared = f"void {kind}{index}(const {code} *codes, float *reals)"
+            found.append((declared, [*body, "    }"]))
+    return found
+
+
+def _test(network: Network, names: Mapping[str, str]) -> str:
+    outputs = [
+        f"    static {_c_type(network.tensors[n])} output{i}[MODEL_OUTPUT{i}_SIZE];" for i, n in enumerate(network.outputs)
+    ]
+    given = [f"vector_{names[name]}[sample]" for name in network.inputs] + [f"output{i}" for i in range(len(network.outputs))]
+    checks = [
+        f"        if (memcmp(output{i}, expected{i}[sample], sizeof output{i}) != 0) {{"
+        f' printf("sample %d: output {i} differs\\n", sample); wrong++; }}'
+        for i in range(len(network.outputs))
+    ]
+    return "\n".join(
+        [
+            "/* Made by qconv: runs the vectors, and compares every tensor of every node by its hash (FNV-1a, 64 bits). */",
+            '#include "model.h"', '#include "vectors.h"', "", "#include <stdio.h>", "#include <string.h>", "",
+            "static int sample, wrong;", "", "#ifdef MODEL_TRACE",
+            "void model_trace(int node, const void *data, uint32_t bytes)", "{",
+            "    uint64_t hash = UINT64_C(0xCBF29CE484222325);", "    const uint8_t *at = data;",
+            "    for (uint32_t i = 0; i < bytes; i++) hash = (hash ^ at[i]) * UINT64_C(0x100000001B3);",
+            "    if (hashes[sample][node] != 0 && hash != hashes[sample][node]) {",
+            '        printf("sample %d: node %d (%s) differs\\n", sample, node, node_names[node]);',
+            "        wrong++;", "    }", "}",
+            "#endif", "", "int main(void)", "{", *outputs,
+            "    for (sample = 0; sample < SAMPLES; sample++) {", f"        model_run({', '.join(given)});", *checks, "    }",
+            '    printf("%d samples, %d differences\\n", SAMPLES, wrong);', "    return wrong != 0;", "}", "",
+        ]
+    )  # fmt: skip
+
+
+def fnv(array: Array) -> int:
+    """The hash of the bytes of an array, as the test computes it."""
+    found = _BASIS
+    for byte in np.ascontiguousarray(array).tobytes():
+        found = ((found ^ byte) * _PRIME) & _WORD
+    return found
+
+
+def _hash(sample: Sample, name: str) -> str:
+    """The hash of a tensor; 0 for one that the integer model does not have."""
+    return f"UINT64_C({fnv(sample.values[name]) if name in sample.values else 0})"
+
+
+def _vectors(network: Network, names: Mapping[str, str], samples: Sequence[Sample]) -> str:
+    lines = ["/* Made by qconv: inputs, outputs and the hash of every tensor. */", "#include <stdint.h>", ""]
+    lines += [f"#define SAMPLES {len(samples)}", ""]
+    for prefix, tensors in (("vector_", network.inputs), ("expected", network.outputs)):
+        for index, name in enumerate(tensors):
+            tensor = network.tensors[name]
+            label = f"{prefix}{names[name]}" if prefix == "vector_" else f"{prefix}{index}"
+            lines.append(f"static const {_c_type(tensor)} {label}[SAMPLES][{tensor.size}] = {{")
+            for sample in samples:
+                lines += ["  {", *_rows(sample.values[name], str(tensor.dtype)), "  },"]
+            lines.append("};")
+    lines += ["", "#ifdef MODEL_TRACE", "static const uint64_t hashes[SAMPLES][MODEL_NODES] = {"]
+    for sample in samples:
+        hashes = [_hash(sample, node.output) for node in network.nodes]
+        lines.append("  {" + ", ".join(hashes) + "},")
+    quoted = ['"' + _comment(node.name).replace("\\", "\\\\").replace('"', "'") + '"' for node in network.nodes]
+    lines += ["};", f"static const char *const node_names[MODEL_NODES] = {{{', '.join(quoted)}}};", "#endif", ""]
+    return "\n".join(lines)
+
+
+_MAKEFILE = """# Made by qconv.
+CC ?= cc
+CFLAGS ?= -O2
+STRICT = -std=c99 -Wall -Wextra -Wconversion -Wno-unused-function
+
+check: test
+\t./test
+
+test: model.c weights.c test.c model.h vectors.h
+\t$(CC) $(STRICT) $(CFLAGS) -DMODEL_TRACE -o test model.c weights.c test.c
+
+size: model.c weights.c
+\t$(CC) $(STRICT) -Os -c model.c weights.c
+\tsize model.o weights.o
+
+clean:
+\trm -f test model.o weights.o
+
+.PHONY: check size clean
+"""
