@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "quant.types",
         "model",
     },  # it judges what `lower` makes by other arithmetic
-    "export": BASE | {"integer"},
+    "export": BASE | {"integer", "import_"},
     "verify": BASE | {"integer", "data", "targets"},
     "plot": BASE | {"statistics", "ranges", "analyze"},
     "pipeline": BASE | CALIBRATION | STAGES | {"targets", ""},

@@ -12,14 +12,14 @@ from qconv.cli.options import PATH, data_options, image_options
 if TYPE_CHECKING:
     from qconv.pipeline.export import Chip, Exported
 
-FORMS = ("json", "c", "vectors", "memh")
+FORMS = ("json", "c", "qdq", "vectors", "memh")
 DOES_NOT_FIT = 8
 
 
 @click.command(short_help="Write an integer model as C, as a complete table, or as test vectors.")
 @click.argument("model", type=PATH)
 @click.option("--to", "form", type=click.Choice(FORMS), required=True, help="What to write; see above.")
-@click.option("-o", "--output", type=PATH, help="A file for json, a folder for the others.  [default: beside the model]")
+@click.option("-o", "--output", type=PATH, help="A file for json and qdq, else a folder.  [default: beside the model]")
 @data_options
 @click.option("--all-tensors", is_flag=True, help="Put every tensor into the vectors, not only inputs and outputs.")
 @click.option("--flash", metavar="SIZE", help="Memory of a chip for constants, as 512k: say whether the network fits.")
@@ -33,6 +33,7 @@ def export(
     \b
     json     every node, tensor, multiplier and proof, and a file of bytes: enough to compute it (docs/table.md)
     c        C99 without floating point or malloc: model.h, model.c, weights.c, a test with vectors, a Makefile
+    qdq      the same decisions as QuantizeLinear and DequantizeLinear, for OpenVINO, TensorRT, QNN
     vectors  inputs and outputs as .npz and as .hex for $readmemh
     memh     weights, biases, tables, multipliers and shifts as .hex, and network.vh with their widths
 
@@ -46,23 +47,26 @@ def export(
     chip = pipeline.Chip.parse(flash, ram)
     if form != "c" and (flash or ram):
         raise UsageError("--flash and --ram are for --to c; leave them out")
-    if form == "json" and data is not None:
-        raise UsageError("a table has no samples in it; leave out --data, or take --to vectors")
+    if form in ("json", "qdq") and data is not None:
+        raise UsageError(f"--to {form} has no samples in it; leave out --data, or take --to vectors")
     target = output or _default(model, form)
     if form == "json":
         outputs = {"the table": (target, pipeline.Kind.NETWORK), "its data": (target.with_suffix(".bin"), pipeline.Kind.OTHER)}
         pipeline.check_outputs([model], outputs)
+    elif form == "qdq":
+        pipeline.check_outputs([model], {"the QDQ model": (target, pipeline.Kind.MODEL)})
     elif target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file, and --to {form} writes a folder; give another --output")
     made = pipeline.export(
         model, form, target, data, images=image_options(**images), samples=samples or 4, everything=all_tensors
     )  # fmt: skip
-    out.print(f"{target}: {len(made.network.nodes)} nodes, {len(made.files)} files", markup=False)
+    nodes = "" if made.network is None else f"{len(made.network.nodes)} nodes, "
+    out.print(f"{target}: {nodes}{len(made.files)} files" if nodes else f"{target}: written", markup=False)
     return 0 if made.sources is None else _tell_sizes(made, chip)
 
 
 def _default(model: Path, form: str) -> Path:
-    return model.with_suffix(".table.json") if form == "json" else model.with_suffix(f".{form}")
+    return model.with_suffix({"json": ".table.json", "qdq": ".qdq.onnx"}.get(form, f".{form}"))
 
 
 def _tell_sizes(made: Exported, chip: Chip) -> int:

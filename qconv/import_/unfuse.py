@@ -85,7 +85,7 @@ def _flat(editor: Editor, node: ir.Node, value: ir.Value, place: int) -> ir.Valu
 
 
 def _bias(editor: Editor, node: ir.Node, bias: ir.Value, reads: tuple[Triple, ...]) -> ir.Value:
-    """The reals of an int32 bias, whose scale is the product of those of the operands."""
+    """The reals of an int32 bias, whose scale is the product of those of the operands: a DequantizeLinear of its codes."""
     codes, *scales = (const_array(v) for v in (bias, *(node.inputs[triple.scale] for triple in reads)))
     if codes is None or any(scale is None for scale in scales):
         raise ModelError(f"node {node.name} ({node.op_type}) computes its bias or its scales at run time; make them constants")
@@ -93,4 +93,8 @@ def _bias(editor: Editor, node: ir.Node, bias: ir.Value, reads: tuple[Triple, ..
     for scale in scales:
         assert scale is not None
         product = product * scale.reshape(-1).astype(np.float64)
-    return editor.constant(f"{node.name}/bias", (codes.astype(np.float64) * product).astype(np.float32))
+    scale = product.astype(np.float32).reshape(() if product.size == 1 else (-1,))
+    inputs = [bias, editor.constant(f"{node.name}/bias_scale", scale)]
+    inputs.append(editor.constant(f"{node.name}/bias_zero_point", np.zeros(scale.shape, np.int32)))
+    attributes = {} if product.size == 1 else {"axis": 0}
+    return editor.insert_before(node, "DequantizeLinear", inputs, attributes, name=f"{node.name}/bias", shape=bias.shape)

@@ -18,17 +18,18 @@ from qconv.data.source import SampleSource, inputs_of
 from qconv.errors import ModelError, OutputError, UsageError
 from qconv.export.c.source import Sample, Sources, write_sources
 from qconv.export.network import Network
+from qconv.export.qdq import qdq_model
 from qconv.export.table import dumps, table_of
 from qconv.export.trace import network_of
 from qconv.export.vectors import file_name, memory_files, vector_files
 from qconv.integer.execution.executor import Executor
 from qconv.integer.program import Program
 from qconv.model.load import LoadedModel, load
-from qconv.model.save import write_text
+from qconv.model.save import save, write_text
 from qconv.pipeline.open_source import open_source
 
 Array = NDArray[Any]
-FORMS = ("json", "c", "vectors", "memh")
+FORMS = ("json", "c", "qdq", "vectors", "memh")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20}
 
 
@@ -50,7 +51,7 @@ class Exported:
     """The files that were written, the network, and the C sources where it is in C."""
 
     files: tuple[Path, ...]
-    network: Network
+    network: Network | None
     sources: Sources | None = None
 
 
@@ -66,6 +67,9 @@ def export(
     loaded = load(model)
     if "qconv.version" not in loaded.ir.metadata_props:
         raise ModelError(f"{model} was not made by qconv; make an integer model with `qconv quantize` first")
+    if form == "qdq":
+        save(qdq_model(loaded.ir), output)
+        return Exported((output,), None)
     network = network_of(loaded.ir)
     source = open_source(data, inputs_of(loaded.ir), images) if isinstance(data, str) else data
     match form:

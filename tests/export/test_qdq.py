@@ -1,0 +1,38 @@
+"""Pairs around float operators: the same bytes in onnxruntime, and the same decisions when they are imported again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qconv.export.qdq import qdq_model
+from qconv.import_ import import_quantized
+from qconv.model.session import open_session
+from tests.export.test_network import model_of, runs
+from tests.lower.test_ops import CASES, Case
+
+# Operators that onnxruntime fuses on every x86; ties of others may be rounded in float.
+NAMES = {"Conv", "Conv grouped", "Conv depthwise", "Conv, Relu", "Gemm", "Gemm transposed", "MatMul"}
+FUSED = [case for case in CASES if case.name in NAMES]
+
+
+@pytest.mark.parametrize("case", FUSED, ids=lambda case: case.name)
+def test_the_bytes_are_those_of_the_integer_model(case: Case, tmp_path: Path) -> None:
+    model = model_of(case, tmp_path)
+    pairs = qdq_model(model)
+    assert not [node.op_type for node in pairs.graph if node.op_type.startswith(("QLinear", "QGemm"))]
+    sessions = open_session(model), open_session(pairs)
+    for values in runs(model, 4):
+        feeds = {str(value.name): values[str(value.name)] for value in model.graph.inputs}
+        first, second = (session.run(None, feeds) for session in sessions)
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_every_weight_comes_back(tmp_path: Path) -> None:
+    (case,) = (case for case in CASES if case.name == "Conv")
+    pairs = qdq_model(model_of(case, tmp_path))
+    found = import_quantized(pairs)
+    assert len(found.pins.weights) == 1
+    assert {node.op_type for node in pairs.graph} == {"Conv"}
