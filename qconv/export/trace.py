@@ -367,6 +367,27 @@ def _pad(trace: _Tracer, step: Step) -> None:
     trace.emit(step, "pad", [trace.name(node.inputs[0])], {"before": before, "after": after, "value": int(value.reshape(-1)[0])})
 
 
+def _scatter(trace: _Tracer, step: Step) -> None:
+    """The data, then the updates, and where each element of the output lies in the two."""
+    node, parts, start = step.node, list[str](), 0
+    if node.inputs[1] in trace.dynamic:
+        raise _no_form(step)
+    numbered: list[Array] = []
+    for index in (0, 2):
+        array = _array(trace, node.inputs[index])
+        flat = f"{_name(node.outputs[0])}/flat{index}"
+        trace.tensors[flat] = Tensor(flat, array.dtype, (array.size,), step.writes[0].params)
+        parts.append(trace.emit(step, "reshape", [trace.name(node.inputs[index])], output=flat))
+        numbered.append(np.arange(start, start + array.size, dtype=np.int32).reshape(array.shape))
+        start += array.size
+    (places,) = Executor(trace.model).run_node(node, [numbered[0], _array(trace, node.inputs[1]), numbered[1]])
+    both = f"{_name(node.outputs[0])}/both"
+    trace.tensors[both] = Tensor(both, trace.tensors[parts[0]].dtype, (start,), step.writes[0].params)
+    trace.emit(step, "concat", parts, {"axis": 0}, output=both)
+    table = trace.constant(f"{_name(node.outputs[0])}/places", places.reshape(-1).astype(np.int32))
+    trace.emit(step, "gather", [both, table])
+
+
 def _elementwise(op: str) -> Callable[[_Tracer, Step], None]:
     def rule(trace: _Tracer, step: Step) -> None:
         names = [trace.name(v) for v in step.node.inputs if v is not None]
@@ -456,6 +477,8 @@ _RULES: dict[str, Callable[[_Tracer, Step], None]] = {
     "Concat": _concat,
     "Pad": _pad,
     "Clip": _clip,
+    "ScatterElements": _scatter,
+    "ScatterND": _scatter,
     "Resize": lambda trace, step: trace.move(step),
     "Cast": _cast,
     "Gather": _gather,

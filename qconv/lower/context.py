@@ -280,16 +280,29 @@ class Context:
         scale, certificate = self.certified_affine(codes.params, params)
         assert self._node is not None
         node_name = f"{self._node.name}/requantize"
+        if self.names.has_node(node_name):  # another operand of the same node
+            node_name = f"{node_name}/{name}"
         wish = f"{name}_requantized"
+        value, scalar = codes.value, codes.value.shape is not None and len(codes.value.shape) == 0
+        like = ir.Value(shape=ir.Shape([1])) if scalar else codes.value
+        dtype = ir.DataType.from_numpy(params.int_type.dtype)
+        if scalar:  # which the kernel does not join
+            one = self.initializer(np.asarray([1], np.int64), f"{wish}_shape")
+            value = self.emit("Reshape", [value, one], like, dtype, name=f"{node_name}/vector", output=f"{wish}_vector")
         inputs = [
             *self.scale_and_zero_point(params, wish),
-            codes.value,
+            value,
             *self.scale_and_zero_point(codes.params, f"{wish}_from", scale),
         ]
-        return self.emit_codes(
-            "QLinearConcat", inputs, codes.value, params, name=node_name, output=wish, final=False, domain=MS,
+        found = self.emit_codes(
+            "QLinearConcat", inputs, like, params, name=node_name, output=wish, final=False, domain=MS,
             attributes={"axis": 0}, multiplier=[Multiplier.of(scale / params.scale)], certificate=certificate,
         )  # fmt: skip
+        if not scalar:
+            return found
+        none = self.initializer(np.asarray([], np.int64), f"{wish}_scalar_shape")
+        back = self.emit("Reshape", [found.value, none], codes.value, dtype, name=f"{node_name}/scalar", output=f"{wish}_scalar")
+        return Codes(back, params)
 
     def certified_affine(self, x: QuantParams, y: QuantParams) -> tuple[FloatArray, Certificate]:
         """The scale of x, nudged until the change of parameters x -> y is proved over all codes."""

@@ -24,6 +24,7 @@ from qconv.lower.activation import (
 )
 from qconv.lower.arithmetic import lower_add, lower_mul, lower_sub
 from qconv.lower.borders import connect_float_readers, float_reads, integer_inputs, lower_first_dequantizer, lower_last_quantizer
+from qconv.lower.comparisons import lower_comparison
 from qconv.lower.concat import lower_concat
 from qconv.lower.context import MS, Context
 from qconv.lower.conv import lower_average_pool, lower_conv
@@ -35,6 +36,7 @@ from qconv.lower.matmul import lower_gemm, lower_matmul
 from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
 from qconv.lower.normalization import lower_norm
 from qconv.lower.reductions import lower_cast, lower_quotient, lower_reduction
+from qconv.lower.selections import lower_scatter
 from qconv.ops.op_table import rule_of
 from qconv.ops.scale_rules import NoFloat, Same, ScaleRule
 from qconv.plan.quant_plan import QuantPlan, border_nodes
@@ -58,13 +60,18 @@ _RULES: dict[str, Rule] = {
     "ConvTranspose": lower_conv_transpose,
     "DequantizeLinear": lower_first_dequantizer,
     "Div": lower_quotient,
+    "Equal": lower_comparison,
     "Gemm": lower_gemm,
     "GlobalAveragePool": lower_global_average_pool,
     "GlobalMaxPool": lower_global_max_pool,
+    "Greater": lower_comparison,
+    "GreaterOrEqual": lower_comparison,
     "HardSigmoid": lower_hard_sigmoid,
     "HardSwish": lower_hard_swish,
     "LayerNormalization": lower_norm,
     "LeakyRelu": lower_leaky_relu,
+    "Less": lower_comparison,
+    "LessOrEqual": lower_comparison,
     "MatMul": lower_matmul,
     "Max": lower_choice,
     "Min": lower_choice,
@@ -74,6 +81,8 @@ _RULES: dict[str, Rule] = {
     "ReduceMean": lower_reduction,
     "ReduceSum": lower_reduction,
     "Relu": lower_clamp,
+    "ScatterElements": lower_scatter,
+    "ScatterND": lower_scatter,
     "Sigmoid": lower_sigmoid,
     "SimplifiedLayerNormalization": lower_norm,
     "Softmax": lower_softmax,

@@ -22,6 +22,10 @@ class Names:
         """The same for a node."""
         return _fresh(wish, self._nodes)
 
+    def has_node(self, name: str) -> bool:
+        """Whether a node has this name."""
+        return name in self._nodes
+
     def release_node(self, name: str) -> None:
         """Gives the name of a node that will go back, for the node that takes its place."""
         self._nodes.discard(name)

@@ -52,11 +52,11 @@ class Trait(Flag):
 
 
 _ROWS = {
-    Trait.MOVES: "DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Reshape ReverseSequence Slice SpaceToDepth "
-    "Split Squeeze Tile Transpose Unsqueeze",
+    Trait.MOVES: "Compress DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Reshape ReverseSequence Slice "
+    "SpaceToDepth Split Squeeze Tile Transpose Unsqueeze",
     Trait.RESHAPES: "Flatten Identity Reshape Squeeze Unsqueeze",
     Trait.PERMUTES: "Transpose",
-    Trait.TAKES: "Gather GatherElements GatherND Slice Split",
+    Trait.TAKES: "Compress Gather GatherElements GatherND Slice Split",
     Trait.JOINS: "Concat",
     Trait.FILLS: "Pad Trilu",
     Trait.CASTS: "Cast CastLike",

@@ -33,6 +33,7 @@ from qconv.ops.refusals import (
     refuse_power,
     refuse_reduction,
     refuse_resize,
+    refuse_scatter,
 )
 from qconv.ops.scale_rules import (
     Averages,
@@ -214,6 +215,13 @@ _ROWS = [
     OpSpec("Max", (D,), Shared(), "Max on codes", refuse_concat_of_constants),
     OpSpec("Min", (D,), Shared(), "Min on codes", refuse_concat_of_constants),
     OpSpec("Where", (H, D, D), Shared(), "Where on codes"),
+    *(
+        OpSpec(op, (D, D), NO_FLOAT, f"{op} of a difference in int32")
+        for op in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+    ),
+    *(OpSpec(op, (D, H, D), Shared(), f"{op} on codes", refuse_scatter) for op in ("ScatterElements", "ScatterND")),
+    *map(_moves, ("Compress", "GatherND", "ReverseSequence")),
+    OpSpec("Mod", (D, H), FREE, "a table of 256 codes (GatherElements)", refuse_power, condition="one constant divisor"),
     OpSpec("Div", (D, D), FREE, "a product with a table of reciprocals in int32"),
     OpSpec("ReduceSum", (D, H), FREE, "ReduceSum in int32", refuse_reduction, condition="constant axes"),
     OpSpec("ReduceMean", (D, H), FREE, "ReduceSum in int32", refuse_reduction, condition="constant axes"),

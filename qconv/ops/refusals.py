@@ -96,6 +96,13 @@ def refuse_norm(node: ir.Node) -> str | None:
     return needs_constant(1, 2)(node)
 
 
+def refuse_scatter(node: ir.Node) -> str | None:
+    """Only what takes the place of elements has codes."""
+    if attr_str(node, "reduction", "none") != "none":
+        return "it adds or multiplies what meets at one place; write it as a sum or product"
+    return None
+
+
 def refuse_reduction(node: ir.Node) -> str | None:
     """The axes say how many codes are added."""
     if not reduced_axes(node):

@@ -8,6 +8,9 @@ from typing import Final
 import onnx_ir as ir
 
 from .affine_to_depthwise import affine_to_depthwise
+from .compose_arithmetic import compose_arithmetic
+from .compose_reductions import compose_reductions
+from .einsum_to_matmul import einsum_to_matmul
 from .expand_constants import expand_constants
 from .fold_affine_back import fold_affine_back
 from .fold_affine_forward import fold_affine_forward
@@ -48,10 +51,13 @@ CLEANING: Final[tuple[Pass, ...]] = (
     whole_resize,
     resize_to_matmul,
     prelu_to_leaky_relu,
+    norms_to_rows,
+    compose_reductions,
+    compose_arithmetic,
+    einsum_to_matmul,
     normalize_clamps,
     fuse_hardswish,
     fuse_gelu,
-    norms_to_rows,
     fuse_norms,
     fuse_softmax,
 )

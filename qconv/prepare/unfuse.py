@@ -13,6 +13,8 @@ import onnx_ir as ir
 from qconv.model.edit import Attribute, Editor
 from qconv.model.graph import attr_float, attr_str
 
+from .contrib import write_contrib
+
 _MS = "com.microsoft"
 _PARAMETERS = {"LeakyRelu": ("alpha",), "HardSigmoid": ("alpha", "beta"), "Elu": ("alpha",)}
 
@@ -28,6 +30,10 @@ def _take_apart(editor: Editor, node: ir.Node) -> int:
         case "Gelu":
             node.domain = ""
             editor.rewrite(node, "Gelu", list(node.inputs))
+        case (
+            "QuickGelu" | "FastGelu" | "BiasGelu" | "FusedMatMul" | "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization"
+        ):
+            return write_contrib(editor, node)
         case "FusedConv" | "FusedGemm":
             _write_layer(editor, node)
         case _:

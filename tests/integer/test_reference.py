@@ -51,6 +51,8 @@ CASES: list[Case] = [
     ("DepthToSpace", [S], {"blocksize": 2, "mode": "CRD"}, [np.int8]),
     ("SpaceToDepth", [X], {"blocksize": 2}, [np.uint8]),
     ("Tile", [X, np.array([1, 2, 1, 3])], {}, [np.uint8]),
+    ("Compress", [X, np.arange(8) % 3 == 0], {"axis": 1}, [np.uint8]),
+    ("ReverseSequence", [X, np.array([5, 8])], {"batch_axis": 0, "time_axis": 1}, [np.uint8]),
     ("GatherND", [X, np.array([[0, 1], [1, 7]])], {}, [np.uint8]),
     ("ScatterND", [X[0, 0], np.array([[0], [2]]), X[0, 1, :2]], {}, [np.uint8]),
     ("ScatterElements", [X[0, 0], np.array([[0, 1, 2, 3]]), X[0, 1, :1]], {}, [np.uint8]),

@@ -186,6 +186,22 @@ FORMS = [
     _moves("Resize", '<mode="nearest">(x, , , s)', s=ints(1, 4, 5, 9)),
     _moves("Resize", '<mode="nearest">(x, r, f)', r=np.empty(0, np.float32), f=real(1, 1, 2, 2)),
     *(_moves(op, "<axis=1, keepdims=0>(x)", "int64[A,B,C]") for op in ("ArgMax", "ArgMin")),
+    *(
+        Form(op, f"d = {op}(a, b) y = Where(d, a, b)", {}, {"a": FULL, "b": ROW})
+        for op in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+    ),
+    Form("Greater", "d = Greater(x, c) y = Where(d, x, c)", {"c": real(0.3)}),
+    Form(
+        "ScatterElements",
+        "y = ScatterElements<axis=1>(a, i, b)",
+        {"i": ints(2, 0).reshape(1, 2, 1, 1)},
+        {"a": FULL, "b": (1, 2, 1, 1)},
+    ),
+    Form("ScatterND", "y = ScatterND(a, i, b)", {"i": ints(0, 2).reshape(1, 2)}, {"a": FULL, "b": (1, 7, 6)}),
+    _moves("GatherND", "(x, i)", "float[A,B,C]", i=ints(0, 2, 0, 1).reshape(2, 2)),
+    _moves("ReverseSequence", "<batch_axis=0, time_axis=1>(x, l)", l=ints(3)),
+    _moves("Compress", "<axis=2>(x, c)", c=np.asarray([True, False, True, True, False, False, True])),
+    Form("Mod", "y = Mod<fmod=1>(x, c)", {"c": real(0.75)}, off=1, low=3.0),
     *(_two(op, a, b) for op in ("Max", "Min") for a, b in ((FULL, FULL), (FULL, ROW))),
     Form("Max", "y = Max(x, c)", {"c": real(0.3)}),
     Form("Where", "y = Where(c, a, b)", {"c": normal(4, 1, 1) > 0}, {"a": FULL, "b": ROW}),

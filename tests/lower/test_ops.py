@@ -327,6 +327,72 @@ CASES = [
         "1,4,6,6",
         {"a": _ints(-1), "e": np.asarray(1e-5, np.float32)},
     ),
+    _image(
+        "Greater, Less",
+        "s = Sigmoid(x) g = Greater(x, s) l = Less(x, c) a = Where(g, x, s) y = Where(l, a, x)",
+        "1,4,6,6",
+        {"c": np.asarray(0.3, np.float32)},
+        ("Greater",),
+        sqnr=15.0,
+    ),
+    _image(
+        "Equal and its like",
+        "s = Relu(x) e = Equal(x, s) g = GreaterOrEqual(x, s) l = LessOrEqual(x, s)"
+        " a = Where(e, x, s) b = Where(g, a, x) y = Where(l, b, x)",
+        "1,4,6,6",
+        {},
+        ("Equal",),
+        sqnr=10.0,
+    ),
+    _image(
+        "ScatterElements",
+        "s = Sigmoid(x) y = ScatterElements<axis=1>(x, i, s)",
+        "1,4,6,6",
+        {"i": np.tile(_ints(1, 0, 3, 2).reshape(1, 4, 1, 1), (1, 1, 6, 6))},
+    ),
+    _image("ScatterND", "y = ScatterND(x, i, u)", "1,4,6,6", {"i": _ints(0, 2).reshape(1, 2), "u": normal(1, 6, 6)}),
+    _image(
+        "GatherND", "t = GatherND(x, i) y = Unsqueeze(t, a)", "1,2,6,6", {"i": _ints(0, 2, 0, 1).reshape(2, 2), "a": _ints(0)}
+    ),
+    _image("ReverseSequence", "y = ReverseSequence<batch_axis=0, time_axis=1>(x, l)", "1,4,6,6", {"l": _ints(3)}),
+    _image("Compress", "y = Compress<axis=2>(x, c)", "1,4,4,6", {"c": np.asarray([True, False, True, True, False, True])}),
+    _image("Mod", "y = Mod<fmod=1>(x, c)", "1,4,6,6", {"c": np.asarray(9.0, np.float32)}),
+    _image("LRN", "y = LRN<size=3, alpha=0.1>(x)", "1,4,6,6", {}),
+    _image("LogSoftmax", "y = LogSoftmax<axis=1>(x)", "1,4,6,6", {}),
+    _image("Hardmax", "h = Hardmax<axis=1>(x) y = Mul(h, x)", "1,4,6,6", {}, sqnr=15.0),
+    *(
+        _image(f"{op} over channels", f"y = {op}(x, a)", "1,1,6,6", {"a": _ints(1)})
+        for op in ("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp")
+    ),
+    _image("ReduceL2 without its axis", "t = ReduceL2<keepdims=0>(x, a) y = Unsqueeze(t, a)", "1,1,6,6", {"a": _ints(1)}),
+    _image("ReduceLogSum", "p = Exp(x) y = ReduceLogSum(p, a)", "1,4,6,1", {"a": _ints(-1)}, sqnr=18.0),
+    _image("LpPool", "y = LpPool<kernel_shape=[2,2], strides=[2,2]>(x)", "1,4,3,3", {}, sqnr=18.0),
+    _image("GlobalLpPool", "y = GlobalLpPool(x)", "1,4,1,1", {}),
+    _image("LpNormalization of order 1", "y = LpNormalization<axis=1, p=1>(x)", "1,4,6,6", {}, sqnr=18.0),
+    _image("CumSum", "y = CumSum(x, a)", "1,4,6,6", {"a": np.asarray(1, np.int64)}),
+    _image("CumSum backwards", "y = CumSum<exclusive=1, reverse=1>(x, a)", "1,4,6,6", {"a": np.asarray(-1, np.int64)}),
+    _image("Mean", "s = Sigmoid(x) y = Mean(x, s, x)", "1,4,6,6", {}),
+    _image(
+        "Clip, computed",
+        "s = Sigmoid(x) n = Neg(s) n1 = ReduceMin<keepdims=0>(n) n2 = ReduceMax<keepdims=0>(s) y = Clip(x, n1, n2)",
+        "1,4,6,6",
+        {},
+    ),
+    _image("PRelu, computed", "s = Sigmoid(x) y = PRelu(x, s)", "1,4,6,6", {}),
+    _image("Pow of a constant", "y = Pow(c, x)", "1,4,6,6", {"c": np.asarray(1.5, np.float32)}),
+    _image("Trilu", "y = Trilu<upper=0>(x)", "1,4,6,6", {}),
+    _image("Einsum", 't = Einsum<equation="bchw,bcwk->bhck">(x, x) y = Relu(t)', "1,6,4,6", {}, ("QLinearMatMul",)),
+    Case(
+        "OneHot",
+        "g (float[1,4] x) => (float[1,4,5] y) { i = ArgMax<axis=1>(x) d = Tile(i, r) y = OneHot(d, n, v) }",
+        {"r": _ints(1, 4), "n": np.asarray(5, np.int64), "v": np.asarray([0.25, 1.0], np.float32)},
+        {"x": (1, 4)},
+    ),
+    Case(
+        "Gemm of two",
+        "g (float[3,4] a, float[5,4] b) => (float[3,5] y) { y = Gemm<transB=1, alpha=0.5>(a, b) }",
+        shapes={"a": (3, 4), "b": (5, 4)},
+    ),
     _image("InstanceNormalization", "y = InstanceNormalization(x, g, b)", "1,4,6,6", {"g": normal(4), "b": normal(4)}),
     _image("LpNormalization", "y = LpNormalization<axis=1>(x)", "1,4,6,6", {}),
     _image(

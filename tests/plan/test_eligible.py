@@ -18,16 +18,17 @@ def reasons(folder: Path, body: str, weights: dict[str, Array], exclude: tuple[s
 
 
 def test_nothing_stays_in_float_because_of_what_stands_beside_it(tmp_path: Path) -> None:
-    body = "c = Conv(x, w) s = LRN<size=3>(c) d = Sub(c, s) q = Mul(d, d) y = Conv(q, w)"
-    assert reasons(tmp_path, body, {"w": normal(4, 4, 1, 1)}).keys() == {"lrn1"}
+    body = "c = Conv(x, w) s = RandomNormalLike(c) d = Sub(c, s) q = Mul(d, d) y = Conv(q, w)"
+    assert reasons(tmp_path, body, {"w": normal(4, 4, 1, 1)}).keys() == {"randomnormallike1"}
 
 
 def test_a_selection_beside_a_float_node_stays_integer_and_one_between_two_does_not(tmp_path: Path) -> None:
-    body = "c = Conv(x, w) r = Relu(c) s = LRN<size=3>(r) t = Relu(s) u = LRN<size=3>(t) y = Conv(u, w)"
+    body = "c = Conv(x, w) r = Relu(c) s = RandomNormalLike(r) t = Relu(s) u = RandomNormalLike(t) y = Conv(u, w)"
     found = reasons(tmp_path, body, {"w": normal(4, 4, 1, 1)})
     assert "relu1" not in found
     assert found["relu3"] == (
-        "every neighbour of it is float (lrn2, lrn4), so integers would only add error; it becomes integer once one of them does"
+        "every neighbour of it is float (randomnormallike2, randomnormallike4), so integers would only add error; it becomes "
+        "integer once one of them does"
     )
 
 

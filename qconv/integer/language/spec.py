@@ -52,6 +52,7 @@ PLAIN: Mapping[str, frozenset[ir.DataType]] = {
     **dict.fromkeys(["BitwiseXor", "BitwiseAnd", "BitwiseOr", "BitwiseNot"], INTEGERS),
     **dict.fromkeys(["Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Expand", "Tile"], ANY),
     **dict.fromkeys(["Concat", "Split", "Slice", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"], ANY),
+    **dict.fromkeys(["Compress", "ReverseSequence"], ANY),
     **dict.fromkeys(["Shape", "Size", "Constant", "ConstantOfShape", "Where", "And", "Or", "Xor", "Not"], ANY),
     **dict.fromkeys(["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"], ANY),
     **dict.fromkeys(["Add", "Sub", "Mul", "Div", "Mod", "Range", "CumSum", "Abs", "Neg", "Sign"], COUNTS),

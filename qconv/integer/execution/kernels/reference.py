@@ -28,7 +28,7 @@ OPERATORS = frozenset(
         "ConstantOfShape",
         "Range",
     ]
-    + ["DepthToSpace", "SpaceToDepth", "Tile", "GatherND", "ScatterElements", "ScatterND"]
+    + ["DepthToSpace", "SpaceToDepth", "Tile", "GatherND", "ScatterElements", "ScatterND", "Compress", "ReverseSequence"]
 )
 
 

@@ -1,0 +1,141 @@
+"""Write reductions of functions, and norms that are quotients, with the reductions that have an integer form.
+
+ReduceL1          sum |x|                        LpNormalization(1)    x / sum |x|
+ReduceL2          sqrt(sum x^2)                  LpPool(2)             sqrt(k mean x^2)
+ReduceSumSquare   sum x^2                        GlobalLpPool          as ReduceL1 and ReduceL2
+ReduceLogSum      log(sum x)                     LogSoftmax            (x - m) - log(sum exp(x - m)), m the largest
+ReduceLogSumExp   m + log(sum exp(x - m))        CumSum                a product with a triangle of ones
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.model.edit import Editor
+from qconv.model.graph import attr_int, attr_ints, const_array, is_float
+from qconv.ops.forms import reduced_axes
+
+from .steps import Steps, reduced
+
+_WINDOW = ("pads", "strides", "dilations", "kernel_shape")
+_LONGEST = 2048  # of an axis that is summed up step by step
+
+
+def compose_reductions(model: ir.Model) -> int:
+    """Rewrite every one of them; returns their number."""
+    editor, count = Editor(model.graph), 0
+    for node in tuple(model.graph):
+        rule = _RULES.get(node.op_type) if not node.domain else None
+        x = node.inputs[0] if node.inputs else None
+        if rule is not None and x is not None and is_float(x) and x.shape is not None:
+            count += rule(node, x, Steps(editor, node))
+    return count
+
+
+def _sum(steps: Steps, x: ir.Value, axes: tuple[int, ...]) -> ir.Value:
+    return steps("ReduceSum", x, steps.constant(axes, np.int64), shape=reduced(x.shape, axes), keepdims=1)
+
+
+def _reduction(inside: str, outside: str) -> Callable[[ir.Node, ir.Value, Steps], int]:
+    """outside(sum(inside(x)))."""
+
+    def rule(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+        axes = reduced_axes(node)
+        if not axes:
+            return 0
+        inner = steps("Mul", x, x) if inside == "Mul" else steps(inside, x) if inside else x
+        keep = attr_int(node, "keepdims", 1)
+        along = steps.constant(axes, np.int64)
+        if not outside:
+            return steps.last("ReduceSum", inner, along, keepdims=keep)
+        total = steps("ReduceSum", inner, along, shape=reduced(x.shape, axes, keep=bool(keep)), keepdims=keep)
+        return steps.last(outside, total)
+
+    return rule
+
+
+def _log_sum_exp(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    axes = reduced_axes(node)
+    if not axes:
+        return 0
+    along, shape = steps.constant(axes, np.int64), reduced(x.shape, axes)
+    most = steps("ReduceMax", x, along, shape=shape, keepdims=1)
+    powers = steps("Exp", steps("Sub", x, most))
+    log = steps("Log", _sum(steps, powers, axes))
+    if attr_int(node, "keepdims", 1):
+        return steps.last("Add", most, log)
+    return steps.last("Squeeze", steps("Add", most, log), along)
+
+
+def _log_softmax(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    assert x.shape is not None
+    axes = (attr_int(node, "axis", -1) % len(x.shape),)
+    most = steps("ReduceMax", x, steps.constant(axes, np.int64), shape=reduced(x.shape, axes), keepdims=1)
+    below = steps("Sub", x, most)
+    return steps.last("Sub", below, steps("Log", _sum(steps, steps("Exp", below), axes)))
+
+
+def _l1_norm(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    assert x.shape is not None
+    if attr_int(node, "p", 2) != 1:
+        return 0  # the other is an RMS norm
+    return steps.last("Div", x, _sum(steps, steps("Abs", x), (attr_int(node, "axis", -1) % len(x.shape),)))
+
+
+def _pool(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    power, kernel = attr_int(node, "p", 2), attr_ints(node, "kernel_shape", [])
+    if power not in (1, 2) or not kernel:
+        return 0
+    inner = steps("Mul", x, x) if power == 2 else steps("Abs", x)
+    kept: dict[str, Any] = {a.name: list(a.as_ints()) for a in node.attributes.values() if a.name in _WINDOW}
+    ceil = attr_int(node, "ceil_mode", 0)
+    mean = steps("AveragePool", inner, shape=node.outputs[0].shape, count_include_pad=1, ceil_mode=ceil, **kept)
+    total = steps("Mul", mean, steps.constant(float(math.prod(kernel))))
+    return steps.last("Sqrt" if power == 2 else "Identity", total)
+
+
+def _global_pool(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    assert x.shape is not None
+    power, axes = attr_int(node, "p", 2), tuple(range(2, len(x.shape)))
+    if power not in (1, 2) or not axes:
+        return 0
+    inner = steps("Mul", x, x) if power == 2 else steps("Abs", x)
+    return steps.last("Sqrt" if power == 2 else "Identity", _sum(steps, inner, axes))
+
+
+def _cumulative(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    """Along the last axis by x T, along another after a Transpose."""
+    assert x.shape is not None
+    given = const_array(node.inputs[1])
+    rank = len(x.shape)
+    axis = int(given.reshape(())) % rank if given is not None else rank
+    size = x.shape[axis] if axis < rank else None
+    if not isinstance(size, int) or not 0 < size <= _LONGEST or rank < 2:
+        return 0
+    ones = np.triu(np.ones((size, size)), int(attr_int(node, "exclusive", 0)))
+    triangle = steps.constant(ones.T if attr_int(node, "reverse", 0) else ones)
+    if axis == rank - 1:
+        return steps.last("MatMul", x, triangle)
+    order = list(range(rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    turned = steps("Transpose", x, shape=[x.shape[i] for i in order], perm=order)
+    return steps.last("Transpose", steps("MatMul", turned, triangle, shape=turned.shape), perm=order)
+
+
+_RULES: dict[str, Callable[[ir.Node, ir.Value, Steps], int]] = {
+    "ReduceL1": _reduction("Abs", ""),
+    "ReduceL2": _reduction("Mul", "Sqrt"),
+    "ReduceSumSquare": _reduction("Mul", ""),
+    "ReduceLogSum": _reduction("", "Log"),
+    "ReduceLogSumExp": _log_sum_exp,
+    "LogSoftmax": _log_softmax,
+    "LpNormalization": _l1_norm,
+    "LpPool": _pool,
+    "GlobalLpPool": _global_pool,
+    "CumSum": _cumulative,
+}
