@@ -11,6 +11,8 @@ Slice takes off pads[0] in front and s T - K + pads[1] - output_padding behind, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -26,27 +28,29 @@ _END = np.iinfo(np.int64).max
 
 
 def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
-    """A two-dimensional transposed convolution with one stride for both axes."""
+    """A two-dimensional transposed convolution."""
     x, output, value = ctx.codes(node.inputs[0]), node.outputs[0], node.inputs[1]
     weight = const_array(value)
     assert weight is not None and value is not None
-    stride, group, y = attr_ints(node, "strides", [1, 1])[0], attr_int(node, "group", 1), ctx.params(output)
-    taps = [-(-size // stride) for size in weight.shape[2:]]
-    phases = phase_weights(weight, stride, group)
+    strides, group, y = attr_ints(node, "strides", [1, 1]), attr_int(node, "group", 1), ctx.params(output)
+    taps = [-(-size // stride) for size, stride in zip(weight.shape[2:], strides, strict=True)]
+    phases, count = phase_weights(weight, strides, group), strides[0] * strides[1]
     params, bias, given = ctx.params(value), ctx.bias(node), ctx.weight_codes(value)
     if params.axis is not None:
-        params = QuantParams(np.repeat(params.scale, stride**2), np.repeat(params.zero_point, stride**2), params.int_type, 0)
-    bias = None if bias is None else np.repeat(bias, stride**2)
+        params = QuantParams(np.repeat(params.scale, count), np.repeat(params.zero_point, count), params.int_type, 0)
+    bias = None if bias is None else np.repeat(bias, count)
     order = conv_order(phases.shape, group)
-    given = None if given is None else phase_weights(given, stride, group)
+    given = None if given is None else phase_weights(given, strides, group)
     linear = quantize_linear(ctx.target, str(node.name), phases, bias, (1, 2, 3), x.params, params, y, order, given)
     attributes: dict[str, Attribute] = {"group": group, "kernel_shape": taps, "pads": [taps[0] - 1, taps[1] - 1] * 2}
-    bounds = _crop_bounds(node, [stride * t - k for t, k in zip(taps, weight.shape[2:], strict=True)])
+    bounds = _crop_bounds(node, [s * t - k for s, t, k in zip(strides, taps, weight.shape[2:], strict=True)])
     whole = None if bounds is None else f"{output.name}_whole"
-    phase_name = f"{output.name}_phases" if stride > 1 else whole
+    phase_name = f"{output.name}_phases" if count > 1 else whole
     codes = emit_conv(node, ctx, x, linear, y, str(value.name), attributes, phase_name)
-    if stride > 1:
-        inputs, attributes = [_phaseless(codes).value], {"blocksize": stride, "mode": "CRD"}
+    if strides[0] != strides[1]:
+        codes = _shuffled(node, ctx, _phaseless(codes), strides, taps, whole)
+    elif count > 1:
+        inputs, attributes = [_phaseless(codes).value], {"blocksize": strides[0], "mode": "CRD"}
         codes = ctx.emit_codes(
             "DepthToSpace", inputs, output, y, name=f"{node.name}/shuffle", output=whole, final=whole is None,
             attributes=attributes, clamp=False,
@@ -55,6 +59,36 @@ def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
         inputs = [_phaseless(codes).value, *(ctx.initializer(array, f"{node.name}_{key}") for key, array in bounds.items())]
         codes = ctx.emit_codes("Slice", inputs, output, y, name=f"{node.name}/crop", clamp=False)
     ctx.set_codes(output, codes)
+
+
+def _shuffled(
+    node: ir.Node, ctx: Context, codes: Codes, strides: Sequence[int], taps: Sequence[int], whole: str | None
+) -> Codes:  # fmt: skip
+    """The phases [C s_h s_w, H, W] between one another as [C, H s_h, W s_w], where DepthToSpace has one size of blocks only."""
+    output, name, y = node.outputs[0], str(node.name), codes.params
+    x = node.inputs[0]
+    assert x is not None and x.shape is not None and output.shape is not None
+    sizes = [int(str(size)) + t - 1 for size, t in zip(list(x.shape)[2:], taps, strict=True)]
+    channels = int(str(output.shape[1]))
+    apart = [-1, channels, *strides, *sizes]
+    joined = [-1, channels, sizes[0] * strides[0], sizes[1] * strides[1]]
+    dtype = ir.DataType.from_numpy(y.int_type.dtype)
+    like = ir.Value()
+
+    def constant(shape: Sequence[int], what: str) -> ir.Value:
+        return ctx.initializer(np.asarray(shape, np.int64), f"{name}_{what}")
+
+    split = ctx.emit(
+        "Reshape", [codes.value, constant(apart, "apart")], like, dtype, name=f"{name}/apart", output=f"{name}_apart"
+    )
+    turned = ctx.emit(
+        "Transpose", [split], like, dtype, name=f"{name}/between", output=f"{name}_between",
+        attributes={"perm": [0, 1, 4, 2, 5, 3]},
+    )  # fmt: skip
+    return ctx.emit_codes(
+        "Reshape", [turned, constant(joined, "joined")], output, y, name=f"{name}/shuffle", output=whole, final=whole is None,
+        clamp=False,
+    )  # fmt: skip
 
 
 def _crop_bounds(node: ir.Node, overhang: list[int]) -> dict[str, NDArray[np.int64]] | None:

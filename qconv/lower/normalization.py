@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -82,7 +83,12 @@ def _normalized(node: ir.Node, build: WideBuilder, row: Wide, root: ReciprocalRo
     entry = build.emit("Gather", [build.constant(root.table, "roots"), bucket], column, "root", axis=0)
     power_of_two = build.emit("Gather", [build.constant(root.powers, "powers"), count], column, "power_of_two", axis=0)
     reciprocal = build.emit("Mul", [entry, power_of_two], column, "reciprocal")
-    value = build.emit("Mul", [like, reciprocal], like, "normalized")
+    if root.cuts:
+        most = build.emit("Div", [build.constant(2**31 - 1, "most"), reciprocal], column, "limit")
+        least = build.emit("Mul", [most, build.constant(-1, "minus")], column, "lower_limit")
+        bounded = build.emit("Min", [like, most], like, "below_limit")
+        row = replace(row, value=build.emit("Max", [bounded, least], like, "above_limit"))
+    value = build.emit("Mul", [row.value, reciprocal], like, "normalized")
     return Wide(value, 2.0**-root.bits, 0.0, -root.largest, root.largest)
 
 

@@ -7,6 +7,8 @@ goes through the rows of its weight. A depthwise convolution, one channel in and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -55,15 +57,16 @@ def kernel_weight(node: ir.Node, weight: NDArray[np.floating]) -> tuple[NDArray[
     if node.op_type != "ConvTranspose":
         return weight, kernel_order(node, weight.shape)
     group = attr_int(node, "group", 1)
-    phases = phase_weights(weight, attr_ints(node, "strides", [1, 1])[0], group)
+    phases = phase_weights(weight, attr_ints(node, "strides", [1, 1]), group)
     return phases, conv_order(phases.shape, group)
 
 
-def phase_weights(weight: NDArray[np.floating], stride: int, group: int) -> NDArray[np.floating]:
-    """W [Cin, Cout / g, Kh, Kw] as V [Cout s^2, Cin / g, Th, Tw], the phases of a channel behind one another."""
+def phase_weights(weight: NDArray[np.floating], strides: Sequence[int], group: int) -> NDArray[np.floating]:
+    """W [Cin, Cout / g, Kh, Kw] as V [Cout s_h s_w, Cin / g, Th, Tw], the phases of a channel behind one another."""
     inputs, outputs, *kernel = weight.shape
-    taps = [-(-size // stride) for size in kernel]
-    padded = np.pad(weight, [(0, 0), (0, 0), *((0, stride * t - k) for t, k in zip(taps, kernel, strict=True))])
-    split = padded.reshape(group, inputs // group, outputs, taps[0], stride, taps[1], stride)
+    taps = [-(-size // stride) for size, stride in zip(kernel, strides, strict=True)]
+    widths = [(0, s * t - k) for s, t, k in zip(strides, taps, kernel, strict=True)]
+    padded = np.pad(weight, [(0, 0), (0, 0), *widths])
+    split = padded.reshape(group, inputs // group, outputs, taps[0], strides[0], taps[1], strides[1])
     phases = split[:, :, :, ::-1, :, ::-1, :].transpose(0, 2, 4, 6, 1, 3, 5)
-    return np.ascontiguousarray(phases).reshape(group * outputs * stride**2, inputs // group, *taps)
+    return np.ascontiguousarray(phases).reshape(group * outputs * strides[0] * strides[1], inputs // group, *taps)

@@ -160,7 +160,7 @@ _ROWS = [
         FREE,
         "QLinearConv of all phases, DepthToSpace and Slice",
         refuse_conv_transpose,
-        condition="2-D, one stride for both axes, no dilation",
+        condition="one or two axes",
     ),
     OpSpec("Gemm", (D, W, B), FREE, "QGemm", refuse_gemm, condition="constant weight and bias"),
     OpSpec(

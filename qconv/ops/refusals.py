@@ -34,20 +34,26 @@ def refuse_conv(node: ir.Node) -> str | None:
 
 
 def refuse_conv_transpose(node: ir.Node) -> str | None:
-    """What DepthToSpace can put together: pictures, one stride, and a crop that cuts and does not add."""
+    """What can be put together from phases: pictures, and a crop that cuts and does not add."""
     weight = const_array(node.inputs[1])
     if weight is None or weight.ndim != 4:
         return needs_constant(1)(node) or "only two-dimensional transposed convolutions have an integer form"
     strides, pads = attr_ints(node, "strides", [1, 1]), attr_ints(node, "pads", [0, 0, 0, 0])
     more = attr_ints(node, "output_padding", [0, 0])
-    if len(set(strides)) > 1 or any(d != 1 for d in attr_ints(node, "dilations", [1, 1])):
-        return "its strides differ between the axes, or it is dilated; use one stride and no dilation"
+    if len(set(strides)) > 1 and not _sizes_known(node.inputs[0]):
+        return "its strides differ between the axes, and the sizes of its input are not known; give the model's inputs a size"
     if node.attributes.get("output_shape") is not None or attr_str(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         return "its padding follows from a size; export it with explicit pads"
-    reach = [-(-k // strides[0]) * strides[0] - k + pads[axis + 2] - more[axis] for axis, k in enumerate(weight.shape[2:])]
+    sizes = zip(weight.shape[2:], strides, pads[2:], more, strict=True)
+    reach = [-(-k // stride) * stride - k + pad - extra for k, stride, pad, extra in sizes]
     if min(reach) < 0:
         return "its output_padding reaches beyond the last tap; export it with pads that cut as much"
     return needs_constant(2)(node)
+
+
+def _sizes_known(value: ir.Value | None) -> bool:
+    """Whether all axes but the first are known."""
+    return value is not None and value.shape is not None and all(isinstance(size, int) for size in list(value.shape)[1:])
 
 
 def refuse_gemm(node: ir.Node) -> str | None:

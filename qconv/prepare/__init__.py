@@ -24,6 +24,7 @@ from .matmul_with_bias import matmul_with_bias
 from .merge_slices import merge_slices
 from .normalize_affine import normalize_affine
 from .normalize_clamps import normalize_clamps
+from .normalize_conv_transpose import normalize_conv_transpose
 from .normalize_gemm import normalize_gemm
 from .normalize_pool import normalize_pool
 from .norms_to_rows import norms_to_rows
@@ -55,6 +56,7 @@ CLEANING: Final[tuple[Pass, ...]] = (
     compose_reductions,
     compose_arithmetic,
     einsum_to_matmul,
+    normalize_conv_transpose,
     normalize_clamps,
     fuse_hardswish,
     fuse_gelu,

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 LARGEST_ENTRY = 23_169  # of a row: its square is below 2^29
 LARGEST_EPSILON = 1 << 28
-LONGEST_ROW = 1 << 16  # elements; the table of longer ones has less than 7 bits
+LONGEST_ROW = 1 << 22  # elements
+LONGEST_FREE_ROW = 1 << 14  # of longer ones, entries beyond 64 deviations are cut off, so that 24 bits are left behind the point
+_BITS_OF_LONG_ROWS = 24
 STEPS = 14  # powers of four
 BUCKET = 1 << 20
 _BUCKETS = 1024
@@ -36,6 +38,11 @@ class ReciprocalRoot:
     divisor: int
     bits: int
     table: NDArray[np.int32]
+
+    @property
+    def cuts(self) -> bool:
+        """Whether |c| has to be cut off at (2^31 - 1) // r."""
+        return self.size > LONGEST_FREE_ROW
 
     @property
     def thresholds(self) -> NDArray[np.int32]:
@@ -55,7 +62,7 @@ class ReciprocalRoot:
     @property
     def largest(self) -> int:
         """What |c r| cannot pass, whatever the row: |c|^2 <= (V + 1/2) P."""
-        return max(self._largest(n) for n in range(STEPS + 1))
+        return _INT32 - 1 if self.cuts else max(self._largest(n) for n in range(STEPS + 1))
 
     def _largest(self, n: int) -> int:
         """The bound over all V between 4^n and 4^(n + 1), or below 4."""
@@ -72,7 +79,7 @@ def reciprocal_root(size: int) -> ReciprocalRoot:
         raise ValueError(f"a row of {size} elements is too long")
     divisor = 1 << max(size - 1, 1).bit_length()
     middle = (np.maximum(np.arange(_BUCKETS), _LOWEST) + 0.5) * BUCKET
-    for bits in range(30, 0, -1):
+    for bits in range(_BITS_OF_LONG_ROWS if size > LONGEST_FREE_ROW else 30, 0, -1):
         exact = 2.0**bits * math.sqrt(size / divisor) / np.sqrt(middle)
         if exact.max() * 2.0**STEPS < _INT32:
             found = ReciprocalRoot(size, divisor, bits, np.rint(exact).astype(np.int32))

@@ -104,6 +104,25 @@ CASES = [
         "1,2,17,17",
         {"w": normal(4, 2, 5, 5)},
     ),
+    _image(
+        "ConvTranspose of two strides",
+        "y = ConvTranspose<strides=[2,3], pads=[1,0,0,2]>(x, w, b)",
+        "1,3,12,17",
+        {"w": normal(4, 3, 3, 4), "b": normal(3)},
+    ),
+    _image("ConvTranspose, dilated", "y = ConvTranspose<dilations=[2,3]>(x, w)", "1,3,10,12", {"w": normal(4, 3, 3, 3)}),
+    _image(
+        "ConvTranspose to a shape",
+        "y = ConvTranspose<strides=[2,2], output_shape=[12,11]>(x, w)",
+        "1,3,12,11",
+        {"w": normal(4, 3, 3, 3)},
+    ),
+    Case(
+        "ConvTranspose 1-D",
+        "g (float[1,4,9] x) => (float[1,6,L] y) { y = ConvTranspose<strides=[4], pads=[2,2], group=2>(x, w) }",
+        {"w": normal(4, 3, 8)},
+        {"x": (1, 4, 9)},
+    ),
     _image("ConvTranspose k3 s1", "y = ConvTranspose<pads=[1,1,1,1]>(x, w)", "1,2,6,6", {"w": normal(4, 2, 3, 3)}),
     _image("ConvTranspose depthwise", "y = ConvTranspose<group=4, strides=[2,2]>(x, w)", "1,4,14,14", {"w": normal(4, 1, 4, 4)}),
     Case(
