@@ -173,6 +173,7 @@ def params_within(limits: QuantParams, lo: float, hi: float, scheme: Scheme) -> 
     if int(limits.zero_point) != limits.int_type.qmin:
         return narrow
     steps = min(math.floor((1.0 + 2.0**-20) / float(narrow.scale)), _MOST_STEPS)
+    steps -= steps % 2 if steps > 2 else 0  # of an odd number, a half, which Sigmoid gives for 0, lies between two codes
     return QuantParams(inverse_scale(steps), narrow.zero_point, narrow.int_type)
 
 

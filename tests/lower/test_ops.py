@@ -412,6 +412,26 @@ CASES = [
         "g (float[3,4] a, float[5,4] b) => (float[3,5] y) { y = Gemm<transB=1, alpha=0.5>(a, b) }",
         shapes={"a": (3, 4), "b": (5, 4)},
     ),
+    *(
+        Case(
+            f"{op}, {direction}",
+            f"g (float[5,1,6] x) => (float[5,{d},1,8] y, float[{d},1,8] h) "
+            f'{{ y, h = {op}<hidden_size=8, direction="{direction}"{more}>(x, w, r, b) }}',
+            {"w": normal(d, gates * 8, 6) / 2, "r": normal(d, gates * 8, 8) / 3, "b": normal(d, 2 * gates * 8) / 4},
+            {"x": (5, 1, 6)},
+            sqnr=20.0,
+        )
+        for op, gates in (("RNN", 1), ("GRU", 3), ("LSTM", 4))
+        for direction, d, more in (("forward", 1, ""), ("reverse", 1, ""), ("bidirectional", 2, ""))
+    ),
+    Case(
+        "GRU that resets behind its product",
+        "g (float[5,1,6] x, float[1,1,8] s) => (float[5,1,1,8] y)"
+        " { y = GRU<hidden_size=8, linear_before_reset=1>(x, w, r, b, , s) }",
+        {"w": normal(1, 24, 6) / 2, "r": normal(1, 24, 8) / 3, "b": normal(1, 48) / 4},
+        {"x": (5, 1, 6), "s": (1, 1, 8)},
+        sqnr=20.0,
+    ),
     _image("InstanceNormalization", "y = InstanceNormalization(x, g, b)", "1,4,6,6", {"g": normal(4), "b": normal(4)}),
     _image("LpNormalization", "y = LpNormalization<axis=1>(x)", "1,4,6,6", {}),
     _image(
