@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.lower.arithmetic import emit_mul
+from qconv.lower.attention import lower_exponentials
 from qconv.lower.context import MS, Codes, Context
 from qconv.lower.lookup import lower_table
 from qconv.model.evaluate import run_node
@@ -74,6 +75,9 @@ def lower_sigmoid(node: ir.Node, ctx: Context) -> None:
 
 def lower_softmax(node: ir.Node, ctx: Context) -> None:
     """QLinearSoftmax: the one kernel that is float inside; it sums a float32 table of exponentials."""
+    if str(node.outputs[0].name) in ctx.plan.wide:
+        lower_exponentials(node, ctx)
+        return
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     assert node.inputs[0] is not None and node.inputs[0].shape is not None
     axis = attr_int(node, "axis", -1) % len(node.inputs[0].shape)

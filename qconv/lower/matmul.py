@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.errors import ArtifactError
+from qconv.lower.attention import lower_weighted_mean
 from qconv.lower.context import MS, Codes, Context, Wide
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.lower.wide import WideBuilder
@@ -15,6 +16,7 @@ from qconv.model.graph import attr_int, const_array
 from qconv.ops.forms import inner_size, reads_probabilities, summed_axes
 from qconv.ops.kernel_order import kernel_order
 from qconv.ops.op_table import Role, role_of
+from qconv.plan.wide import divides_last
 from qconv.quant.certify import certify_one, effective_scale
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.params import accumulator_bounds
@@ -54,6 +56,9 @@ def lower_gemm(node: ir.Node, ctx: Context) -> None:
 
 def lower_matmul(node: ir.Node, ctx: Context) -> None:
     """A product with a constant weight, or of two activations."""
+    if node.inputs[0] is not None and str(node.inputs[0].name) in ctx.plan.wide and divides_last(node.inputs[0]):
+        lower_weighted_mean(node, ctx)
+        return
     if role_of(node, 1) is Role.DATA:
         _product_of_activations(node, ctx)
         return

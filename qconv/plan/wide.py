@@ -2,20 +2,24 @@
 
 A norm divides by the deviation of its row, so that what 8 bits cut off from the small elements of a row with a large one is
 lost for good. So a sum that a norm reads, or another such sum, is kept in int32, and with it what it is made of: the output of
-a norm, and the accumulators of a layer whose output nothing else reads.
+a norm, and the accumulators of a layer whose output nothing else reads. In attention over many tokens, the probabilities are
+such a tensor: their exponentials are multiplied with the values, and divided afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from qconv.model.graph import const_array, is_float
+from qconv.model.graph import attr_int, const_array, is_float
 from qconv.model.traits import Trait, has_trait
-from qconv.ops.forms import scalar_factor
+from qconv.ops.forms import row_size, scalar_factor
 from qconv.ops.op_table import has_weight
+
+# Rows of fewer probabilities are nearly as good and faster in 8 bits; sums over more would have too few bits left to divide.
+_FEWEST, _MOST = 32, 8192
 
 Use = tuple[str, int]  # the name of a node, and the index of its input
 
@@ -44,6 +48,9 @@ def wide_tensors(nodes: Sequence[ir.Node]) -> WideTensors:
 
     for node in reversed(nodes):
         output = node.outputs[0]
+        if _is_long_softmax(node, integer):
+            wide.add(output)
+            continue
         if _shifts_integers(node):
             wide.add(output)
             continue
@@ -55,8 +62,36 @@ def wide_tensors(nodes: Sequence[ir.Node]) -> WideTensors:
                 wide.add(output)
         elif all(map(reads_wide, readers)) and not output.is_graph_output():
             wide.add(output)
-    uses = {(str(use.node.name), use.idx) for value in wide for use in value.uses() if reads_wide(use.node)}
+    uses = {
+        (str(use.node.name), use.idx) for value in wide for use in value.uses() if reads_wide(use.node) or divides_last(value)
+    }
     return WideTensors(frozenset(str(value.name) for value in wide), frozenset(uses))
+
+
+def divides_last(value: ir.Value | None) -> bool:
+    """Whether a wide tensor holds exponentials whose row has still to be divided by its sum."""
+    maker = None if value is None else value.producer()
+    return maker is not None and has_trait(maker, Trait.PROBABILITIES)
+
+
+def _is_long_softmax(node: ir.Node, integer: Collection[ir.Node]) -> bool:
+    """Whether products of many probabilities with values are all that a Softmax is for.
+
+    Each probability of a long row is a few codes at most. The exponentials have all codes, and the division by their sum may
+    as well follow the product.
+    """
+    output, size = node.outputs[0], row_size(node)
+    if not has_trait(node, Trait.PROBABILITIES) or output.is_graph_output() or output.shape is None or size is None:
+        return False
+    if not _FEWEST <= size <= _MOST or attr_int(node, "axis", -1) % len(output.shape) != len(output.shape) - 1:
+        return False
+    uses = list(output.uses())
+    return bool(uses) and all(use.node in integer and use.idx == 0 and _is_product_of_two(use.node) for use in uses)
+
+
+def _is_product_of_two(node: ir.Node) -> bool:
+    """Whether a node multiplies two computed matrices."""
+    return has_trait(node, Trait.WEIGHTS) and len(node.inputs) == 2 and const_array(node.inputs[1]) is None
 
 
 def is_norm(node: ir.Node) -> bool:

@@ -324,6 +324,14 @@ CASES = [
         shapes={"x": (1, 4)},
     ),
     Case(
+        "attention over many tokens",
+        "g (float[1,2,120,8] q, float[1,2,8,120] k, float[1,2,120,8] v) => (float[1,2,120,8] y)"
+        " { s = MatMul(q, k) p = Softmax<axis=-1>(s) y = MatMul(p, v) }",
+        shapes={"q": (1, 2, 120, 8), "k": (1, 2, 8, 120), "v": (1, 2, 120, 8)},
+        becomes=("MatMulInteger", "ReduceMax"),
+        sqnr=28.0,
+    ),
+    Case(
         "LayerNormalization",
         "g (float[1,5,24] x) => (float[1,5,24] y) { y = LayerNormalization(x, g, b) }",
         {"g": normal(24), "b": normal(24)},
