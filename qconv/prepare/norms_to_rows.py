@@ -19,6 +19,7 @@ from qconv.model.graph import attr_float, attr_int, attr_ints, const_array
 
 from .write_norm import write_norm
 
+_NO_LENGTH = 1e-30  # a row of zeros stays one
 _MVN_EPSILON = 1e-18  # the operator adds 1e-9 to the deviation
 
 
@@ -45,7 +46,7 @@ def _rewrite(editor: Editor, node: ir.Node) -> int:
             size = x.shape[axis]
             if not isinstance(size, int) or not size:
                 return 0
-            return int(write_norm(editor, node, x, [axis], epsilon=0.0, centered=False, factor=np.full(1, size**-0.5)))
+            return int(write_norm(editor, node, x, [axis], epsilon=_NO_LENGTH, centered=False, factor=np.full(1, size**-0.5)))
         case "MeanVarianceNormalization":
             axes = [axis % rank for axis in attr_ints(node, "axes", [0, 2, 3])]
             return int(write_norm(editor, node, x, sorted(axes), epsilon=_MVN_EPSILON, centered=True))

@@ -21,7 +21,7 @@ SAMPLES = 3
 _MOST_ELEMENTS = 4096
 UNARY = (
     "Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "HardSwish", "Elu", "Softplus", "Softsign", "Erf", "Abs", "Neg", "Sin",
-    "Floor", "Gelu", "Identity", "Exp",
+    "Floor", "Gelu", "Identity", "Exp", "Atan", "Mish", "Selu",
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def binary(g: Growing) -> None:
     other = str(g.rng.choice(alike))
     if g.rng.random() < 0.4:
         other = g.constant(g.rng.normal(0, 1, shape[1:] if g.rng.random() < 0.5 else (1,)).astype(np.float32))
-    g.add(str(g.rng.choice(["Add", "Sub", "Mul"])), [x, other], shape)
+    g.add(str(g.rng.choice(["Add", "Sub", "Mul", "Max", "Min", "Mean"])), [x, other], shape)
 
 
 def conv(g: Growing) -> None:
@@ -184,9 +184,62 @@ def move(g: Growing) -> None:
             g.add("Pad", [x, g.constant(np.asarray(pads, np.int64)), value], tuple(shape))
 
 
+def norm(g: Growing) -> None:
+    """A norm along the last axis, along the channels of a picture, or over its positions."""
+    if (x := g.pick(3, 4)) is None:
+        return
+    shape = g.shapes[x]
+    scale, shift = (g.constant(g.rng.normal(1, 0.3, shape[-1]).astype(np.float32)) for _ in range(2))
+    match g.rng.integers(0, 5):
+        case 0:
+            g.add("LayerNormalization", [x, scale, shift], shape, {"axis": -1})
+        case 1:
+            g.add("LayerNormalization", [x, g.constant(np.ones(shape[1:], np.float32))], shape, {"axis": 1})
+        case 2:
+            by_channel = [g.constant(g.rng.normal(1, 0.3, shape[1]).astype(np.float32)) for _ in range(2)]
+            g.add("InstanceNormalization", [x, *by_channel], shape)
+        case 3:
+            g.add("LpNormalization", [x], shape, {"axis": int(g.rng.integers(1, len(shape))), "p": 2})
+        case _ if len(shape) == 4:
+            g.add("LRN", [x], shape, {"size": 3, "alpha": 0.1})
+
+
+def reduce(g: Growing) -> None:
+    """A sum, mean or extreme along an axis, and what is left of the tensor by it.
+
+    Not ReduceLogSumExp, which gives 0 after itself: what is left there is rounding, of which no check can tell anything.
+    """
+    if (x := g.pick(2, 3, 4)) is None:
+        return
+    shape = list(g.shapes[x])
+    axis = int(g.rng.integers(1, len(shape)))
+    shape[axis] = 1
+    op = str(g.rng.choice(["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2"]))
+    total = f"t{len(g.nodes)}"
+    g.add(op, [x, g.constant(np.asarray([axis], np.int64))], tuple(shape), {"keepdims": 1})
+    if total in g.shapes and g.rng.random() < 0.5:
+        g.add("Sub", [x, total], g.shapes[x])
+
+
+def choose(g: Growing) -> None:
+    """Elements by a constant mask, above a diagonal, or summed up step by step."""
+    if (x := g.pick(3, 4)) is None:
+        return
+    shape = g.shapes[x]
+    match g.rng.integers(0, 3):
+        case 0:
+            mask = g.constant(g.rng.random(shape[1:]) < 0.7)
+            other = g.constant(np.asarray(g.rng.normal(), np.float32))
+            g.add("Where", [mask, x, other], shape)
+        case 1:
+            g.add("Trilu", [x], shape, {"upper": int(g.rng.integers(0, 2))})
+        case _:
+            g.add("CumSum", [x, g.constant(np.asarray(g.rng.integers(1, len(shape)), np.int64))], shape)
+
+
 STEPS: tuple[Callable[[Growing], None], ...] = (
     *(unary, unary, binary, binary, conv, conv),
-    *(transposed, pool, matmul, softmax, concat, move),
+    *(transposed, pool, matmul, softmax, concat, move, norm, reduce, choose),
 )
 
 
