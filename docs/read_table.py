@@ -169,13 +169,12 @@ def max_pool(node, inputs, tensor):
 
 
 def softmax(node, inputs, tensor):
-    """In float32, in the order of the elements; the table holds the bits of 256 exponentials."""
+    """Sums in float32, in the order of the elements; the table holds the bits of 256 exponentials."""
     a, x = node["attributes"], np.moveaxis(inputs[0], node["attributes"]["axis"], -1)
     codes = x.astype(np.int64) - np.iinfo(x.dtype).min
     terms = np.ascontiguousarray(inputs[1]).view(np.float32)[codes + 255 - codes.max(-1, keepdims=True)]
     total = np.add.accumulate(terms, axis=-1, dtype=np.float32)[..., -1:]
-    less = np.float32(2.0**-40)  # out of both sides, so that nothing overflows
-    found = np.rint(terms * less * np.float32(a["steps"]) / (total * less)) + np.float32(a["y_zero_point"])
+    found = np.rint(terms.astype(np.float64) * a["steps"] / total) + a["y_zero_point"]
     return np.moveaxis(np.minimum(found, np.iinfo(x.dtype).max), -1, a["axis"])
 
 

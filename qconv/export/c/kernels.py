@@ -194,18 +194,15 @@ static soft soft_sum(soft a, soft b)
     return soft_rounded(large + small, a.exponent - 32);
 }
 
-/* rint(t steps / total), both operations rounded to float32. */
+/* round(t steps / total), halves to even; t is a part of the total. */
 static int32_t soft_share(soft t, uint32_t steps, soft total)
 {
-    const soft scaled = soft_rounded((uint64_t)t.mantissa * steps, t.exponent);
-    if (scaled.mantissa == 0) return 0;
-    const uint64_t numerator = (uint64_t)scaled.mantissa << 38;
-    const uint64_t quotient = numerator / total.mantissa;
-    const soft share = soft_rounded((quotient << 1) | (quotient * total.mantissa != numerator), -39);
-    const int32_t shift = -(share.exponent + scaled.exponent - total.exponent);
-    if (share.mantissa == 0 || shift > 40) return 0;
-    if (shift <= 0) return (int32_t)(share.mantissa << -shift);
-    return (int32_t)rescale((int64_t)share.mantissa, (int)shift);
+    const int32_t distance = total.exponent - t.exponent;
+    const uint64_t part = (uint64_t)t.mantissa * steps;
+    if (distance > 20) return 0; /* below a half */
+    const uint64_t whole = (uint64_t)total.mantissa << (distance > 0 ? distance : 0);
+    const uint64_t floored = part / whole, twice = 2 * (part - floored * whole);
+    return (int32_t)(floored + ((twice > whole || (twice == whole && (floored & 1u) != 0)) ? 1 : 0));
 }
 
 static void softmax_@X@(const @X_T@ *x, const uint32_t *table, @X_T@ *y, int32_t outer, int32_t size, int32_t inner,

@@ -1,6 +1,6 @@
 """QLinearSoftmax: the one kernel that is float inside on purpose, because onnxruntime has no integer softmax.
 
-It adds up a float32 table of exponentials in order and divides in float32; the same steps are taken here, in the same order, so
+It adds up a float32 table of exponentials in order and divides in float64; the same steps are taken here, in the same order, so
 that codes agree. Nothing of it is a fixed-point (M0, n) computation, and where exactness is claimed it is named as the exception.
 
     reserve  = max(0, log(FLT_MAX / D) - 5) / S_x         so that the sum of D terms does not overflow
@@ -18,8 +18,6 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array, Operands, required, scalar
-
-_LESS = np.float32(2.0**-40)
 
 
 def qlinear_softmax(node: ir.Node, inputs: Operands) -> list[Array]:
@@ -41,9 +39,9 @@ def softmax_codes(x: Array, x_scale: float, inverse_y_scale: np.float32, y_zero_
     terms = table[values + (255 - values.max(axis=-1, keepdims=True))]
     # accumulate adds from left to right, in float32, one element at a time; sum would add in pairs
     total = np.add.accumulate(terms, axis=-1, dtype=np.float32)[..., -1:]
-    # The kernel's product does not overflow, where ours may: a power of two taken out of both sides changes no rounding.
-    codes = np.rint(terms * _LESS * inverse_y_scale / (total * _LESS)) + np.float32(y_zero_point)
-    return np.asarray(np.minimum(codes, np.float32(np.iinfo(x.dtype).max)).astype(x.dtype))
+    # A float64 holds the product of 24 bits and a scale of up to 24 exactly, so that only the quotient is rounded.
+    codes = np.rint(terms.astype(np.float64) * float(inverse_y_scale) / total) + y_zero_point
+    return np.asarray(np.minimum(codes, np.iinfo(x.dtype).max).astype(x.dtype))
 
 
 @lru_cache(maxsize=64)
