@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.export.c.arena import Arena, plan_arena
-from qconv.export.c.calls import C_TYPES, Writer, statements
+from qconv.export.c.calls import statements
 from qconv.export.c.kernels import HEAD
+from qconv.export.c.writer import C_TYPES, Writer
 from qconv.export.network import Network, Tensor
 
 Array = NDArray[Any]

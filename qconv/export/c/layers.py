@@ -1,0 +1,197 @@
+"""C statements of what sums up: layers, pools, means, reductions, Softmax."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from qconv.export.c import kernels
+from qconv.export.c.writer import C_TYPES, Writer, dtype, ints, limits, pair, refused, rescale
+from qconv.export.network import Node
+
+
+def conv(writer: Writer, node: Node) -> list[str]:
+    """A convolution of one or two axes: by rows where it is depthwise, by windows else."""
+    x, weight, *bias = node.inputs
+    shape, taps, out = writer.tensor(x).shape, writer.tensor(weight).shape, writer.tensor(node.output).shape
+    if len(shape) not in (3, 4):
+        raise refused(node, "it has three spatial axes")
+    m, s = rescale(writer, node)
+    writer.kernels.setdefault("conv_shape", kernels.CONV)
+    by_rows = taps[1] == 1
+    kernel = ("rows", kernels.DEPTHWISE) if by_rows else ("conv", kernels.DENSE)
+    writer.use(*kernel, X=dtype(writer, x), W=dtype(writer, weight))
+    name = f"{kernel[0]}_{dtype(writer, x)}"
+    (height, width), (out_height, out_width) = pair(shape[2:], 1), pair(out[2:], 1)
+    pairs = [
+        *pair(taps[2:], 1), *pair(ints(node, "strides"), 1), *pair(ints(node, "dilations"), 1),
+        *pair(ints(node, "pads"), 0),
+    ]  # fmt: skip
+    if by_rows:
+        writer.scratch = max(writer.scratch, out_width)
+    else:
+        writer.patch = max(writer.patch, math.prod(taps[1:]))
+    a = node.attributes
+    per_channel = int(len(node.rescales[0].m0) > 1)
+    fields = [
+        shape[1],
+        height,
+        width,
+        out[1],
+        out_height,
+        out_width,
+        a["group"],
+        *pairs,
+        a["x_zero_point"],
+        a["y_zero_point"],
+        per_channel,
+    ]
+    listed = ", ".join(map(str, fields))
+    given = writer.names[bias[0]] if bias else "0"
+    calls = []
+    for sample in range(shape[0]):
+        before, after = sample * math.prod(shape[1:]), sample * math.prod(out[1:])
+        calls.append(
+            f"{name}({writer.names[x]} + {before}, {writer.names[weight]}, {given}, {m}, {s}, "
+            f"{writer.names[node.output]} + {after}, {'sums' if by_rows else 'patch'}, &shape);"
+        )
+    return [f"static const conv_shape shape = {{{listed}}};", *calls]
+
+
+def matmul(writer: Writer, node: Node) -> list[str]:
+    """A product of matrices, row by row; with a rescaling or as it is."""
+    a, b, *bias = node.inputs
+    left, right, out = writer.tensor(a), writer.tensor(b), writer.tensor(node.output)
+    types = {"A": dtype(writer, a), "B": dtype(writer, b)}
+    name = writer.use("row", kernels.MATMUL, **types)
+    left_shape = (1, *left.shape) if len(left.shape) == 1 else left.shape
+    right_shape = (*right.shape, 1) if len(right.shape) == 1 else right.shape
+    (rows, inner), columns = left_shape[-2:], right_shape[-1]
+    batch = np.broadcast_shapes(left_shape[:-2], right_shape[:-2])
+    sizes = math.prod(batch)
+    count = [math.prod(shape[:-2]) for shape in (left_shape, right_shape)]
+    if any(number not in (1, sizes) for number in count):
+        raise refused(node, "its batches broadcast along several axes")
+    writer.scratch = max(writer.scratch, columns)
+    steps = [f"p * {rows * inner}" if count[0] > 1 else "0", f"p * {inner * columns}" if count[1] > 1 else "0"]
+    given = writer.names[bias[0]] if bias else "0"
+    z = node.attributes
+    operands = f"{writer.names[a]} + {steps[0]} + r * {inner}, {writer.names[b]} + {steps[1]}"
+    row = f"{name}({operands}, {given}, sums, {inner}, {columns}, {z['a_zero_point']}, {z['b_zero_point']});"
+    target = f"{writer.names[node.output]}[(p * {rows} + r) * {columns} + n]"
+    if node.rescales:
+        m, s = rescale(writer, node)
+        at = "n" if len(node.rescales[0].m0) > 1 else "0"
+        low, high = limits(out)
+        code = f"rescale((int64_t)sums[n] * {m}[{at}], {s}[{at}]) + {z['y_zero_point']}"
+        made = f"({C_TYPES[str(out.dtype)]})clamp({code}, {low}, {high})"
+    else:
+        made = "sums[n]"
+    return [
+        f"for (int32_t p = 0; p < {sizes}; p++)",
+        f"    for (int32_t r = 0; r < {rows}; r++) {{",
+        f"        {row}",
+        f"        for (int32_t n = 0; n < {columns}; n++) {target} = {made};",
+        "    }",
+    ]
+
+
+def softmax(writer: Writer, node: Node) -> list[str]:
+    """Along an axis, with float32 sums in integers."""
+    x, table = node.inputs
+    shape, axis = writer.tensor(x).shape, int(str(node.attributes["axis"]))
+    writer.use("softmax", kernels.SOFTMAX, X=dtype(writer, x))
+    outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    numbers = f"{outer}, {shape[axis]}, {inner}, {node.attributes['steps']}, {node.attributes['y_zero_point']}"
+    return [f"softmax_{dtype(writer, x)}({writer.names[x]}, {writer.names[table]}, {writer.names[node.output]}, {numbers});"]
+
+
+def pool(kernel: str) -> Callable[[Writer, Node], list[str]]:
+    """The greatest or the mean of windows."""
+
+    def rule(writer: Writer, node: Node) -> list[str]:
+        x, out, a = writer.tensor(node.inputs[0]), writer.tensor(node.output), node.attributes
+        if len(x.shape) not in (3, 4):
+            raise refused(node, "it has three spatial axes")
+        writer.use("max_pool", kernels.POOL, X=str(x.dtype))
+        if kernel == "average_pool":
+            writer.use(kernel, kernels.AVERAGE, X=str(x.dtype))
+        pairs = [
+            *pair(ints(node, "kernel"), 1), *pair(ints(node, "strides"), 1), *pair(ints(node, "dilations"), 1),
+            *pair(ints(node, "pads"), 0),
+        ]  # fmt: skip
+        fields = [math.prod(x.shape[:2]), *pair(x.shape[2:], 1), *pair(out.shape[2:], 1), *pairs, a.get("x_zero_point", 0)]
+        listed = ", ".join(map(str, [*fields, a.get("counts_padding", 0)]))
+        call = f"{kernel}_{x.dtype}({writer.names[node.inputs[0]]}, {writer.names[node.output]}, &shape);"
+        return [f"static const pool_shape shape = {{{listed}}};", call]
+
+    return rule
+
+
+def global_average(writer: Writer, node: Node) -> list[str]:
+    """The mean of each map, by one rescaling of its sum."""
+    x, out, z = writer.tensor(node.inputs[0]), writer.tensor(node.output), node.attributes
+    m, s = rescale(writer, node)
+    maps, size = math.prod(x.shape[:2]), math.prod(x.shape[2:])
+    low, high = limits(out)
+    kind = C_TYPES[str(out.dtype)]
+    return [
+        f"for (int32_t i = 0; i < {maps}; i++) {{",
+        f"    int32_t sum = {-int(str(z['x_zero_point'])) * size};",
+        f"    for (int32_t j = 0; j < {size}; j++) sum += {writer.names[node.inputs[0]]}[i * {size} + j];",
+        f"    {writer.names[node.output]}[i] = "
+        f"({kind})clamp(rescale((int64_t)sum * {m}[0], {s}[0]) + {z['y_zero_point']}, {low}, {high});",
+        "}",
+    ]
+
+
+def reduce(start: str, step: str, end: str = "total") -> Callable[[Writer, Node], list[str]]:
+    """A fold over neighbouring axes."""
+
+    def rule(writer: Writer, node: Node) -> list[str]:
+        x, out, axes = writer.tensor(node.inputs[0]), writer.tensor(node.output), ints(node, "axes")
+        outer, size, inner = around(x.shape, axes, node)
+        kind = "int64_t" if str(x.dtype) == "int64" else "int32_t"
+        first = f"{writer.names[node.inputs[0]]}[i * {size * inner} + k]"
+        value = f"{writer.names[node.inputs[0]]}[(i * {size} + j) * {inner} + k]"
+        return [
+            f"for (int32_t i = 0; i < {outer}; i++)",
+            f"    for (int32_t k = 0; k < {inner}; k++) {{",
+            f"        {kind} total = {start.format(first=first)};",
+            f"        for (int32_t j = 0; j < {size}; j++) {{ const {kind} value = {value}; {step} }}",
+            f"        {writer.names[node.output]}[i * {inner} + k] = ({C_TYPES[str(out.dtype)]})({end.format(size=size)});",
+            "    }",
+        ]
+
+    return rule
+
+
+def around(shape: tuple[int, ...], axes: list[int], node: Node) -> tuple[int, int, int]:
+    """The number of elements before, along and behind axes that are neighbours."""
+    if axes != list(range(axes[0], axes[-1] + 1)):
+        raise refused(node, "the axes that it reduces are no neighbours")
+    return math.prod(shape[: axes[0]]), math.prod(shape[axes[0] : axes[-1] + 1]), math.prod(shape[axes[-1] + 1 :])
+
+
+def arg(sign: str) -> Callable[[Writer, Node], list[str]]:
+    """The place of an extreme along an axis."""
+
+    def rule(writer: Writer, node: Node) -> list[str]:
+        x = writer.tensor(node.inputs[0])
+        outer, size, inner = around(x.shape, [int(str(node.attributes["axis"]))], node)
+        sign_ = f"{sign}=" if node.attributes["last"] else sign
+        name = writer.names[node.inputs[0]]
+        return [
+            f"for (int32_t i = 0; i < {outer}; i++)",
+            f"    for (int32_t k = 0; k < {inner}; k++) {{",
+            "        int32_t best = 0;",
+            f"        for (int32_t j = 1; j < {size}; j++)",
+            f"            if ({name}[(i * {size} + j) * {inner} + k] {sign_} {name}[(i * {size} + best) * {inner} + k])",
+            "                best = j;",
+            f"        {writer.names[node.output]}[i * {inner} + k] = best;",
+            "    }",
+        ]
+
+    return rule
