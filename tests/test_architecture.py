@@ -150,6 +150,7 @@ KNOWS_OPS = (
     "tuning.",
     "autodiff.",
     "import_.",
+    "export.layers",
     "export.operators",
     "export.tracer",
     "model.traits",

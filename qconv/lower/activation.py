@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
+from qconv.lower.affine import certified_affine
 from qconv.lower.arithmetic import emit_mul
 from qconv.lower.attention import lower_exponentials
-from qconv.lower.context import MS, Codes, Context
+from qconv.lower.context import MS, Context
 from qconv.lower.lookup import lower_table
+from qconv.lower.values import Codes
 from qconv.model.evaluate import run_node
 from qconv.model.graph import attr_float, attr_int, const_array
 from qconv.ops.scale_rules import hard_sigmoid_params
@@ -116,7 +118,7 @@ def _hard_sigmoid(node: ir.Node, ctx: Context, alpha: float, beta: float, y: Qua
         return None
     steep = replace(x.params, scale=np.float32(alpha) * x.params.scale)
     shifted = QuantParams(y.scale, np.asarray(shift), replace(y.int_type, bits=8))
-    scale, certificate = ctx.certified_affine(steep, shifted)
+    scale, certificate = certified_affine(steep, shifted)
     name, final = f"{node.name}/{step}" if step else str(node.name), not step
     wish = str(tensor.name) if final else name
     inputs = [*ctx.scale_and_zero_point(shifted, f"{wish}_y"), x.value, *ctx.scale_and_zero_point(steep, f"{wish}_x", scale)]

@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
-from qconv.lower.context import MS, Codes, Context
+from qconv.lower.context import MS, Context
+from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import const_array
 from qconv.ops.forms import scalar_factor, signs_of_sum

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from qconv.lower.context import Codes, Context, Wide
+from qconv.lower.context import Context
+from qconv.lower.values import Codes, Wide
 from qconv.lower.wide import WideBuilder
 from qconv.ops.forms import row_size
 from qconv.quant.types import UINT8, QuantParams

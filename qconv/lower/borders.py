@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from qconv.config import Io
 from qconv.integer.metadata import Meaning
-from qconv.lower.context import Codes, Context
+from qconv.lower.context import Context
+from qconv.lower.values import Codes
 from qconv.model.graph import const_array, is_float
 from qconv.quant.pins import with_sign
 from qconv.quant.types import INT8, UINT8, QuantParams

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from qconv.lower.context import MS, Codes, Context
+from qconv.lower.affine import certified_affine
+from qconv.lower.context import MS, Context
+from qconv.lower.values import Codes
 from qconv.model.graph import attr_int, const_array
 from qconv.quant.certify import combine
 from qconv.quant.fixedpoint import Multiplier
@@ -29,7 +31,7 @@ def _rescaling(node: ir.Node, ctx: Context, parts: list[Codes], axis: int) -> Co
     inputs = [*ctx.scale_and_zero_point(y, f"{node.name}_y")]
     multipliers, certificates = [], []
     for index, part in enumerate(parts):
-        scale, certificate = ctx.certified_affine(part.params, y)
+        scale, certificate = certified_affine(part.params, y)
         certificates.append(certificate)
         multipliers.append(Multiplier.of(scale / y.scale))
         inputs += [part.value, *ctx.scale_and_zero_point(part.params, f"{node.name}_x{index}", scale)]

@@ -7,7 +7,7 @@ and says which codes stand for its outputs. Float tensors that something still r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -15,43 +15,20 @@ from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
 from qconv.integer.metadata import Meaning
+from qconv.lower.affine import certified_affine
+from qconv.lower.values import Codes, Wide
 from qconv.model.graph import const_array
 from qconv.model.names import Names
 from qconv.ops.forms import bias_of
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.remark import Remark
-from qconv.quant.certify import Certificate, certify_table
-from qconv.quant.fixedpoint import Multiplier, round_shift_half_up
-from qconv.quant.tables import affine_table, ort_affine_table
+from qconv.quant.certify import Certificate
+from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.targets import Target
 
 MS = "com.microsoft"
 Attribute = int | float | str | Sequence[int]
-
-
-@dataclass(frozen=True)
-class Codes:
-    """An integer tensor and what its codes mean."""
-
-    value: ir.Value
-    params: QuantParams
-
-
-@dataclass(frozen=True)
-class Wide:
-    """An int32 tensor, what its integers stand for, and the limits that they are proved to keep."""
-
-    value: ir.Value
-    scale: float
-    zero: float
-    low: int
-    high: int
-
-    @property
-    def largest(self) -> int:
-        """The greatest magnitude."""
-        return max(-self.low, self.high, 1)
 
 
 class Context:
@@ -277,7 +254,7 @@ class Context:
 
     def requantize(self, codes: Codes, params: QuantParams, name: str) -> Codes:
         """The same reals under other parameters: a QLinearConcat of one input."""
-        scale, certificate = self.certified_affine(codes.params, params)
+        scale, certificate = certified_affine(codes.params, params)
         assert self._node is not None
         node_name = f"{self._node.name}/requantize"
         if self.names.has_node(node_name):  # another operand of the same node
@@ -303,17 +280,6 @@ class Context:
         none = self.initializer(np.asarray([], np.int64), f"{wish}_scalar_shape")
         back = self.emit("Reshape", [found.value, none], codes.value, dtype, name=f"{node_name}/scalar", output=f"{wish}_scalar")
         return Codes(back, params)
-
-    def certified_affine(self, x: QuantParams, y: QuantParams) -> tuple[FloatArray, Certificate]:
-        """The scale of x, nudged until the change of parameters x -> y is proved over all codes."""
-        if x.scale == y.scale and x.zero_point == y.zero_point:
-            return x.scale, Certificate.of_equal_codes(x.int_type.qmin, x.int_type.qmax)
-        return certify_table(
-            x,
-            lambda x: affine_table(x, y),
-            lambda x: ort_affine_table(x, y),
-            half_up=lambda x: affine_table(x, y, round_shift_half_up),
-        )
 
     def _quantize(self, value: ir.Value) -> Codes:
         self._with_reals.add(value)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from qconv.lower.context import MS, Attribute, Codes, Context
+from qconv.lower.context import MS, Attribute, Context
 from qconv.lower.linear import Linear, quantize_linear
+from qconv.lower.values import Codes
 from qconv.model.graph import attr_ints, const_array
 from qconv.ops.forms import averages_whole_windows, summed_axes
 from qconv.ops.kernel_order import kernel_order

@@ -17,9 +17,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.lower.context import Attribute, Codes, Context
+from qconv.lower.context import Attribute, Context
 from qconv.lower.conv import emit_conv
 from qconv.lower.linear import quantize_linear
+from qconv.lower.values import Codes
 from qconv.model.graph import attr_int, attr_ints, const_array
 from qconv.ops.kernel_order import conv_order, phase_weights
 from qconv.quant.types import QuantParams

@@ -9,8 +9,9 @@ import onnx_ir as ir
 
 from qconv.errors import ArtifactError
 from qconv.lower.attention import lower_weighted_mean
-from qconv.lower.context import MS, Codes, Context, Wide
+from qconv.lower.context import MS, Context
 from qconv.lower.linear import Linear, quantize_linear
+from qconv.lower.values import Codes, Wide
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_int, const_array
 from qconv.ops.forms import inner_size, reads_probabilities, summed_axes

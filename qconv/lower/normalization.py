@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.lower.context import Context, Wide
+from qconv.lower.context import Context
+from qconv.lower.values import Wide
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_float, const_array
 from qconv.ops.forms import row_size

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from qconv.lower.context import Context, Wide
+from qconv.lower.context import Context
+from qconv.lower.values import Wide
 from qconv.lower.wide import WideBuilder
 from qconv.ops.forms import reduced_axes, reduced_size
 from qconv.quant.tables import codes_of

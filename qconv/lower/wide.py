@@ -17,7 +17,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
-from qconv.lower.context import Codes, Context, Wide
+from qconv.lower.context import Context
+from qconv.lower.values import Codes, Wide
 from qconv.model.graph import const_array
 from qconv.quant.certify import Certificate
 from qconv.quant.types import QuantParams
