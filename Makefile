@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 MODEL := digits_mobilenet
 
-.PHONY: demo test docs bench bench-calibration clean
+.PHONY: demo test test-train docs bench bench-calibration clean
 .DELETE_ON_ERROR:
 
 # The three commands on a sample model, from its samples; everything they write is in build/.
@@ -20,6 +20,10 @@ test: .venv-dev/installed
 	.venv-dev/bin/mypy
 	.venv-dev/bin/python -m pytest -q
 
+# The same for qconv.train, in an environment with torch for the CPU.
+test-train: .venv-train/installed
+	.venv-train/bin/python -m pytest -q tests/train
+
 # Writes docs/commands.md and docs/ops.md anew; a test fails where they are out of date.
 docs: .venv-dev/installed
 	.venv-dev/bin/python docs/generate.py
@@ -32,14 +36,18 @@ bench-calibration: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks.calibration --markdown benchmarks/calibration.md
 
 clean:
-	rm -rf .venv .venv-dev build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-dev .venv-train build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/installed: WANTED := .
 .venv-dev/installed: WANTED := .[dev]
+.venv-train/installed: WANTED := .[train,test]
+# One release, because an open range of torch brings gigabytes for graphics cards.
+.venv-train/installed: FIRST := torch==2.13.0
 
 # Installed again when the dependencies change; the code itself is used in place.
-.venv/installed .venv-dev/installed: pyproject.toml
+.venv/installed .venv-dev/installed .venv-train/installed: pyproject.toml
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
+	$(if $(FIRST),$(@D)/bin/python -m pip install --quiet --disable-pip-version-check '$(FIRST)')
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(WANTED)'
 	touch $@

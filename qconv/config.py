@@ -13,7 +13,7 @@ from qconv.targets import target_of
 
 Io = Literal["float", "int8", "uint8"]
 Recovery = Literal["none", "fast", "full"]
-WEIGHT_BITS, ACTIVATION_BITS = (2, 8), (4, 8)
+WEIGHT_BITS, ACTIVATION_BITS = (2, 8), (2, 8)
 
 
 @dataclass(frozen=True)

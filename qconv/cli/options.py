@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 METHODS = ("aciq", "auto", "ema", "entropy", "minmax", "mse", "percentile")
-BITS = click.IntRange(4, 8)
+BITS = click.IntRange(2, 8)
 WEIGHT_BITS = click.IntRange(2, 8)
 PRESETS = ("imagenet", "caffe", "tf", "unit", "raw")
 

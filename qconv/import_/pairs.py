@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qconv.errors import ModelError
 from qconv.model.edit import Editor
-from qconv.model.graph import attr_int, const_array, is_float
+from qconv.model.graph import attr_int, const_array, is_float, sole_consumer
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.pins import PinnedWeight, Pins
 from qconv.quant.types import IntType, QuantParams
@@ -63,7 +63,7 @@ class Pairs:
         x, codes = node.inputs[0], node.outputs[0]
         assert x is not None
         self.count += 1
-        params = self._parameters(node)
+        params = self._clipped(node, self._parameters(node))
         array = const_array(x)
         if array is not None and params is not None:  # a weight that is quantized in the graph
             reals = params.quantize(array)
@@ -80,6 +80,22 @@ class Pairs:
             return
         codes.replace_all_uses_with(x)
         self._graph.remove(node, safe=True)
+
+    def _clipped(self, node: ir.Node, params: QuantParams | None) -> QuantParams | None:
+        """The parameters within a Clip of the codes right behind, which goes: it says that they have fewer bits."""
+        clip = sole_consumer(node.outputs[0])
+        if params is None or clip is None or not has_trait(clip, Trait.CLAMPS) or clip.op_type != "Clip":
+            return params
+        ends = [const_array(value) for value in (*clip.inputs[1:3], None, None)[:2]]
+        if any(end is None for end in ends):
+            return params
+        low, high = (int(end.reshape(-1)[0]) for end in ends if end is not None)
+        found = _type_within(params.int_type, low, high)
+        if found is None or not low <= int(params.zero_point.min()) <= int(params.zero_point.max()) <= high:
+            return params
+        clip.outputs[0].replace_all_uses_with(node.outputs[0])
+        self._graph.remove(clip, safe=True)
+        return QuantParams(params.scale, params.zero_point, found, params.axis)
 
     def _pin(self, x: ir.Value, params: QuantParams, node: ir.Node) -> None:
         known = self._activations.setdefault(x, params)
@@ -99,7 +115,7 @@ class Pairs:
             x = node.inputs[0]
             assert x is not None
             source = self._source(x)
-            if source is not None and self._activations[source] != params:
+            if source is not None and not _same_step(self._activations[source], params):
                 self.notes.append(f"{node.name} reads {x.name} under another scale than it was written with, which is not used")
         if reals.is_graph_output():
             if x.is_graph_input() or x.is_graph_output():
@@ -229,6 +245,17 @@ class Pairs:
                 for output in node.outputs:
                     if output.dtype in (*_TYPES, *_WIDE):
                         output.type = ir.TensorType(ir.DataType.FLOAT)
+
+
+def _type_within(own: IntType, low: int, high: int) -> IntType | None:
+    """The integer type of that sign whose codes lie in [low, high]."""
+    types = (IntType(bits, own.signed, narrow) for bits in range(2, 9) for narrow in (False, True))
+    return next((found for found in types if (found.qmin, found.qmax) == (low, high)), None)
+
+
+def _same_step(one: QuantParams, other: QuantParams) -> bool:
+    """Whether codes mean the same reals; one of them may have fewer bits."""
+    return bool(one.scale == other.scale and int(one.zero_point) == int(other.zero_point))
 
 
 def _along(array: NDArray[np.generic], rank: int, axis: int, block: int, shape: tuple[int, ...]) -> NDArray[np.generic]:

@@ -55,5 +55,5 @@ def with_sign(params: QuantParams, signed: bool) -> QuantParams:
     if own.signed == signed or params.axis is not None:
         return params
     moved = params.zero_point.astype(np.int64) + (1 if own.signed else -1) * (1 << (own.bits - 1))
-    int_type = IntType(own.bits, signed)
+    int_type = IntType(own.bits, signed, own.narrow)
     return QuantParams(params.scale, moved.clip(int_type.qmin, int_type.qmax), int_type, params.axis)
