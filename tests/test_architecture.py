@@ -159,6 +159,7 @@ KNOWS_OPS = (
     "model.meaning",
     "model.opset",
     "model.pool_windows",
+    "model.qonnx",
 )
 SPEAKS_OF_KERNELS = ("verify.processors",)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,9 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
 @target_option
 @effort_option
 @goal_options
+@click.option(
+    "--encodings", type=PATH, help="Take ranges or scales from this JSON file, in a form of AIMET or in that of docs/import.md."
+)
 @click.option("--plan", type=PATH, help="Take all decisions from this plan file instead of the calibration.")
 @click.option("--save-plan", type=PATH, help="Write the decisions to this file, to be edited and given back.")
 @strict_option
@@ -66,8 +70,8 @@ def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, exclude: tuple[str, ...],
     integer_only: bool, io: Any, target: str, effort: Any, budget: str | None, max_drop: float | None, min_sqnr: float | None,
-    time_limit: float | None, plan: Path | None, save_plan: Path | None, strict: bool, threads: int, output: Path | None,
-    **images: Any,
+    time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None, strict: bool, threads: int,
+    output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
 
@@ -92,6 +96,8 @@ def quantize(
         context.meta.get(RULES, ()),
     )  # fmt: skip
     loaded = pipeline.load_prepared(model)
+    if encodings is not None:
+        config = replace(config, pins=pipeline.read_encodings(encodings, loaded.original.graph))
     written = output or model.with_suffix(f".int{config.weight_bits}.onnx")
     _check_outputs(loaded, written, save_plan, calibration, plan, Path(data) if data else None)
     job = pipeline.Job(
@@ -187,9 +193,8 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: S
 
     found = result.audit
     out.print(f"{target}: {found.integer_nodes} integer nodes, {len(result.plan.float_nodes)} float nodes")
-    if loaded.imported is not None:
-        for line in pipeline.import_summary(loaded.imported, result.plan, list(result.choices)):
-            out.print(f"import: {line}", markup=False)
+    for line in result.imported:
+        out.print(f"import: {line}", markup=False)
     for line in grouped("float", result.plan.float_nodes.items()):
         out.print(line, markup=False)
     for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes))):

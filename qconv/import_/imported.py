@@ -10,6 +10,7 @@ from qconv.errors import ModelError
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.pins import Pins
 
+from .fold_parameters import fold_parameters
 from .integer_products import take_products_apart
 from .pairs import Pairs
 from .unfuse import unfuse_operators
@@ -31,6 +32,7 @@ def is_quantized(model: ir.Model) -> bool:
 
 def import_quantized(model: ir.Model) -> Imported:
     """Turns a quantized graph into a float one, in place. Raises ModelError where a node has no float counterpart."""
+    fold_parameters(model)
     take_products_apart(model)
     unfuse_operators(model)
     pairs = Pairs(model)

@@ -63,14 +63,11 @@ class Pairs:
         x, codes = node.inputs[0], node.outputs[0]
         assert x is not None
         self.count += 1
-        params = self._clipped(node, self._parameters(node))
         array = const_array(x)
-        if array is not None and params is not None:  # a weight that is quantized in the graph
-            reals = params.quantize(array)
-            folded = self._editor.constant(f"{node.name}/codes", reals)
-            codes.replace_all_uses_with(folded)
-            self._graph.remove(node, safe=True)
+        if array is not None:
+            self._quantize_constant(node, array)
             return
+        params = self._clipped(node, self._parameters(node))
         if params is not None:
             self._pin(x, params, node)
         if codes.is_graph_output():
@@ -81,15 +78,38 @@ class Pairs:
         codes.replace_all_uses_with(x)
         self._graph.remove(node, safe=True)
 
+    def _quantize_constant(self, node: ir.Node, array: NDArray[np.generic]) -> None:
+        """A weight that is quantized in the graph, as its codes; a Clip behind works on codes."""
+        scale, zero = const_array(node.inputs[1]), const_array(node.inputs[2]) if len(node.inputs) > 2 else None
+        dtype = node.outputs[0].dtype
+        if scale is None or dtype not in _TYPES:
+            raise ModelError(
+                f"node {node.name} (QuantizeLinear) quantizes a weight in a way that is unknown here; store it as codes"
+            )
+        axis, block = attr_int(node, "axis", 1) % max(array.ndim, 1), attr_int(node, "block_size", 0)
+        steps = _along(scale, array.ndim, axis, block, array.shape).astype(np.float32)
+        shift = np.float32(0) if zero is None else _along(zero, array.ndim, axis, block, array.shape).astype(np.float32)
+        own = _TYPES[dtype]
+        codes = np.clip(np.rint(array.astype(np.float32) / steps) + shift, own.qmin, own.qmax).astype(own.dtype)
+        output = node.outputs[0]
+        clip = sole_consumer(output)
+        ends = None if clip is None or clip.op_type != "Clip" else _ends_of(clip, own)
+        if clip is not None and ends is not None:
+            codes, output = codes.clip(*ends), clip.outputs[0]
+        output.replace_all_uses_with(self._editor.constant(f"{node.name}/codes", codes))
+        if clip is not None and output is clip.outputs[0]:
+            self._graph.remove(clip, safe=True)
+        self._graph.remove(node, safe=True)
+
     def _clipped(self, node: ir.Node, params: QuantParams | None) -> QuantParams | None:
         """The parameters within a Clip of the codes right behind, which goes: it says that they have fewer bits."""
         clip = sole_consumer(node.outputs[0])
         if params is None or clip is None or not has_trait(clip, Trait.CLAMPS) or clip.op_type != "Clip":
             return params
-        ends = [const_array(value) for value in (*clip.inputs[1:3], None, None)[:2]]
-        if any(end is None for end in ends):
+        ends = _ends_of(clip, params.int_type)
+        if ends is None:
             return params
-        low, high = (int(end.reshape(-1)[0]) for end in ends if end is not None)
+        low, high = ends
         found = _type_within(params.int_type, low, high)
         if found is None or not low <= int(params.zero_point.min()) <= int(params.zero_point.max()) <= high:
             return params
@@ -245,6 +265,17 @@ class Pairs:
                 for output in node.outputs:
                     if output.dtype in (*_TYPES, *_WIDE):
                         output.type = ir.TensorType(ir.DataType.FLOAT)
+
+
+def _ends_of(clip: ir.Node, own: IntType) -> tuple[int, int] | None:
+    """The bounds of a Clip of codes, those of the type where it names none; None where they are computed."""
+    ends = [own.qmin, own.qmax]
+    for index, value in enumerate(clip.inputs[1:3]):
+        array = const_array(value)
+        if value is not None and array is None:
+            return None
+        ends[index] = ends[index] if array is None else int(array.reshape(-1)[0])
+    return ends[0], ends[1]
 
 
 def _type_within(own: IntType, low: int, high: int) -> IntType | None:

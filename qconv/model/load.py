@@ -43,7 +43,8 @@ def load(path: str | Path) -> LoadedModel:
     path = Path(path)
     try:
         file = read_model(path)
-        check_file(path, optimize=False)
+        if not file.rewritten:
+            check_file(path, optimize=False)
         return LoadedModel(path, file.digest, _normalise(file.proto, path.resolve().parent))
     except QconvError:
         raise

@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx
 
 from qconv.errors import ModelError
+from qconv.model.qonnx import has_qonnx, write_standard
 from qconv.model.tensors import check_tensors
 
 # The newest that the installed onnx defines. Whether the installed onnxruntime loads it, loading tells.
@@ -23,11 +24,15 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model file that has passed all checks which need no onnxruntime; `digest` covers its external data too."""
+    """A model file that has passed all checks which need no onnxruntime; `digest` covers its external data too.
+
+    Operators of QONNX are `rewritten` in `proto`, as onnxruntime does not know them.
+    """
 
     path: Path
     digest: str
     proto: onnx.ModelProto
+    rewritten: bool = False
 
 
 def read_model(path: Path) -> ModelFile:
@@ -35,9 +40,12 @@ def read_model(path: Path) -> ModelFile:
     data = _read(path)
     proto = _parse(data, path)
     _check_versions(proto, path)
+    rewritten = has_qonnx(proto)
+    if rewritten:
+        write_standard(proto)
     _check_domains(proto)
     files = check_tensors(proto, path.parent)
-    return ModelFile(path, _digest(data, files), proto)
+    return ModelFile(path, _digest(data, files), proto, rewritten)
 
 
 def digest_of(path: Path) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qconv.errors import ModelError
 from qconv.model.light import LightModel, light_model
+from qconv.model.qonnx import has_qonnx, holds_qonnx, write_standard
 from qconv.model.traits import Trait, has_trait
 
 _LARGE_MODEL = 1_500_000_000  # bytes; above it a file of onnxruntime needs its weights beside it (protobuf ends at 2 GB)
@@ -55,7 +56,7 @@ def open_session(
         light = light_model(model)
         return _open("the model", _prepared(light, options, outputs, optimized_path), options, _lend(light, options))
     path = Path(model)
-    if outputs is None:
+    if outputs is None and not holds_qonnx(path):
         _write_optimized(options, optimized_path, _size(path))
         return _open(path.name, str(path), options, ())
     light = LightModel(_parse(path), {}, path.resolve().parent)
@@ -150,9 +151,12 @@ def _open(name: str, source: str | bytes, options: ort.SessionOptions, lent: Seq
 
 def _parse(path: Path) -> onnx.ModelProto:
     try:
-        return onnx.load(path, load_external_data=False)
+        proto = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's DecodeError comes from a private module
         raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from error
+    if has_qonnx(proto):
+        write_standard(proto)
+    return proto
 
 
 def _size(path: Path) -> int:

@@ -1,11 +1,11 @@
 """The tool as functions that read like the diagram: load, prepare, calibrate, plan, lower, certify, save, verify."""
 
+from qconv.import_ import read_encodings
 from qconv.pipeline.analyze import analyze
 from qconv.pipeline.budget import Budget, Within, quantize_within
 from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
 from qconv.pipeline.export import Chip, Exported, export
-from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.job import Job
 from qconv.pipeline.outputs import Kind, check_outputs, files_of
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
@@ -37,13 +37,13 @@ __all__ = [
     "check_samples",
     "export",
     "files_of",
-    "import_summary",
     "load_prepared",
     "pair_price",
     "quantize",
     "quantize_within",
     "quick_check",
     "reach",
+    "read_encodings",
     "run",
     "samples_for",
     "samples_of",

@@ -2,33 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
-from qconv.import_ import Imported
+import numpy as np
+import onnx_ir as ir
+
+from qconv.model.graph import const_array
+from qconv.ops.forms import bias_of, channel_axis
+from qconv.ops.op_table import has_weight
 from qconv.plan.quant_plan import QuantPlan
-from qconv.quant.pins import with_sign
+from qconv.quant.pins import Pins, with_sign
 from qconv.quant.types import QuantParams
 
 _NAMED = 3
 
 
-def import_summary(imported: Imported, plan: QuantPlan, calibrated: Collection[str]) -> Iterator[str]:
-    """How many scales are used, what had none, and what is not used; `calibrated` are the tensors whose ranges data gave."""
-    pins = imported.pins
+def import_summary(
+    pins: Pins, notes: Sequence[str], graph: ir.Graph, plan: QuantPlan, calibrated: Collection[str]
+) -> tuple[str, ...]:
+    """How many scales are used, what had none, and what is not used; how far biases moved.
+
+    `notes` are what importing said, `graph` is the prepared graph that is about to be lowered, `calibrated` are the tensors whose
+    ranges data gave.
+    """
     used = [name for name, params in pins.activations.items() if _same(plan.tensors.get(name), params)]
     unused = [name for name in pins.activations if name not in used]
-    weights = [pinned for pinned in pins.weights if any(_same(plan.tensors.get(name), pinned.params) for name in plan.tensors)]
-    lost = [pinned.name for pinned in pins.weights if pinned not in weights]
+    weights = set(_used_weights(pins, graph, plan))
+    lost = [pinned.name for pinned in pins.weights if pinned.name not in weights]
     total = len(pins.activations) + len(pins.weights)
-    line = f"used {len(used) + len(weights)} of {total} scales of the quantized model"
+    line = f"used {total - len(unused) - len(lost)} of {total} scales that were given"
     if calibrated:
         line += f"; missing: {_some(list(calibrated))} (calibrated)"
     if unused or lost:
         line += (
             f"; unused: {_some([*unused, *lost])}, which another op took in, or which no kernel of the target takes as they are"
         )
-    yield line
-    yield from imported.notes
+    return (line, *_largest_move(graph, plan), *notes)
+
+
+def _used_weights(pins: Pins, graph: ir.Graph, plan: QuantPlan) -> Iterator[str]:
+    """The names of the weights whose codes are kept; those of a layer that a batch norm was folded into too."""
+    for node in _layers(graph, plan):
+        value, array = node.inputs[1], const_array(node.inputs[1])
+        if value is None or array is None:
+            continue
+        for pinned, params in pins.matches(array, channel_axis(node)):
+            if _same(plan.tensors[str(value.name)], params):
+                yield pinned.name
+
+
+def _largest_move(graph: ir.Graph, plan: QuantPlan) -> Iterator[str]:
+    """The largest change of a bias by its rounding to S_x S_w, in codes of the output; a line where it matters."""
+    moves = [(_move(node, plan), str(node.name)) for node in _layers(graph, plan) if bias_of(node) is not None]
+    largest, name = max(moves, default=(0.0, ""))
+    if largest > _MATTERS:
+        yield f"biases are rounded to S_x S_w, which moves that of {name} most, by {largest:.2f} codes of its output"
+
+
+_MATTERS = 0.01
+
+
+def _move(node: ir.Node, plan: QuantPlan) -> float:
+    bias, (x, w, y) = bias_of(node), (plan.tensors.get(str(value.name)) for value in (*node.inputs[:2], node.outputs[0]) if value)
+    if bias is None or x is None or w is None or y is None:
+        return 0.0
+    unit = float(x.scale) * w.scale.astype(np.float64)
+    return float(np.abs(bias - np.rint(bias / unit) * unit).max(initial=0.0)) / float(y.scale)
+
+
+def _layers(graph: ir.Graph, plan: QuantPlan) -> Iterator[ir.Node]:
+    return (
+        node for node in graph if has_weight(node) and node.inputs[1] is not None and str(node.inputs[1].name) in plan.tensors
+    )
 
 
 def _same(found: QuantParams | None, given: QuantParams) -> bool:

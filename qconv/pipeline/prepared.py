@@ -35,8 +35,8 @@ class PreparedModel(LoadedModel):
     imported: Imported | None = None
 
     def pinned(self, config: QuantConfig) -> QuantConfig:
-        """The settings with the parameters that the model brings along."""
-        return config if self.imported is None else replace(config, pins=self.imported.pins)
+        """The settings with the parameters that the model brings along; what the settings pin themselves goes before."""
+        return config if self.imported is None else replace(config, pins=self.imported.pins.under(config.pins))
 
     @cached_property
     def with_batchnorms(self) -> ir.Model:

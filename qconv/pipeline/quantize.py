@@ -20,6 +20,7 @@ from qconv.model.packed import packed
 from qconv.model.read import digest_of
 from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices, choose
+from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.pipeline.recovery import Recovery, recovery, recovery_samples
 from qconv.plan.check import check_plan
@@ -41,7 +42,8 @@ class Quantized:
 
     `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given. `measured`
     tells with how many samples method auto measured.
-    `recovery` tells what scales per channel and better weights gained, None where they were not tried.
+    `recovery` tells what scales per channel and better weights gained, None where they were not tried. `imported` tells of a
+    quantized model what became of its parameters.
     """
 
     model: ir.Model
@@ -51,6 +53,7 @@ class Quantized:
     choices: Mapping[str, Choice]
     measured: int = 0
     recovery: Recovery | None = None
+    imported: tuple[str, ...] = ()
 
     @property
     def methods(self) -> dict[str, list[str]]:
@@ -110,8 +113,10 @@ def quantize(
         _refuse_misfits(loaded.ir.graph, plan)
     if config.integer_only:
         _refuse_float(plan)
+    notes = () if loaded.imported is None else loaded.imported.notes
+    told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target))
-    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found)
+    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, told)
     _describe(loaded, calibration, config, result.methods)
     return result
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx_ir as ir
 
 from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
@@ -18,6 +19,7 @@ from qconv.model.traits import Trait, has_trait
 from qconv.ops.op_table import Role, reads_integers, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Averages, Fixed, Same, Scaled, Shared, Within
 from qconv.plan.apart import parts_to_observe
+from qconv.quant.params import params_of_values
 from qconv.quant.pins import with_sign
 from qconv.quant.types import IntType, QuantParams
 
@@ -138,6 +140,11 @@ class SharedScales:
                     if not self._pads_beyond(node):
                         self._union(_first_data(node), output)
             case Shared():
+                constants = [const_array(value) for value in _data_inputs(node)]
+                if has_trait(node, Trait.CHOOSES) and all(array is not None for array in constants):
+                    values = np.concatenate([array.reshape(-1) for array in constants if array is not None])
+                    self._group(outputs[0]).fixed = params_of_values(values, self._type_of(outputs[0]))
+                    return
                 for value in dict.fromkeys(_data_inputs(node)):
                     # An input that is used elsewhere, or whose parameters are decided, keeps them and is rescaled here.
                     if const_array(value) is not None or (sole_consumer(value) is node and not self._group(value).settled):
@@ -212,11 +219,8 @@ def data_values(node: ir.Node) -> Iterator[ir.Value]:
 
 def _data_inputs(node: ir.Node) -> list[ir.Value]:
     absorbed = isinstance(rule_of(node), Scaled) or has_trait(node, Trait.CHOOSES)  # they take the parameters of the output
-    return [
-        v
-        for i, v in enumerate(node.inputs)
-        if v is not None and role_of(node, i) is Role.DATA and is_float(v) and not (absorbed and const_array(v) is not None)
-    ]
+    reals = [v for i, v in enumerate(node.inputs) if v is not None and role_of(node, i) is Role.DATA and is_float(v)]
+    return [v for v in reals if not absorbed or const_array(v) is None] or reals  # a Where may choose between constants alone
 
 
 def _first_data(node: ir.Node) -> ir.Value:

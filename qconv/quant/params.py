@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.quant.fixedpoint import ACC_LIMIT, Int64Array
-from qconv.quant.types import FloatArray, IntArray, PerChannel, QuantParams, Scheme
+from qconv.quant.types import FloatArray, IntArray, IntType, PerChannel, QuantParams, Scheme
 
 # Below this a product of two scales leaves the normal float32 numbers, where onnxruntime computes the multiplier.
 SMALLEST_SCALE = np.float32(2.0**-60)
@@ -47,6 +47,15 @@ def params_of_constant(array: NDArray[np.floating], scheme: Scheme) -> QuantPara
     if array.size == 0:
         return params_of_range(0.0, 0.0, scheme)
     return params_of_range(float(array.min()), float(array.max()), scheme)
+
+
+def params_of_values(values: NDArray[np.floating], int_type: IntType) -> QuantParams:
+    """Parameters of a tensor that takes no other values than these; two that lie around zero, as -1 and +1 do, are exact."""
+    lo, hi = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    if lo == -hi != 0.0:
+        middle = 1 << (int_type.bits - 1)
+        return QuantParams(_at_least_smallest(hi / (middle - 1)), np.asarray(int_type.qmin + middle), int_type)
+    return params_of_range(lo, hi, Scheme(int_type))
 
 
 def params_of_weight(weight: NDArray[np.floating], scheme: Scheme) -> QuantParams:
