@@ -1,11 +1,17 @@
-"""The four networks, built only of layers that `onnx_export` knows. All take [N, 1, 16, 16] and give logits [N, 10]."""
+"""The networks, the first four of layers that `onnx_export` knows. All take [N, 1, 16, 16] and give logits [N, 10]."""
 
 import math
 from collections import OrderedDict
+from pathlib import Path
+from typing import Any
 
+import onnx
 import torch
 from digits import CLASSES, SIDE
+from onnx import numpy_helper
 from torch import Tensor, nn
+
+from qconv.train.binarized import FewValuedConv2d, FewValuedLinear, Sign, Values
 
 
 def named(**layers: nn.Module) -> nn.Sequential:
@@ -156,3 +162,28 @@ def _spread_depthwise_ranges(network: nn.Module) -> None:
             nn.init.uniform_(module.weight, -math.log(4), math.log(4))
             with torch.no_grad():
                 module.weight.exp_()
+
+
+def with_weights_of(network: nn.Module, path: Path) -> nn.Module:
+    """The network with the weights of its ONNX file, whose names are those of the modules."""
+    state = network.state_dict()
+    for tensor in onnx.load(path).graph.initializer:
+        if tensor.name in state:
+            array = torch.from_numpy(numpy_helper.to_array(tensor).copy())
+            # A dense layer without bias is a MatMul, whose weight lies the other way.
+            state[tensor.name] = array if array.shape == state[tensor.name].shape else array.T
+    network.load_state_dict(state)
+    return network
+
+
+def digits_few_valued(values: Values) -> nn.Module:
+    """Convolutions and dense layers whose weights have two or three values, and signs between them (Hubara et al. 2016)."""
+    few: dict[str, Any] = {"values": values, "scaled": values != "binary", "bias": False}
+    return named(
+        conv1=FewValuedConv2d(1, 32, 3, padding=1, **few), norm1=nn.BatchNorm2d(32), sign1=Sign(),
+        conv2=FewValuedConv2d(32, 32, 3, 2, 1, **few), norm2=nn.BatchNorm2d(32), sign2=Sign(),
+        conv3=FewValuedConv2d(32, 64, 3, 2, 1, **few), norm3=nn.BatchNorm2d(64), sign3=Sign(),
+        conv4=FewValuedConv2d(64, 64, 3, 1, 1, **few), norm4=nn.BatchNorm2d(64), sign4=Sign(), flatten=nn.Flatten(),
+        dense1=FewValuedLinear(1024, 128, **few), norm5=nn.BatchNorm1d(128), sign5=Sign(),
+        dense2=FewValuedLinear(128, CLASSES, **few), norm6=nn.BatchNorm1d(CLASSES),
+    )  # fmt: skip

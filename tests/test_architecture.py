@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "verify": BASE | {"integer", "data", "targets"},
     "train": BASE | {"plan", "lower", "targets"},
     "plot": BASE | {"statistics", "ranges", "analyze"},
-    "pipeline": BASE | CALIBRATION | STAGES | {"targets", ""},
+    "pipeline": BASE | CALIBRATION | STAGES | {"targets", "train", ""},
     "engines": BASE | {"pipeline", "statistics", "data", ""},
     "cli": BASE | CALIBRATION | STAGES | {"config_file", "targets", "engines", "pipeline", "plot", ""},
     "": {
@@ -154,6 +154,8 @@ KNOWS_OPS = (
     "export.layers",
     "export.operators",
     "export.tracer",
+    "train.onnx_functions",
+    "train.from_onnx",
     "model.traits",
     "model.edit",
     "model.meaning",

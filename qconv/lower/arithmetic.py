@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -14,14 +12,11 @@ from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import const_array
 from qconv.ops.forms import scalar_factor, signs_of_sum
-from qconv.quant.certify import certify_table
-from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
-from qconv.quant.neon import neon_add_table
+from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.operand_pairs import OperandPair, certified_product, certified_sum
 from qconv.quant.params import params_of_constant
-from qconv.quant.tables import ORT_ADD_FORMS, add_table, mul_scale, mul_table, ort_mul_table
-from qconv.quant.types import FloatArray, QuantParams, Scheme
-
-Table = Callable[..., Int64Array]
+from qconv.quant.tables import mul_scale
+from qconv.quant.types import QuantParams, Scheme
 
 
 def lower_add(node: ir.Node, ctx: Context) -> None:
@@ -81,56 +76,29 @@ def lower_mul(node: ir.Node, ctx: Context) -> None:
 
 def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:
     y = ctx.params(node.outputs[0])
-
-    def nudged_alike(scale: FloatArray) -> FloatArray:
-        """S_b raised by as many ulps as S_a: where a is Z_a, only b can leave a tie that kernels round differently."""
-        ulps = scale.view(np.int32) - a.params.scale.view(np.int32)
-        return (b.params.scale.view(np.int32) + ulps).view(np.float32)
-
-    def multipliers(scale: FloatArray) -> list[Multiplier]:
-        return [Multiplier.of(scale / y.scale), Multiplier.of(nudged_alike(scale) / y.scale)]
-
-    x86 = (add_table, *ORT_ADD_FORMS)
-    everywhere = (add_table, neon_add_table, *ORT_ADD_FORMS)
-    choices = (everywhere,) if ctx.target.adds_in_integers else (everywhere, x86)
-    ctx.set_codes(node.outputs[0], _emit_binary(node, ctx, "QLinearAdd", a, b, choices, multipliers, nudged_alike))
+    found = certified_sum(a.params, b.params, y, adds_in_integers=ctx.target.adds_in_integers)
+    multipliers = [Multiplier.of(found.a.scale / y.scale), Multiplier.of(found.b.scale / y.scale)]
+    ctx.set_codes(node.outputs[0], _emit_binary(node, ctx, "QLinearAdd", a, b, found, multipliers))
 
 
 def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
     """The QLinearMul of two tensors of codes, for the output of `node`."""
     y = ctx.params(node.outputs[0])
-
-    def multipliers(scale: FloatArray) -> list[Multiplier]:
-        return [Multiplier.of(mul_scale(scale, b.params.scale, y.scale))]
-
-    return _emit_binary(node, ctx, "QLinearMul", a, b, ((mul_table, ort_mul_table),), multipliers, lambda scale: b.params.scale)
+    found = certified_product(a.params, b.params, y)
+    return _emit_binary(node, ctx, "QLinearMul", a, b, found, [Multiplier.of(mul_scale(found.a.scale, found.b.scale, y.scale))])
 
 
 def _emit_binary(
-    node: ir.Node, ctx: Context, op_type: str, a: Codes, b: Codes, choices: Sequence[Sequence[Table]],
-    multipliers: Callable[[FloatArray], list[Multiplier]], scale_of_b: Callable[[FloatArray], FloatArray],
-) -> Codes:  # fmt: skip
-    """A node of two operands; the scale of `a` is nudged until the first table of a choice, ours, equals all others.
-
-    The first of `choices` for which there is such a scale counts. `scale_of_b` is the scale of `b` that goes with one of `a`.
-    """
+    node: ir.Node, ctx: Context, op_type: str, a: Codes, b: Codes, found: OperandPair, multipliers: list[Multiplier]
+) -> Codes:
+    """A node of two operands with the scales that are proved."""
     output = node.outputs[0]
     y = ctx.params(output)
-
-    def on_pairs(table: Table, a: QuantParams) -> Int64Array:
-        return table(a, replace(b.params, scale=scale_of_b(a.scale)), y)
-
-    for tables in choices:
-        ours, *theirs = [partial(on_pairs, table) for table in tables]
-        half_up = partial(on_pairs, partial(tables[0], rounding=round_shift_half_up))
-        scale, certificate = certify_table(a.params, ours, *theirs, half_up=half_up)
-        if certificate.proved == certificate.scales:
-            break
     inputs = [
         a.value,
-        *ctx.scale_and_zero_point(a.params, f"{node.name}_a", scale),
+        *ctx.scale_and_zero_point(a.params, f"{node.name}_a", found.a.scale),
         b.value,
-        *ctx.scale_and_zero_point(b.params, f"{node.name}_b", scale_of_b(scale)),
+        *ctx.scale_and_zero_point(b.params, f"{node.name}_b", found.b.scale),
         *ctx.scale_and_zero_point(y, f"{node.name}_y"),
     ]
-    return ctx.emit_codes(op_type, inputs, output, y, domain=MS, multiplier=multipliers(scale), certificate=certificate)
+    return ctx.emit_codes(op_type, inputs, output, y, domain=MS, multiplier=multipliers, certificate=found.certificate)

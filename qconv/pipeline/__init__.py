@@ -13,6 +13,7 @@ from qconv.pipeline.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.pipeline.reach import Attempt, Goal, reach
 from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
+from qconv.pipeline.train import train
 from qconv.pipeline.verify import QuickCheck, quick_check, verify
 from qconv.plan.make import tensors_to_observe
 
@@ -49,5 +50,6 @@ __all__ = [
     "samples_of",
     "self_check",
     "tensors_to_observe",
+    "train",
     "verify",
 ]

@@ -2,8 +2,8 @@
 
 sign(r) = +1 for r >= 0, else -1, with the gradient g 1_{|r| <= 1}                       (Hubara et al. 2016, equations 1 and 4)
 
-The layers are trained as they are, `prepare` turns them into codes, and a batch norm and a sign behind them into one threshold
-for each channel.
+"powers" are 0 and +-2^k: LogQuant, whose products are shifts. The layers are trained as they are, `prepare` turns them into
+codes, and a batch norm and a sign behind them into one threshold for each channel.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Values = Literal["binary", "ternary"]
+from .powers import approximate_power
+from .rounding import straight_through
+
+Values = Literal["binary", "ternary", "powers"]
+_HIGHEST_POWER = 5  # codes of "powers" are 0 and +-2^0 to +-2^5: 13 values, and twice one is still int8
+_SMALLEST = 2.0**-60
 _TERNARY_THRESHOLD = 0.7  # of the mean magnitude: below it a ternary weight is zero (Li et al. 2016)
 
 
@@ -46,14 +51,23 @@ class _FewValues(nn.Module):
     stochastic: bool
 
     def codes(self) -> Tensor:
-        """-1, 0 or +1 for each weight."""
+        """For each weight -1 or +1; of ternary ones also 0; of powers 0 or +-2^k, the largest weight of a channel being 2^5."""
         weight = self.weight.detach()
+        if self.values == "powers":
+            relative = weight * (2.0**_HIGHEST_POWER) / self._largest(weight)
+            powers = torch.where(relative.abs() < 2.0**-0.5, 0.0, approximate_power(relative))
+            return powers.clamp(-(2.0**_HIGHEST_POWER), 2.0**_HIGHEST_POWER).to(torch.int8)
         if self.values == "binary":
             return torch.where(weight >= 0, 1, -1).to(torch.int8)
         return (torch.sign(weight) * (weight.abs() > self._threshold())).to(torch.int8)
 
     def factor(self) -> Tensor:
-        """What the codes of each channel are multiplied by [C]: the mean magnitude of the weights that are not zero, or 1."""
+        """What the codes of each channel are multiplied by [C]: the mean magnitude of the weights that are not zero, or 1.
+
+        Of powers it is a power of two, so that a weight is a shift.
+        """
+        if self.values == "powers":
+            return approximate_power(self._largest(self.weight.detach()).reshape(-1)) / 2.0**_HIGHEST_POWER
         weight = self.weight.detach().flatten(1)
         if not self.scaled:
             return torch.ones(len(weight), dtype=weight.dtype)
@@ -62,6 +76,9 @@ class _FewValues(nn.Module):
 
     def few_valued(self) -> Tensor:
         """The weight that the layer computes with; its gradient passes to the exact one."""
+        if self.values == "powers":
+            exact = self.codes().to(self.weight.dtype) * self.factor().reshape(-1, *[1] * (self.weight.ndim - 1))
+            return straight_through(self.weight, exact)
         if self.values == "binary":
             rounded = binarize(self.weight, stochastic=self.stochastic and self.training)
         else:
@@ -69,13 +86,17 @@ class _FewValues(nn.Module):
             rounded = clipped + (self.codes().to(clipped.dtype) - clipped).detach()
         return rounded * self.factor().reshape(-1, *[1] * (self.weight.ndim - 1)) if self.scaled else rounded
 
+    def _largest(self, weight: Tensor) -> Tensor:
+        """The largest magnitude of each channel [C, 1, ...]."""
+        return weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True).clamp_min(_SMALLEST)
+
     def _threshold(self) -> Tensor:
         weight = self.weight.detach()
         return _TERNARY_THRESHOLD * weight.abs().mean(tuple(range(1, weight.ndim)), keepdim=True)
 
 
 class FewValuedConv2d(_FewValues, nn.Conv2d):
-    """A convolution whose weights have two or three values; `scaled` gives each channel a factor of its own (+-alpha)."""
+    """A convolution whose weights have few values; `scaled` gives each channel a factor of its own (+-alpha)."""
 
     def __init__(
         self, *sizes: int, values: Values = "binary", scaled: bool = False, stochastic: bool = False, **geometry: Any
@@ -90,7 +111,7 @@ class FewValuedConv2d(_FewValues, nn.Conv2d):
 
 
 class FewValuedLinear(_FewValues, nn.Linear):
-    """A dense layer whose weights have two or three values; `scaled` gives each channel a factor of its own (+-alpha)."""
+    """A dense layer whose weights have few values; `scaled` gives each channel a factor of its own (+-alpha)."""
 
     def __init__(
         self,

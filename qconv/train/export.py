@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,6 +14,7 @@ from torch import nn
 
 from qconv.model.save import save
 
+from .binary import SimulatedBinary
 from .gates import SimulatedGate
 from .layers import SimulatedLayer
 from .operators import translations
@@ -22,6 +25,18 @@ from .settle import settle
 _OPSET = 18  # onnxruntime 1.31 mistypes int8 pairs around a Reshape from 21 on
 
 
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Without what the exporter logs about libraries that are not there."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def frozen(network: SimulatedNetwork) -> nn.Module:
     """A copy in evaluation mode with all weights as codes and all parameters as constants.
 
@@ -29,13 +44,13 @@ def frozen(network: SimulatedNetwork) -> nn.Module:
     """
     with torch.no_grad():
         network.eval()(*network.example)  # gives ranges to what has never seen a batch
-    for module in network.network.modules():
+    for name, module in network.network.named_modules():
         if isinstance(module, SimulatedLayer):
-            settle(module, network.target)
+            settle(name, module, network.target)
     fixed = copy.deepcopy(network.network).eval()
     done: dict[nn.Module, nn.Module] = {}
     for name, module in tuple(fixed.named_modules(remove_duplicate=False)):
-        if isinstance(module, SimulatedGate | SimulatedLayer | ActivationQuantizer):
+        if isinstance(module, SimulatedBinary | SimulatedGate | SimulatedLayer | ActivationQuantizer):
             parent, _, leaf = name.rpartition(".")
             setattr(fixed.get_submodule(parent), leaf, done.setdefault(module, module.frozen()))
     return fixed
@@ -55,7 +70,7 @@ def export(
     """
     fixed = frozen(network)
     axes = tuple({0: "batch"} if any_batch and example.ndim else None for example in network.example)
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), _silenced(), torch.no_grad():
         warnings.simplefilter("ignore")  # of torch about its own parts
         program = torch.onnx.export(
             fixed, network.example, dynamo=True, verbose=False, opset_version=_OPSET,
@@ -63,4 +78,6 @@ def export(
             input_names=list(input_names) if input_names else None, output_names=list(output_names) if output_names else None,
         )  # fmt: skip
     assert program is not None
+    for node in program.model.graph.all_nodes():  # where in the source it stood, which is most of the file
+        node.metadata_props.clear()
     save(program.model, Path(path))

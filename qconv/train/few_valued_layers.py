@@ -3,7 +3,7 @@
 sign(f (alpha S_x acc) + shift) = +1  <=>  s acc + t >= 0,   s = sign(f),  t = s shift / (f alpha S_x)
 
 acc is whole, so that the threshold lies between two whole numbers: 2 s acc + b with an odd b has the same sign and is never
-zero. Those are weights of +-2 and an odd bias, and a requantization that saturates to -1 and +1.
+zero. Those are weights of twice the codes and an odd bias, and a requantization that saturates to -1 and +1.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .binarized import FewValuedConv2d, FewValuedLinear
 from .frozen import LayerCodes
 from .layers import BatchNorm, SimulatedLayer
+from .powers import ShiftBatchNorm2d
 from .quantizers import ActivationQuantizer, Clock, WeightQuantizer
 
 FEW_VALUED = (FewValuedConv2d, FewValuedLinear)
@@ -28,7 +29,7 @@ class SimulatedFewValuedLayer(SimulatedLayer):
         source: ActivationQuantizer | None, clock: Clock,
     ) -> None:  # fmt: skip
         channels, rank = layer.weight.shape[0], layer.weight.ndim
-        super().__init__(layer, norm, WeightQuantizer(channels, rank, 2, 1, clock, per_tensor=False), source, clock)
+        super().__init__(layer, norm, WeightQuantizer(channels, rank, 2, clock, per_tensor=False), source, clock)
         self.rounding.requires_grad_(False)
         self.sign = sign
 
@@ -71,5 +72,5 @@ class SimulatedFewValuedLayer(SimulatedLayer):
         mean, variance = norm.running_mean.double(), norm.running_var.double()
         gamma = torch.ones_like(variance) if norm.weight is None else norm.weight.double()
         beta = torch.zeros_like(variance) if norm.bias is None else norm.bias.double()
-        factor = gamma / torch.sqrt(variance + norm.eps)
+        factor = norm.power(variance).double() if isinstance(norm, ShiftBatchNorm2d) else gamma / torch.sqrt(variance + norm.eps)
         return factor, beta + (bias.double() - mean) * factor

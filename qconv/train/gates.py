@@ -8,28 +8,35 @@ from torch.nn import functional
 from qconv.ops.scale_rules import hard_sigmoid_params
 from qconv.quant.types import IntType
 
+from .binary import SimulatedBinary
 from .quantizers import ActivationQuantizer, Clock
 
 
 class SimulatedGate(nn.Module):
     """x times its gate: HardSigmoid for HardSwish, else Sigmoid for SiLU; the gate is rounded."""
 
-    def __init__(self, rounding: ActivationQuantizer, *, hard: bool) -> None:
+    def __init__(self, rounding: ActivationQuantizer, product: SimulatedBinary, *, hard: bool) -> None:
         super().__init__()
-        self.rounding, self.hard = rounding, hard
+        self.rounding, self.product, self.hard = rounding, product, hard
 
     def forward(self, x: Tensor) -> Tensor:
         """The product, which is rounded behind."""
-        return x * self.rounding(functional.hardsigmoid(x) if self.hard else functional.sigmoid(x))
+        result: Tensor = self.product(x, self.rounding(functional.hardsigmoid(x) if self.hard else functional.sigmoid(x)))
+        return result
+
+    def connect(self, old: ActivationQuantizer | None, new: ActivationQuantizer) -> None:
+        """Puts `new` in the place of `old`; of None, as the result's."""
+        self.product.connect(old, new)
 
     def frozen(self) -> nn.Module:
         """As it is written: HardSwish as one operator, whose gate qconv builds alike."""
         return nn.Hardswish() if self.hard else self
 
 
-def gate_of(clock: Clock, bits: int, *, hard: bool) -> SimulatedGate:
-    """A gate with codes of so many bits."""
+def gate_of(source: ActivationQuantizer, clock: Clock, bits: int, *, hard: bool) -> SimulatedGate:
+    """The gate of a tensor with the quantizer `source`, itself of so many bits."""
     int_type = IntType(bits, signed=False)
     fixed = hard_sigmoid_params(0.5, int_type)
     limits = (float(fixed.scale), 0) if hard else (1.0 / (int_type.qmax + 1), 0)
-    return SimulatedGate(ActivationQuantizer(int_type, clock, limits), hard=hard)
+    rounding = ActivationQuantizer(int_type, clock, limits)
+    return SimulatedGate(rounding, SimulatedBinary(source, rounding, product=True, adds_in_integers=False), hard=hard)

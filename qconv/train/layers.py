@@ -14,7 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qconv.quant.fixedpoint import ACC_LIMIT
+
 from .frozen import FrozenLayer, Layer, LayerCodes, apply_layer
+from .powers import ShiftBatchNorm2d
 from .quantizers import ActivationQuantizer, Clock, WeightQuantizer
 
 BatchNorm = Any  # one of BATCH_NORMS
@@ -86,12 +89,23 @@ class SimulatedLayer(nn.Module):
         with torch.no_grad():
             weight, bias = self.folded()
             scale = self.rounding.scale(weight, learn=False).float()
-            codes = self.rounding.codes(weight)
+            if self.source is not None:
+                scale = torch.maximum(scale, self._least_scale(weight, bias, self.source).reshape_as(scale))
+            codes = self.rounding.codes(weight, scale)
             flat = scale.reshape(()) if self.rounding.per_tensor else scale.reshape(-1)
             if bias is None or self.source is None:
                 return LayerCodes(codes, flat, bias)
             unit = self.source.params()[0].double() * flat.double()
             return LayerCodes(codes, flat, torch.round(bias.double() / unit).to(torch.int32))
+
+    def _least_scale(self, weight: Tensor, bias: Tensor | None, source: ActivationQuantizer) -> Tensor:
+        """The scales at which sums and biases take half of int32, as where a batch norm has all but shut a channel."""
+        reach = source.int_type.qmax - source.int_type.qmin
+        needed = weight.abs().double().flatten(1).sum(1) * reach
+        if bias is not None:
+            needed = needed + bias.abs().double() / source.params()[0].double()
+        needed = needed / (ACC_LIMIT // 2)
+        return (needed.max() if self.rounding.per_tensor else needed).float()
 
     def _of_codes(self, x: Tensor) -> Tensor:
         """y = S_y M (sum of (q_x - Z_x) q_w + q_b) with the float32 M that onnxruntime multiplies by (docs/arithmetic.md).
@@ -123,7 +137,7 @@ class SimulatedLayer(nn.Module):
         mean, variance = norm.running_mean, norm.running_var
         assert mean is not None and variance is not None
         gamma = torch.ones_like(variance) if norm.weight is None else norm.weight
-        factor = gamma / torch.sqrt(variance + norm.eps)
+        factor = norm.power(variance) if isinstance(norm, ShiftBatchNorm2d) else gamma / torch.sqrt(variance + norm.eps)
         factor = torch.where(factor.abs() < _LEAST_FACTOR, torch.full_like(factor, _LEAST_FACTOR), factor)
         shift = (-mean if bias is None else bias - mean) * factor
         return factor, shift if norm.bias is None else shift + norm.bias

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from .binarized import Sign
 from .layers import BATCH_NORMS, LAYERS
+from .onnx_functions import PASSING
+from .powers import RoundedGradient
 
 
 class Place(Enum):
@@ -24,12 +26,13 @@ class Place(Enum):
     PASS = auto()  # moves or picks codes; the scale stays
     JOIN = auto()  # joins tensors under one scale
     BOUNDED = auto()  # the mathematics bound the result
+    PAIR = auto()  # a sum or a product of two activations
     GATE = auto()  # a product of x and a gate that is rounded too
     OTHER = auto()  # computes; requantized behind it
 
 
 _PASSING_MODULES = (
-    nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Flatten, nn.Unflatten,
+    RoundedGradient, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Flatten, nn.Unflatten,
     nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.PixelShuffle, nn.PixelUnshuffle,
     nn.ChannelShuffle, nn.ZeroPad2d, nn.UpsamplingNearest2d,
 )  # fmt: skip
@@ -37,12 +40,14 @@ _PASSING = {
     functional.dropout, functional.max_pool2d, functional.max_pool1d, functional.pixel_shuffle, torch.flatten, torch.reshape,
     torch.permute, torch.transpose, torch.squeeze, torch.unsqueeze, torch.chunk, torch.split, torch.narrow, operator.getitem,
     "view", "reshape", "flatten", "permute", "transpose", "contiguous", "squeeze", "unsqueeze", "chunk", "split", "narrow",
-    "expand", "clone", "detach",
+    "expand", "clone", "detach", torch.clone, *PASSING,
 }  # fmt: skip
 _CLAMPS = {
     functional.relu, functional.relu_, functional.relu6, functional.hardtanh, torch.relu, torch.relu_, torch.clamp, torch.clip,
     "relu", "relu_", "clamp", "clamp_", "clip",
 }  # fmt: skip
+_SUMS = {operator.add, operator.iadd, torch.add, "add", "add_"}
+_PRODUCTS = {operator.mul, operator.imul, torch.mul, "mul", "mul_"}
 _BOUNDED_MODULES = {nn.Sigmoid: 0, nn.Softmax: 0, nn.Tanh: 1}
 _BOUNDED = {
     torch.sigmoid: 0, functional.sigmoid: 0, "sigmoid": 0, torch.softmax: 0, functional.softmax: 0, "softmax": 0,
@@ -68,15 +73,24 @@ def place_of(node: fx.Node, modules: dict[str, nn.Module]) -> Place:
         if isinstance(found, nn.Hardswish | nn.SiLU):
             return Place.GATE
         return Place.BOUNDED if type(found) in _BOUNDED_MODULES else Place.OTHER
+    if found is functional.interpolate and node.kwargs.get("mode", "nearest") == "nearest":
+        return Place.PASS
     if found in (torch.cat, torch.concat, torch.stack):
         return Place.JOIN
     if found in (functional.hardswish, functional.silu):
         return Place.GATE
+    if found in _SUMS or found in _PRODUCTS:
+        return Place.PAIR
     if found in _CLAMPS:
         return Place.CLAMP
     if found in _PASSING:
         return Place.PASS
     return Place.BOUNDED if found in _BOUNDED else Place.OTHER
+
+
+def is_product(node: fx.Node) -> bool:
+    """Whether a pair is multiplied, not added."""
+    return node.target in _PRODUCTS
 
 
 def is_hard(node: fx.Node, modules: dict[str, nn.Module]) -> bool:

@@ -12,20 +12,22 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from qconv.config import QuantConfig, Rule
 from qconv.errors import ModelError
+from qconv.ops.kernel_order import conv_order, matrix_order
 from qconv.plan.patterns import fits
 from qconv.quant.types import IntType
 from qconv.targets import target_of
 
 from .binarized import Sign
+from .binary import SimulatedBinary
 from .few_valued_layers import FEW_VALUED, SimulatedFewValuedLayer
-from .gates import gate_of
+from .gates import SimulatedGate, gate_of
 from .layers import SimulatedLayer
-from .places import Place, is_hard, limits_of, place_of
+from .places import Place, is_hard, is_product, limits_of, place_of
+from .powers import RoundedGradient, ShiftBatchNorm2d
 from .quantizers import ActivationQuantizer, Clock, WeightQuantizer
 from .settings import Training
 
 _ONE_BIT = IntType(2, signed=False, narrow=True)  # codes 1 and 3 are -1 and +1
-_PAIR_SAFE = 64  # the largest weight code of which no two neighbours saturate on x86 without VNNI
 
 
 class SimulatedNetwork(nn.Module):
@@ -62,7 +64,7 @@ def prepare(
     inputs = (example,) if isinstance(example, Tensor) else tuple(example)
     try:
         copied = copy.deepcopy(module)
-        network = fx.GraphModule(copied, _Tracer().trace(copied))
+        network = copied if isinstance(copied, fx.GraphModule) else fx.GraphModule(copied, _Tracer().trace(copied))
     except Exception as error:  # noqa: BLE001  whatever the module's own code raises when it meets a proxy
         raise ModelError(
             f"torch.fx cannot trace {type(module).__name__} ({error}); a network that branches on values has to be rewritten"
@@ -84,7 +86,9 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one node of the graph."""
-        return isinstance(m, (*FEW_VALUED, Sign)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (*FEW_VALUED, RoundedGradient, ShiftBatchNorm2d, Sign)) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 class _Preparation:
@@ -96,7 +100,7 @@ class _Preparation:
         self.quantizers: dict[fx.Node, ActivationQuantizer | None] = {}
         self.remarks: list[str] = []
         self._used: set[str] = set()
-        self._waiting: dict[fx.Node, SimulatedLayer] = {}
+        self._waiting: dict[fx.Node, SimulatedLayer | SimulatedBinary | SimulatedGate] = {}
 
     def run(self) -> None:
         """Rewrites the network in place."""
@@ -129,6 +133,8 @@ class _Preparation:
             raise ModelError(f"{name} follows no few-valued layer; put the Sign behind one, or behind the batch norm of one")
         elif place is Place.GATE:
             self._gate(node, name)
+        elif place is Place.PAIR:
+            self._pair(node, name)
         elif place is Place.JOIN:
             self._join(node, name)
         elif place is Place.CLAMP and source is not None and self._waits(source):
@@ -159,10 +165,11 @@ class _Preparation:
 
     def _weight_quantizer(self, layer: Any, name: str) -> WeightQuantizer:
         bits, per_tensor = self._weight(name)
-        limit = (1 << (bits - 1)) - 1
+        shape, order = tuple(layer.weight.shape), None
         if target_of(self.config.target).adds_pairs_in_int16:
-            limit = min(limit, _PAIR_SAFE)
-        return WeightQuantizer(layer.weight.shape[0], layer.weight.ndim, bits, limit, self.clock, per_tensor=per_tensor)
+            linear = isinstance(layer, nn.Linear)
+            order = matrix_order(shape, transposed=True) if linear else conv_order(shape, layer.groups)
+        return WeightQuantizer(shape[0], len(shape), bits, self.clock, per_tensor=per_tensor, order=order)
 
     def _follower(self, node: fx.Node, place: Place) -> fx.Node | None:
         """The only reader, if it is a module of that kind."""
@@ -177,10 +184,28 @@ class _Preparation:
 
     def _gate(self, node: fx.Node, name: str) -> None:
         """A module of its own for every use, which holds the rounding of its gate."""
-        gate = gate_of(self.clock, self._activation_bits(name), hard=is_hard(node, self.modules))
+        source = self.quantizers.get(node.all_input_nodes[0])
+        if source is None:
+            self._quantize(node, name)
+            return
+        gate = gate_of(source, self.clock, self._activation_bits(name), hard=is_hard(node, self.modules))
         place = f"{name.replace('.', '_')}_gate"
         self.network.add_submodule(place, gate)
         node.op, node.target, node.args, node.kwargs = "call_module", place, node.args[:1], {}
+        self._waiting[node] = gate
+        self._quantize(node, name)
+
+    def _pair(self, node: fx.Node, name: str) -> None:
+        """A module of its own where both operands are rounded; a constant operand leaves the operator as it is."""
+        operands = [x for x in node.args if isinstance(x, fx.Node)]
+        ends = [self.quantizers.get(x) for x in operands]
+        if len(operands) == 2 and not node.kwargs and ends[0] is not None and ends[1] is not None:
+            adds_in_integers = target_of(self.config.target).adds_in_integers
+            pair = SimulatedBinary(ends[0], ends[1], product=is_product(node), adds_in_integers=adds_in_integers)
+            place = f"{name}_pair"
+            self.network.add_submodule(place, pair)
+            node.op, node.target, node.args = "call_module", place, tuple(operands)
+            self._waiting[node] = pair
         self._quantize(node, name)
 
     def _join(self, node: fx.Node, name: str) -> None:
@@ -199,7 +224,7 @@ class _Preparation:
         for name, module in tuple(self.network.named_modules(remove_duplicate=False)):
             if module is old:
                 self._replace(name, new)
-            elif isinstance(module, SimulatedLayer):
+            elif isinstance(module, SimulatedLayer | SimulatedBinary | SimulatedGate):
                 module.connect(old, new)
 
     def _waits(self, source: fx.Node) -> bool:
@@ -238,7 +263,9 @@ class _Preparation:
 
     def _names(self, name: str) -> tuple[str, ...]:
         module = self.modules.get(name)
-        return (name,) if module is None else (name, type(module).__name__)
+        if module is None:
+            return (name,)
+        return (name, type(module).__name__, str(getattr(module, "op_type", type(module).__name__)))
 
     def _rules(self, name: str) -> list[Rule]:
         found = []

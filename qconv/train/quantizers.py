@@ -2,20 +2,24 @@
 
 q = clip(round(x / S) + Z, qmin, qmax),  x' = S (q - Z)                    (Jacob et al. 2018, equation 12)
 
-Steps S and zero points Z are float32 numbers and whole numbers, so that zero is a code (equation 13).
+Steps S are float32 numbers and zero points Z whole ones, so that zero is a code (equation 13). What is learned of a step is its
+logarithm, so that a learning rate is relative to it, whatever the network's scale.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qconv.quant.types import IntType
+from qconv.quant.saturation import PAIR_LIMIT, KernelOrder, safe_params
+from qconv.quant.types import IntType, QuantParams
 
 from .frozen import FrozenPair
-from .rounding import mixed, round_half_even, round_stochastically, scaled_gradient
+from .pairs import safe_codes
+from .rounding import mixed, round_half_even, round_stochastically, scaled_gradient, straight_through
 from .settings import Training
 
 _SMALLEST = 2.0**-60
@@ -61,7 +65,7 @@ class ActivationQuantizer(nn.Module):
         for name in ("low", "high", "mean", "seen"):
             self.register_buffer(name, torch.zeros(()))
         self.learned = None if limits is not None else clock.settings.activations
-        self.step = nn.Parameter(torch.full((), math.nan), requires_grad=self.learned in ("lsq", "lsq+"))
+        self.log_step = nn.Parameter(torch.full((), math.nan), requires_grad=self.learned in ("lsq", "lsq+"))
         self.offset = nn.Parameter(torch.zeros(()), requires_grad=self.learned == "lsq+")
         self.bound = nn.Parameter(torch.full((), math.nan), requires_grad=self.learned == "pact")
 
@@ -73,7 +77,7 @@ class ActivationQuantizer(nn.Module):
     @property
     def ready(self) -> bool:
         """Whether there is a range; the first batch gives one."""
-        return self._fixed is not None or (int(self.seen) > 0 if self.learned == "ema" else not bool(torch.isnan(self.step)))
+        return self._fixed is not None or (int(self.seen) > 0 if self.learned == "ema" else not bool(torch.isnan(self.log_step)))
 
     def forward(self, x: Tensor) -> Tensor:
         """x as its codes have it, with the gradient of the range's method."""
@@ -102,6 +106,11 @@ class ActivationQuantizer(nn.Module):
             scale, zero_point = self.step_and_zero(0)
         return scale.float(), int(zero_point)
 
+    def quant_params(self) -> QuantParams:
+        """The same as the rest of qconv has them."""
+        scale, zero_point = self.params()
+        return QuantParams(scale.numpy(), np.asarray(zero_point), self.int_type)
+
     def step_and_zero(self, elements: int) -> tuple[Tensor, Tensor]:
         """S and Z; with gradients where they are learned, scaled by 1 / sqrt(elements * qmax) as LSQ does."""
         levels = self.int_type.qmax - self.int_type.qmin
@@ -109,10 +118,11 @@ class ActivationQuantizer(nn.Module):
             return torch.tensor(self._fixed[0]), torch.tensor(float(self._fixed[1]))
         if self.learned in ("lsq", "lsq+"):
             factor = 1.0 / math.sqrt(max(elements, 1) * levels)
-            scale = scaled_gradient(self.step, factor) if elements else self.step
+            log_step = scaled_gradient(self.log_step, factor) if elements else self.log_step
+            scale = torch.exp(log_step.float())
             offset = scaled_gradient(self.offset, factor) if elements and self.learned == "lsq+" else self.offset
             zero_point = torch.clamp(round_half_even(offset), self.int_type.qmin, self.int_type.qmax)
-            return scale.abs().clamp_min(_SMALLEST), zero_point
+            return scale.clamp_min(_SMALLEST), zero_point
         low, high = self._range()
         scale = ((high - low) / levels).clamp_min(_SMALLEST)
         return scale, torch.clamp(torch.round(self.int_type.qmin - low / scale), self.int_type.qmin, self.int_type.qmax)
@@ -152,7 +162,7 @@ class ActivationQuantizer(nn.Module):
             step = min(step, 2.0 * float(self.mean) / math.sqrt(reach)) or step
         ratio = -low / (high - low)
         with torch.no_grad():
-            self.step.fill_(step)
+            self.log_step.fill_(math.log(step))
             self.offset.fill_(round(self.int_type.qmin + ratio * levels))
             self.bound.fill_(max(high, -low))
 
@@ -160,15 +170,21 @@ class ActivationQuantizer(nn.Module):
 class WeightQuantizer(nn.Module):
     """Rounds a weight, symmetric, with a scale for each channel along `axis` 0 or one for all; zero point 0.
 
-    Codes lie in [-limit, limit].
+    Codes lie in [-limit, limit]; with an `order`, no pair of neighbours in it saturates.
     """
 
-    def __init__(self, channels: int, rank: int, bits: int, limit: int, clock: Clock, *, per_tensor: bool) -> None:
+    widening: Tensor
+
+    def __init__(
+        self, channels: int, rank: int, bits: int, clock: Clock, *, per_tensor: bool, order: KernelOrder | None = None
+    ) -> None:
         super().__init__()
-        self.bits, self.limit, self._clock = bits, limit, [clock]
+        self.bits, self.limit, self._clock = bits, (1 << (bits - 1)) - 1, [clock]
+        self.order = order if 2 * self.limit > PAIR_LIMIT else None
         self.per_tensor = per_tensor
         self._shape = (1,) * rank if per_tensor else (channels, *(1,) * (rank - 1))
-        self.step = nn.Parameter(torch.full(self._shape, math.nan), requires_grad=clock.settings.weights == "lsq")
+        self.log_step = nn.Parameter(torch.full(self._shape, math.nan), requires_grad=clock.settings.weights == "lsq")
+        self.register_buffer("widening", torch.full(self._shape, math.nan))
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight as its codes have it."""
@@ -176,28 +192,47 @@ class WeightQuantizer(nn.Module):
         scale = self.scale(weight, learn=self.training).to(weight.dtype)
         steps = torch.clamp(weight / scale, -self.limit, self.limit)
         stochastic = self.training and settings.stochastic
-        rounded = (round_stochastically(steps) if stochastic else round_half_even(steps)) * scale
+        codes = round_stochastically(steps) if stochastic else round_half_even(steps)
+        rounded = (codes if self.order is None else straight_through(steps, self._safe(codes, steps))) * scale
         return mixed(weight, rounded, settings.noise) if self.training else rounded
 
-    def codes(self, weight: Tensor) -> Tensor:
-        """The int8 codes."""
+    def codes(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """The int8 codes under a scale, in the form of `scale`."""
         with torch.no_grad():
-            scale = self.scale(weight, learn=False).to(weight.dtype)
-            return torch.clamp(torch.round(weight / scale), -self.limit, self.limit).to(torch.int8)
+            scale = scale.to(weight.dtype)
+            steps = torch.clamp(weight / scale, -self.limit, self.limit)
+            return self._safe(torch.round(steps), steps).to(torch.int8)
+
+    def _best_widening(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """By how much, from 1 to 2, scales are widened so that what safe pairs lose is least; settled with the first weight."""
+        assert self.order is not None
+        flat = scale.reshape(() if self.per_tensor else -1).numpy()
+        int_type = IntType(self.bits, signed=True, narrow=True)
+        params = QuantParams(flat, np.zeros(flat.shape, np.int8), int_type, None if self.per_tensor else 0)
+        wider = safe_params(weight.float().numpy(), params, self.order).scale
+        return torch.from_numpy(np.asarray(wider / flat)).reshape(scale.shape)
+
+    def _safe(self, codes: Tensor, steps: Tensor) -> Tensor:
+        return codes if self.order is None else safe_codes(codes.detach(), steps.detach(), self.order, self.limit)
 
     def scale(self, weight: Tensor, *, learn: bool) -> Tensor:
         """S, in the form that broadcasts over the weight."""
         axes = tuple(range(0 if self.per_tensor else 1, weight.ndim))
         largest = weight.detach().abs().amax(axes, keepdim=True).float()
         from_extremes = (largest / self.limit).clamp_min(_SMALLEST)
+        if self.order is not None:
+            if bool(torch.isnan(self.widening).any()):
+                self.widening.copy_(self._best_widening(weight.detach(), from_extremes))
+            from_extremes = from_extremes * self.widening
         if self._clock[0].settings.weights == "minmax":
             return from_extremes
-        if bool(torch.isnan(self.step).any()):
+        if bool(torch.isnan(self.log_step).any()):
             mean = weight.detach().abs().mean(axes, keepdim=True).float()
             begin = torch.minimum(2.0 * mean / math.sqrt(self.limit), from_extremes) if self.bits < 8 else from_extremes
             with torch.no_grad():
-                self.step.copy_(begin.clamp_min(_SMALLEST))
+                self.log_step.copy_(torch.log(begin.clamp_min(_SMALLEST)))
         if not learn:
-            return self.step.abs().clamp_min(_SMALLEST)
-        elements = weight.numel() / self.step.numel()
-        return scaled_gradient(self.step, 1.0 / math.sqrt(elements * self.limit)).abs().clamp_min(_SMALLEST)
+            return torch.exp(self.log_step.float()).clamp_min(_SMALLEST)
+        elements = weight.numel() / self.log_step.numel()
+        log_step = scaled_gradient(self.log_step, 1.0 / math.sqrt(elements * self.limit))
+        return torch.exp(log_step.float()).clamp_min(_SMALLEST)

@@ -11,10 +11,9 @@ from qconv.targets import target_of
 
 from .frozen import LayerCodes
 from .layers import SimulatedLayer
-from .quantizers import ActivationQuantizer
 
 
-def settle(layer: SimulatedLayer, target: str) -> None:
+def settle(name: str, layer: SimulatedLayer, target: str) -> None:
     """Fixes the codes and scales of a layer until it is trained again; lowering will find them proved, and leaves them."""
     source, result = layer.source, layer.target
     if source is None or result is None:
@@ -25,14 +24,9 @@ def settle(layer: SimulatedLayer, target: str) -> None:
     unit = float(source.params()[0]) * np.asarray(scale, np.float64)
     bias = None if own.bias is None else own.bias.numpy() * unit
     linear = quantize_linear(
-        target_of(target), "", codes, bias, tuple(range(1, codes.ndim)),
-        _params(source), w, _params(result), None, codes,
+        target_of(target), name, codes, bias, tuple(range(1, codes.ndim)),
+        source.quant_params(), w, result.quant_params(), layer.rounding.order, codes,
     )  # fmt: skip
     layer.settled = LayerCodes(
         own.codes, torch.from_numpy(np.array(linear.scale)), None if linear.bias is None else torch.from_numpy(linear.bias)
     )
-
-
-def _params(quantizer: ActivationQuantizer) -> QuantParams:
-    scale, zero_point = quantizer.params()
-    return QuantParams(scale.numpy(), np.asarray(zero_point), quantizer.int_type)

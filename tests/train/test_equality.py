@@ -82,11 +82,11 @@ def test_bits_by_rules(tmp_path: Path) -> None:
     )
     network = trained(NETWORKS["mobile"](), config)
     check_equal(network, tmp_path)
-    assert network.network.get_submodule("0.0").rounding.limit == 64  # of 8 bits, without a pair that saturates
+    assert network.network.get_submodule("0.0").rounding.limit == 127
     assert network.network.get_submodule("1.0").rounding.limit == 7
 
 
-@pytest.mark.parametrize("values", ["binary", "ternary"])
+@pytest.mark.parametrize("values", ["binary", "ternary", "powers"])
 @pytest.mark.parametrize("scaled", [False, True])
 def test_few_values(values: str, scaled: bool, tmp_path: Path) -> None:
     module = few_valued(values, scaled=scaled)  # type: ignore[arg-type]

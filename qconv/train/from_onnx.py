@@ -1,0 +1,141 @@
+"""A prepared ONNX graph as a module of torch, for those who have no source: the same function, ready for `prepare`.
+
+Layers become modules whose names are those of their nodes, with dots written as underscores; everything else are functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import fx, nn
+
+from qconv.errors import ModelError
+from qconv.model.graph import attr_int, attr_ints, const_array
+
+from .onnx_functions import FUNCTIONS, item, padded
+
+Values = dict[ir.Value, Any]
+_CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
+
+
+def from_onnx(graph: ir.Graph) -> fx.GraphModule:
+    """The graph as a module whose inputs come in the order of the graph.
+
+    Raises ModelError for an operator, or a form of one, that has no counterpart here; training by torch's own source is the way
+    then.
+    """
+    return _Builder(graph).build()
+
+
+class _Builder:
+    """One walk through a graph; `values` holds what stands for each tensor."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._source, self._root, self._graph = graph, nn.Module(), fx.Graph()
+        self._values: Values = {}
+
+    def build(self) -> fx.GraphModule:
+        """The finished module."""
+        for value in self._source.inputs:
+            if const_array(value) is None:
+                self._values[value] = self._graph.placeholder(_identifier(str(value.name)))
+        for node in self._source:
+            self._node(node)
+        results = tuple(self._values[value] for value in self._source.outputs)
+        self._graph.output(results[0] if len(results) == 1 else results)
+        return fx.GraphModule(self._root, self._graph)
+
+    def _node(self, node: ir.Node) -> None:
+        if node.op_type in _LAYERS:
+            self._layer(node, _LAYERS[node.op_type](node))
+            return
+        rule = FUNCTIONS.get(node.op_type)
+        if rule is None or node.domain not in ("", "ai.onnx"):
+            raise ModelError(
+                f"node {node.name} ({node.op_type}) has no counterpart in torch here; train the network from its source"
+            )
+        function, arguments, named = rule(node)
+        inputs = tuple(self._operand(value) if isinstance(value, ir.Value) else value for value in arguments)
+        inputs = tuple([self._operand(x) for x in value] if isinstance(value, list) and value and isinstance(value[0], ir.Value)
+                       else value for value in inputs)  # fmt: skip
+        result = self._graph.call_function(function, inputs, named)
+        if len(node.outputs) == 1:
+            self._values[node.outputs[0]] = result
+            return
+        for index, output in enumerate(node.outputs):
+            self._values[output] = self._graph.call_function(item, (result, index))
+
+    def _layer(self, node: ir.Node, module: nn.Module) -> None:
+        name = str(node.name).replace(".", "_")
+        module.op_type = node.op_type
+        self._root.add_module(name, module)
+        x = self._operand(node.inputs[0])
+        if _uneven(node):
+            x = self._graph.call_function(padded, (x, attr_ints(node, "pads", []), 0.0))
+        self._values[node.outputs[0]] = self._graph.call_module(name, (x,))
+
+    def _operand(self, value: ir.Value | None) -> Any:
+        if value is None:
+            return None
+        array = const_array(value)
+        if array is None:
+            return self._values[value]
+        if value not in self._values:
+            name = _identifier(f"constant_{value.name}")
+            self._root.register_buffer(name, torch.from_numpy(np.array(array)))
+            self._values[value] = self._graph.get_attr(name)
+        return self._values[value]
+
+
+def _uneven(node: ir.Node) -> bool:
+    """Whether a convolution pads more on one side, which torch's layers do not: a padding of its own goes before it."""
+    pads = attr_ints(node, "pads", [])
+    return pads[: len(pads) // 2] != pads[len(pads) // 2 :]
+
+
+def _identifier(name: str) -> str:
+    cleaned = "".join(sign if sign.isalnum() else "_" for sign in name)
+    return cleaned if cleaned[:1].isalpha() else f"x_{cleaned}"
+
+
+def _conv(node: ir.Node) -> nn.Module:
+    weight, bias = _weight(node), const_array(node.inputs[2]) if len(node.inputs) > 2 else None
+    spatial = weight.ndim - 2
+    pads = [] if _uneven(node) else attr_ints(node, "pads", [0] * 2 * spatial)
+    groups = attr_int(node, "group", 1)
+    layer: Any = _CONVOLUTIONS[weight.ndim](
+        weight.shape[1] * groups, weight.shape[0], weight.shape[2:], tuple(attr_ints(node, "strides", [1] * spatial)),
+        tuple(pads[:spatial] or [0] * spatial), tuple(attr_ints(node, "dilations", [1] * spatial)), groups, bias is not None,
+    )  # fmt: skip
+    return _filled(layer, weight, bias)
+
+
+def _gemm(node: ir.Node) -> nn.Module:
+    weight, bias = _weight(node), const_array(node.inputs[2]) if len(node.inputs) > 2 else None
+    if attr_int(node, "transA", 0):
+        raise ModelError(f"node {node.name} (Gemm) transposes its input; train the network from its source")
+    weight = weight if attr_int(node, "transB", 0) else weight.T
+    return _filled(nn.Linear(weight.shape[1], weight.shape[0], bias is not None), weight, bias)
+
+
+def _weight(node: ir.Node) -> Any:
+    array = const_array(node.inputs[1])
+    if array is None:
+        raise ModelError(f"node {node.name} ({node.op_type}) computes its weight; train the network from its source")
+    return array
+
+
+def _filled(layer: Any, weight: Any, bias: Any) -> nn.Module:
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(np.array(weight)))
+        if bias is not None:
+            layer.bias.copy_(torch.from_numpy(np.array(bias).reshape(-1)))
+    module: nn.Module = layer
+    return module
+
+
+_LAYERS: Mapping[str, Callable[[ir.Node], nn.Module]] = {"Conv": _conv, "Gemm": _gemm}
