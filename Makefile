@@ -12,7 +12,7 @@ demo: .venv/installed
 	cp sample_models/$(MODEL).onnx build/$(MODEL).onnx
 	.venv/bin/qconv calibrate build/$(MODEL).onnx --data sample_models/digits_calib.npz
 	.venv/bin/qconv quantize build/$(MODEL).onnx --bits 8
-	.venv/bin/qconv verify build/$(MODEL).onnx --data sample_models/digits_test.npz
+	.venv/bin/qconv verify build/$(MODEL).onnx --data sample_models/digits_test.npz --html build/report.html
 
 test: .venv-dev/installed
 	.venv-dev/bin/ruff check .

@@ -52,8 +52,9 @@ ALLOWED: dict[str, set[str]] = {
     "export": BASE | {"integer", "import_"},
     "verify": BASE | {"integer", "data", "targets"},
     "train": BASE | {"plan", "lower", "targets"},
+    "report": BASE | {"integer", "verify"},
     "plot": BASE | {"statistics", "ranges", "analyze"},
-    "pipeline": BASE | CALIBRATION | STAGES | {"targets", "train", ""},
+    "pipeline": BASE | CALIBRATION | STAGES | {"targets", "train", "report", ""},
     "engines": BASE | {"pipeline", "statistics", "data", ""},
     "cli": BASE | CALIBRATION | STAGES | {"config_file", "targets", "engines", "pipeline", "plot", ""},
     "": {

@@ -14,6 +14,7 @@ from qconv.cli.export import export
 from qconv.cli.inspect import inspect
 from qconv.cli.merge import merge
 from qconv.cli.quantize import quantize
+from qconv.cli.report import report
 from qconv.cli.train import train
 from qconv.cli.verify import verify
 from qconv.errors import QconvError
@@ -37,7 +38,7 @@ def cli() -> None:
     """  # noqa: D301  click's mark for a paragraph that is not to be filled
 
 
-for command in (calibrate, merge, quantize, verify, inspect, analyze, export, train):
+for command in (calibrate, merge, quantize, verify, inspect, analyze, export, train, report):
     cli.add_command(command)
 
 

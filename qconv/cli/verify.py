@@ -29,11 +29,13 @@ from qconv.cli.options import PATH, data_options, image_options, strict_option, 
     help="How many of the worst layers to list.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--html", type=PATH, metavar="FILE", help="Write the report as a page to look at, too; it loads nothing.")
 @strict_option
 @threads_option
 def verify(
     model: Path, quantized: Path | None, data: str | None, samples: int | None, labels: Path | None, min_sqnr: float | None,
-    min_agreement: float | None, max_drop: float | None, layers: int, as_json: bool, strict: bool, threads: int, **images: Any,
+    min_agreement: float | None, max_drop: float | None, layers: int, as_json: bool, html: Path | None, strict: bool,
+    threads: int, **images: Any,
 ) -> int:  # fmt: skip
     """Run MODEL and QUANTIZED (default: MODEL.int8.onnx) side by side; report outputs, layers, float nodes, exactness, cost.
 
@@ -53,9 +55,13 @@ def verify(
             model, target, data, labels=labels, samples=samples, images=image_options(**images), thresholds=thresholds,
             threads=threads, progress=update,
         )  # fmt: skip
+    if html is not None:
+        pipeline.write_report(report, html)
     if as_json:
         click.echo(report.dumps(), nl=False)
     else:
         out.print(render(report, layers=layers))
+        if html is not None:
+            out.print(f"the same to look at: {html}", markup=False)
     warned = bool(report.warnings) or report.data.warning is not None
     return 1 if not report.verdict.passed or (strict and warned) else 0

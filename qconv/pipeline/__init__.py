@@ -12,6 +12,7 @@ from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
 from qconv.pipeline.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.pipeline.reach import Attempt, Goal, reach
+from qconv.pipeline.report import read_report, write_comparison, write_report
 from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
 from qconv.pipeline.train import train
 from qconv.pipeline.verify import QuickCheck, quick_check, verify
@@ -45,6 +46,7 @@ __all__ = [
     "quick_check",
     "reach",
     "read_encodings",
+    "read_report",
     "run",
     "samples_for",
     "samples_of",
@@ -52,4 +54,6 @@ __all__ = [
     "tensors_to_observe",
     "train",
     "verify",
+    "write_comparison",
+    "write_report",
 ]

@@ -24,6 +24,7 @@ from qconv.model.graph import const_array
 from qconv.model.pieces import pieces
 from qconv.model.session import open_session
 from qconv.model.traits import Trait, has_trait
+from qconv.verify.code_use import CodeMeter, CodeUse
 from qconv.verify.codes import Codes, final_codes
 from qconv.verify.endings import endings, used
 from qconv.verify.metrics import Array, Similarity, SimilarityMeter
@@ -39,6 +40,7 @@ class LayerReport:
     tensor: str
     similarity: Similarity
     own: Similarity | None
+    codes: CodeUse
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class _Meter:
         self._integer = open_session(network.integer, outputs=[str(self._codes[tensor].value.name) for tensor in tensors])
         self._errors = {tensor: SimilarityMeter() for tensor in tensors}
         self._own = {tensor: SimilarityMeter() for tensor in self._groups}
+        self._used = {tensor: CodeMeter(self._codes[tensor].lowest, self._codes[tensor].highest) for tensor in tensors}
 
     def add(self, side: Side, sample: Sample) -> None:
         """One more sample; `side` knows how the integer model is fed."""
@@ -145,6 +148,7 @@ class _Meter:
         found = run_session(self._integer, wanted, side.feeds(sample.feeds), "the integer model")
         for tensor, array in zip(self._tensors, found, strict=True):
             self._add_error(self._errors[tensor], self._codes[tensor], array, reals)
+            self._used[tensor].add(array)
         for tensor, group in list(self._groups.items()):
             self._add_own(tensor, group, reals)
 
@@ -183,7 +187,7 @@ class _Meter:
             step = self._network.steps[node]
             source = step.source or step.name
             main = self._network.program.find(source) or step  # the layer itself, where a Clip or a Reshape ends it
-            reports.append(LayerReport(source, main.op, tensor, self._errors[tensor].result(), own))
+            reports.append(LayerReport(source, main.op, tensor, self._errors[tensor].result(), own, self._used[tensor].result()))
         return reports
 
 

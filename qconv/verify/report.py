@@ -17,7 +17,7 @@ from qconv.verify.layers import LayerReport
 from qconv.verify.plain import from_plain, to_plain
 from qconv.verify.thresholds import Verdict
 
-FORMAT = "qconv-report-1"
+FORMAT = "qconv-report-2"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 from qconv import pipeline
 from qconv.cli.main import run
 from qconv.verify.classes import Accuracy
+from qconv.verify.code_use import CodeUse
 from qconv.verify.compare import OutputReport
 from qconv.verify.layers import LayerReport
 from qconv.verify.metrics import Similarity
@@ -87,7 +88,7 @@ BRANCHES = """g (float[1, 4] x) => (float[1, 4] y, float[1, 4] z) {
 
 
 def layer(tensor: str, sqnr_db: float) -> LayerReport:
-    return LayerReport(f"node_of_{tensor}", "Exp", tensor, Similarity(sqnr_db, 1.0, 0.0, 4), None)
+    return LayerReport(f"node_of_{tensor}", "Exp", tensor, Similarity(sqnr_db, 1.0, 0.0, 4), None, CodeUse(4, 0.0, 0.0, (4,)))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Reports as pages: one model, or several side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from qconv.errors import ArtifactError, UsageError
+from qconv.integer.program import Program
+from qconv.model.load import load
+from qconv.model.save import write_text
+from qconv.report import comparison_page, report_page
+from qconv.verify.report import Report
+
+
+def write_report(report: Report, path: Path) -> None:
+    """The page of a report, with the network of its integer model where that file is still there. Raises OutputError."""
+    model = Path(report.integer_model)
+    program = Program.read(load(model).ir) if model.exists() else None
+    write_text(path, report_page(report, program))
+
+
+def write_comparison(reports: Sequence[Report], path: Path) -> None:
+    """The page of several reports. Raises UsageError for less than two, OutputError where it cannot be written."""
+    if len(reports) < 2:
+        raise UsageError("a comparison needs at least two reports; write them with `qconv verify --json`")
+    write_text(path, comparison_page(reports))
+
+
+def read_report(path: Path) -> Report:
+    """A report of `qconv verify --json`. Raises UsageError for a file that cannot be read, ArtifactError for another one."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the report {path} cannot be read ({error}); check the path") from None
+    except ValueError:
+        raise ArtifactError(f"{path} is not JSON; write a report with `qconv verify --json > {path}`") from None
+    return Report.from_json(data)

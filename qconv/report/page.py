@@ -1,0 +1,86 @@
+"""`report_page`: what verification found of one model, as a single file of HTML that loads nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from qconv.integer.program import Program
+from qconv.verify.code_use import BINS
+from qconv.verify.report import Report
+
+from .advice import advice
+from .layout import HEIGHT, WIDTH, layout, points
+from .units import Network, grade, network
+
+_TITLE, _OP = 22, 19  # characters that fit a box
+
+
+def report_page(report: Report, program: Program | None = None) -> str:
+    """The page; with the program of the integer model, its network as a picture."""
+    drawn = None if program is None else network(program, report.written, report.layers)
+    environment = environment_of_pages()
+    return environment.get_template("report.html").render(
+        report=report, steps=tuple(advice(report, program)), origin=None if program is None else program.origin,
+        network=drawn, picture=None if drawn is None else _picture(drawn), worst=min_sqnr(report), bins=BINS,
+    )  # fmt: skip
+
+
+def environment_of_pages() -> Environment:
+    """The templates with the words that they use."""
+    environment = Environment(
+        loader=PackageLoader("qconv.report"), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"db": decibels, "share": share, "size": size, "ends": _ends, "begins": _begins, "bars": bars}
+    environment.globals |= {"grade": grade}
+    return environment
+
+
+def decibels(value: float | None) -> str:
+    """An SQNR."""
+    if value is None:
+        return "-"
+    return "no error" if value == math.inf else "none left" if value == -math.inf else f"{value:.1f} dB"
+
+
+def share(value: float) -> str:
+    """A share in [0, 1]."""
+    return f"{100 * value:.2f} %"
+
+
+def size(count: float) -> str:
+    """Bytes."""
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def bars(counts: Sequence[int], height: float = 60.0, width: float = 256.0) -> list[tuple[float, float, float, float]]:
+    """The rectangles (x, y, width, height) of a histogram."""
+    most = max(max(counts, default=0), 1)
+    step = width / max(len(counts), 1)
+    return [(i * step, height - height * count / most, step - 1, height * count / most) for i, count in enumerate(counts)]
+
+
+def min_sqnr(report: Report) -> float:
+    """Of the worst output, or part of one."""
+    parts = [part.similarity.sqnr_db for output in report.outputs for part in output.parts or (output.whole,)]
+    return min(parts, default=math.inf)
+
+
+def _ends(name: str) -> str:
+    return name if len(name) <= _TITLE else f"...{name[3 - _TITLE :]}"
+
+
+def _begins(op: str) -> str:
+    return op if len(op) <= _OP else f"{op[: _OP - 3]}..."
+
+
+def _picture(drawn: Network) -> dict[str, Any]:
+    placed = layout(len(drawn.units), drawn.edges)
+    return {
+        "boxes": list(zip(drawn.units, placed.corners, strict=True)), "lines": [points(line) for line in placed.lines],
+        "width": math.ceil(placed.width), "height": math.ceil(placed.height), "box": (WIDTH, HEIGHT),
+    }  # fmt: skip
