@@ -1,6 +1,6 @@
-"""Writes the pages that can be derived: docs/commands.md from `--help`, docs/ops.md from the op table.
+"""Writes what can be derived: docs/commands.md from `--help`, docs/ops.md from the op table, the keys in docs/settings.md.
 
-python docs/generate.py            writes both
+python docs/generate.py            writes them
 tests/test_cli_docs.py             fails where a committed page is not what this writes
 """
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from qconv.cli.general import settings_of
 from qconv.cli.main import cli
 from qconv.ops.op_table import TABLE, OpSpec, Role
 from qconv.ops.scale_rules import KINDS
@@ -44,6 +45,17 @@ def _helps() -> Iterator[tuple[str, str]]:
         command = cli.get_command(root, name)
         assert command is not None
         yield f"qconv {name}", command.get_help(click.Context(command, parent=root, info_name=name))
+
+
+def settings_page() -> str:
+    """docs/settings.md with the table of all keys between its markers."""
+    rows = ["| key | value | commands |", "|---|---|---|"]
+    for key, (kind, _) in settings_of(cli).items():
+        having = [name for name in cli.list_commands(click.Context(cli)) if key in settings_of(cli.commands[name])]
+        rows.append(f"| `{key}` | {kind} | {', '.join(having)} |")
+    begin, end = "<!-- keys -->\n", "<!-- end of keys -->"
+    head, _, rest = (DOCS / "settings.md").read_text(encoding="utf-8").partition(begin)
+    return f"{head}{begin}{chr(10).join(rows)}\n{end}{rest.partition(end)[2]}"
 
 
 def ops_page() -> str:
@@ -81,7 +93,7 @@ def _op(spec: OpSpec) -> str:
     return " | ".join([spec.op_type, roles, spec.usual_rule.name, spec.becomes, spec.condition])
 
 
-PAGES = {"commands.md": commands_page, "ops.md": ops_page}
+PAGES = {"commands.md": commands_page, "ops.md": ops_page, "settings.md": settings_page}
 
 
 def main() -> None:

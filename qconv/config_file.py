@@ -20,8 +20,10 @@ from typing import Any
 from qconv.config import QuantConfig, Rule
 from qconv.errors import UsageError
 
-# Key -> what its value is, as a person says it; the keys are the flags of `qconv quantize`.
-_KINDS: Mapping[str, tuple[str, type | tuple[type, ...]]] = {
+Kinds = Mapping[str, tuple[str, type | tuple[type, ...]]]
+
+# Key -> what its value is, as a person says it; the keys are those flags of `qconv quantize` that QuantConfig knows.
+_KINDS: Kinds = {
     "bits": ("a whole number", int),
     "weight-bits": ("a whole number", int),
     "activation-bits": ("a whole number", int),
@@ -34,7 +36,7 @@ _KINDS: Mapping[str, tuple[str, type | tuple[type, ...]]] = {
     "target": ("a word", str),
     "effort": ("a word", str),
 }
-_RULE_KINDS: Mapping[str, tuple[str, type | tuple[type, ...]]] = {
+_RULE_KINDS: Kinds = {
     "match": ("a list of patterns", list),
     "weight-bits": ("a whole number", int),
     "activation-bits": ("a whole number", int),
@@ -52,8 +54,11 @@ class Settings:
     rules: tuple[Rule, ...]
 
 
-def read_settings(path: str | Path) -> Settings:
-    """Raises UsageError for a file that cannot be read, and for keys or values that there are not."""
+def read_settings(path: str | Path, kinds: Kinds = _KINDS) -> Settings:
+    """The settings in a file whose keys are those of `kinds`.
+
+    Raises UsageError for a file that cannot be read, and for keys or values that there are not.
+    """
     try:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -63,7 +68,7 @@ def read_settings(path: str | Path) -> Settings:
     rules = data.pop("rule", [])
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise UsageError(f"{path}: rules are written as tables, each under a line [[rule]]")
-    _check(data, _KINDS, str(path))
+    _check(data, kinds, str(path))
     return Settings(data, tuple(_rule(rule, f"{path}, rule {number}") for number, rule in enumerate(rules, 1)))
 
 
@@ -91,7 +96,7 @@ def _rule(data: dict[str, Any], where: str) -> Rule:
         raise UsageError(f"{where}: {error}") from None
 
 
-def _check(data: Mapping[str, Any], kinds: Mapping[str, tuple[str, type | tuple[type, ...]]], where: str) -> None:
+def _check(data: Mapping[str, Any], kinds: Kinds, where: str) -> None:
     for key, value in data.items():
         if key not in kinds:
             close = difflib.get_close_matches(key, kinds, 1)

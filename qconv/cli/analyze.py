@@ -12,7 +12,6 @@ from qconv.cli.options import (
     METHODS,
     PATH,
     RULES,
-    config_option,
     data_options,
     exclude_option,
     image_options,
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Tell which layers lose what, and what to leave in float.")
 @click.argument("model", type=PATH)
-@config_option
 @click.option("--calibration", type=PATH, help="The calibration file.  [default: MODEL.calib.json, or made from --data]")
 @data_options
 @click.option("--method", type=click.Choice(METHODS), default="minmax", show_default=True, help="How ranges are chosen.")

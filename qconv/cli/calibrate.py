@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import METHODS, PATH, RULES, config_option, data_options, exclude_option, image_options, threads_option
+from qconv.cli.options import METHODS, PATH, RULES, data_options, exclude_option, image_options, threads_option
 from qconv.cli.plotting import plot_option
 from qconv.cli.run_options import check_run_options, run_options
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Collect the ranges of all tensors over samples.")
 @click.argument("model", type=PATH)
-@config_option
 @data_options
 @click.option(
     "--method", type=click.Choice(METHODS), default="minmax", show_default=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,9 +16,30 @@ out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+_loud = False
+
+
+def be_quiet() -> None:
+    """Results and hints are no longer printed; warnings are."""
+    out.quiet = True
+
+
+def be_verbose() -> None:
+    """Every stage tells how long it took."""
+    global _loud
+    _loud = True
+
+
+def be_usual() -> None:
+    """Neither quiet nor verbose."""
+    global _loud
+    out.quiet, _loud = False, False
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar with count, elapsed time and ETA on standard error, gone when done; nothing where that is no terminal."""
+    started = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(title, total=None)
@@ -26,6 +48,8 @@ def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
             bar.update(task, completed=done, total=total)
 
         yield update
+    if _loud:
+        err.print(f"{title}: {time.perf_counter() - started:.1f} s", markup=False)
 
 
 def warn(message: str) -> None:
@@ -35,7 +59,8 @@ def warn(message: str) -> None:
 
 def hint(message: str) -> None:
     """Something to try, on standard error."""
-    err.print("[cyan]hint:[/]", escape(message))
+    if not out.quiet:
+        err.print("[cyan]hint:[/]", escape(message))
 
 
 def size(count: int) -> str:

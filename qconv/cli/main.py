@@ -11,6 +11,7 @@ from qconv import __version__
 from qconv.cli.analyze import analyze
 from qconv.cli.calibrate import calibrate
 from qconv.cli.export import export
+from qconv.cli.general import add_general_options
 from qconv.cli.inspect import inspect
 from qconv.cli.merge import merge
 from qconv.cli.quantize import quantize
@@ -39,6 +40,7 @@ def cli() -> None:
 
 
 for command in (calibrate, merge, quantize, verify, inspect, analyze, export, train, report):
+    add_general_options(command)
     cli.add_command(command)
 
 
@@ -49,6 +51,9 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit code of one call; whatever goes wrong is told in one sentence on standard error."""
+    from qconv.cli.console import be_usual
+
+    be_usual()
     try:
         result = cli.main(arguments, prog_name="qconv", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -78,26 +78,6 @@ def effort_option(command: F) -> F:
 RULES = "qconv.rules"  # where a context keeps the rules of --config
 
 
-def config_option(command: F) -> F:
-    """--config: defaults of other options, and rules in the context's meta."""
-
-    def read(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
-        if path is None:
-            return
-        from qconv.config_file import read_settings
-
-        settings = read_settings(path)
-        known = {str(p.name) for p in context.command.params}
-        values = {key.replace("-", "_"): value for key, value in settings.values.items()}
-        context.default_map = {key: value for key, value in values.items() if key in known}
-        context.meta[RULES] = settings.rules
-
-    return click.option(
-        "--config", type=PATH, is_eager=True, expose_value=False, callback=read, metavar="FILE",
-        help="Settings in TOML, under the names of the flags, and rules for parts of the network; flags go on top.",
-    )(command)  # fmt: skip
-
-
 def goal_options(command: F) -> F:
     """--budget, --max-drop, --min-sqnr and --time-limit."""
     options = [

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from qconv.cli.like import ORIGIN, differences, like_option
 from qconv.cli.options import (
     BITS,
     METHODS,
     PATH,
     RULES,
     WEIGHT_BITS,
-    config_option,
     data_options,
     effort_option,
     exclude_option,
@@ -26,22 +24,19 @@ from qconv.cli.options import (
     target_option,
     threads_option,
 )
+from qconv.cli.summary import NAMED, glance, summarize, to_json
 
 if TYPE_CHECKING:
     from qconv.config import QuantConfig
     from qconv.data.source import SampleSource
     from qconv.pipeline import Budget, Goal, PreparedModel, Quantized, QuickCheck
-    from qconv.quant.certify import Certificate
-    from qconv.recover.recover import Recovered
     from qconv.statistics.calibration import Calibration
 
 FEW_BITS = 6  # of activations, where clipping begins to matter for most networks
-NAMED = 6  # tensors of a method in the summary; the metadata of the model has all
 
 
 @click.command(short_help="Write the integer model and its table of multipliers.")
 @click.argument("model", type=PATH)
-@config_option
 @click.option("--calibration", type=PATH, help="The calibration file.  [default: MODEL.calib.json, or made from --data]")
 @data_options
 @click.option("--bits", type=BITS, default=8, show_default=True, help="Bits of weights and activations, in 8-bit containers.")
@@ -61,8 +56,10 @@ NAMED = 6  # tensors of a method in the summary; the metadata of the model has a
 @click.option(
     "--encodings", type=PATH, help="Take ranges or scales from this JSON file, in a form of AIMET or in that of docs/import.md."
 )
+@like_option
 @click.option("--plan", type=PATH, help="Take all decisions from this plan file instead of the calibration.")
 @click.option("--save-plan", type=PATH, help="Write the decisions to this file, to be edited and given back.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done and found as JSON.")
 @strict_option
 @threads_option
 @click.option("-o", "--output", type=PATH, help="The integer model.  [default: MODEL.int8.onnx, by --bits]")
@@ -70,8 +67,8 @@ def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, exclude: tuple[str, ...],
     integer_only: bool, io: Any, target: str, effort: Any, budget: str | None, max_drop: float | None, min_sqnr: float | None,
-    time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None, strict: bool, threads: int,
-    output: Path | None, **images: Any,
+    time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None, as_json: bool, strict: bool,
+    threads: int, output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
 
@@ -83,7 +80,7 @@ def quantize(
     """
     from qconv import pipeline
     from qconv.cli.calibrations import calibration_of
-    from qconv.cli.console import hint, progress, warn
+    from qconv.cli.console import be_quiet, hint, progress, warn
     from qconv.cli.idle_flags import refuse_idle_flags
     from qconv.config import QuantConfig
     from qconv.model.save import write_text
@@ -91,6 +88,8 @@ def quantize(
 
     context = click.get_current_context()
     refuse_idle_flags(context)
+    if as_json:
+        be_quiet()
     config = QuantConfig(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort,
         context.meta.get(RULES, ()),
@@ -104,6 +103,8 @@ def quantize(
         model, loaded.digest, data, method or "minmax", samples, image_options(**images), config, threads=threads
     )  # fmt: skip
     found, source, findings = calibration_of(loaded, calibration, job)
+    if (origin := context.meta.get(ORIGIN)) is not None:
+        findings = [*findings, *differences(origin, loaded.digest, found)]
     needs_data = bool(pipeline.tensors_to_observe(loaded.ir.graph, loaded.pinned(config)))
     for warning in (*found.warnings, *findings) if needs_data else ():
         warn(warning)
@@ -123,8 +124,12 @@ def quantize(
         warn(text)
     if save_plan:
         write_text(save_plan, result.plan.dumps())
-    figures = _summarize(loaded, written, result, source)
-    if given is None:
+    figures = glance(loaded, written, result, source)
+    if as_json:
+        click.echo(to_json(loaded, written, result, figures, source, [*found.warnings, *findings, *missed]), nl=False)
+    else:
+        summarize(loaded, written, result, figures, source)
+    if given is None and not as_json:
         _show_better_target(loaded, found, result, config, source, figures, threads)
     warned = bool(figures.warnings or found.warnings or findings or missed)
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
@@ -176,50 +181,6 @@ def _check_outputs(loaded: PreparedModel, written: Path, save_plan: Path | None,
     check_outputs(inputs, outputs | ({} if save_plan is None else {"the plan": (save_plan, Kind.PLAN)}))
 
 
-def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A line for each remark, with all nodes that it holds for."""
-    nodes: dict[str, list[str]] = {}
-    for name, text in remarks:
-        nodes.setdefault(text, []).append(name)
-    for text, names in nodes.items():
-        yield f"  {kind}: {', '.join(names)}: {text}"
-
-
-def _summarize(loaded: PreparedModel, target: Path, result: Quantized, source: SampleSource) -> QuickCheck:
-    """Prints what was made; returns the glance at its outputs, whose warnings were shown too."""
-    from qconv import pipeline
-    from qconv.cli.console import out, progress, size, warn
-    from qconv.verify.cost import file_bytes
-
-    found = result.audit
-    out.print(f"{target}: {found.integer_nodes} integer nodes, {len(result.plan.float_nodes)} float nodes")
-    for line in result.imported:
-        out.print(f"import: {line}", markup=False)
-    for line in grouped("float", result.plan.float_nodes.items()):
-        out.print(line, markup=False)
-    for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes))):
-        out.print(line, markup=False)
-    for line in _chosen(result):
-        out.print(f"  range: {line}", markup=False)
-    if result.measured:
-        out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
-    if result.plan.channel_scales:
-        out.print(_channels(result), markup=False)
-    if result.recovery is not None:
-        out.print(_recovery(result.recovery.weights), markup=False)
-    for line in (*_proofs(result.lowering.program.certificates), *_processors(result)):
-        out.print(line, markup=False)
-    with progress("measuring") as update:
-        figures = pipeline.quick_check(loaded, target, result.model, source, progress=update)
-    for name, sqnr in figures.sqnr_db.items():
-        out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
-    before, after = file_bytes(loaded.path), file_bytes(target)
-    out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
-    for warning in figures.warnings:
-        warn(warning)
-    return figures
-
-
 def _show_better_target(
     loaded: PreparedModel, calibration: Calibration, result: Quantized, config: QuantConfig, source: SampleSource,
     figures: QuickCheck, threads: int,
@@ -237,58 +198,3 @@ def _show_better_target(
     known = "most of which recovery has won back already" if price.recovered else "as simulated, because it cannot run here"
     gain = ", ".join(gains) or f"up to {price.simulated_db:.1f} dB less noise, {known}"
     hint(f"--target x86-vnni would give {gain}; it is wrong on x86 with AVX2 and without VNNI")
-
-
-def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
-    """How many multipliers are proved, and for each reason the nodes where some are not."""
-    proved = sum(c.proved for c in certificates.values())
-    nudged = sum(c.nudged for c in certificates.values())
-    most = max((c.max_ulps for c in certificates.values()), default=0)
-    yield f"{proved} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps"
-    free, scales = sum(c.tie_free for c in certificates.values()), sum(c.scales for c in certificates.values())
-    yield f"{free} of {scales} multipliers give the same codes where halves are rounded up instead of to even"
-    open_ = [(f"{name} ({c.scales - c.proved} of {c.scales})", c.why) for name, c in certificates.items() if c.why]
-    yield from grouped("not proved", open_)
-
-
-def _channels(result: Quantized) -> str:
-    """How many tensors have a scale for each channel, and what that gained."""
-    count = len(result.plan.channel_scales)
-    tensors = "1 tensor has" if count == 1 else f"{count} tensors have"
-    text = f"channels: {tensors} a scale for each channel"
-    if result.recovery is None:
-        return text
-    before, after = (-10.0 * math.log10(max(n, 1e-30)) for n in (result.recovery.before, result.recovery.form.noise))
-    return f"{text}; signal to noise at the outputs, simulated, {before:.1f} -> {after:.1f} dB"
-
-
-def _recovery(recovered: Recovered) -> str:
-    """What recovery did, and what it gained."""
-    if not recovered.layers:
-        return f"recovery: nothing to gain on {recovered.samples} samples; all weights keep their nearest codes"
-    before, after = (-10.0 * math.log10(max(noise, 1e-30)) for noise in (recovered.noise_before, recovered.noise_after))
-    layers = "1 layer" if recovered.layers == 1 else f"{recovered.layers} layers"
-    return (
-        f"recovery: the weights of {layers} are fitted to {recovered.samples} samples; signal to noise at the outputs, on "
-        f"samples held back, {before:.1f} -> {after:.1f} dB"
-    )
-
-
-def _processors(result: Quantized) -> Iterator[str]:
-    """Where the model gives the same codes, and what stands against more if a narrower target was asked for."""
-    from qconv.integer.saturation import saturating_nodes
-
-    yield f"the same codes on {result.model.metadata_props['qconv.exact_on']}"
-    nodes = [str(node.name) for node in saturating_nodes(result.model.graph)]
-    if nodes:
-        some = ", ".join(nodes[:NAMED]) + (", ..." if len(nodes) > NAMED else "")
-        yield f"  note: {some}: may saturate on x86 with AVX2 and without VNNI; --target x86 is exact on every x86"
-
-
-def _chosen(result: Quantized) -> list[str]:
-    """A line for each method that chose ranges, with the first tensors, where there is more than one."""
-    lines = []
-    for method, names in result.methods.items():
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        lines.append(f"{method}: {', '.join(names[:NAMED])}{more}")
-    return lines if len(lines) > 1 else []

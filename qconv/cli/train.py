@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qconv.cli.options import BITS, PATH, RULES, config_option, data_options, exclude_option, image_options, target_option
+from qconv.cli.options import BITS, PATH, RULES, data_options, exclude_option, image_options, target_option
 
 _SUFFIX = ".qat.onnx"
 WEIGHT_BITS = click.IntRange(2, 8)
@@ -15,7 +15,6 @@ WEIGHT_BITS = click.IntRange(2, 8)
 
 @click.command(short_help="Train a model shortly under its roundings; needs qconv[train].")
 @click.argument("model", type=PATH)
-@config_option
 @data_options
 @click.option("--labels", type=PATH, help="A CSV of file (or index) and class.  [default: those of --data, if any]")
 @click.option("--bits", type=BITS, default=8, show_default=True, help="Bits of weights and activations.")

@@ -7,7 +7,7 @@ qconv.zero_point    Z of what it writes; on a graph input or output of integer t
 qconv.axis          the axis of S where it has one for each channel, and that is not axis 0
 qconv.m0, qconv.n   the multipliers M = m0 * 2^-(31 + n), in JSON: one, or one for each operand of a sum
 qconv.certificate   what is proved of them, in JSON
-qconv.version, qconv.model_sha256, qconv.calibration      on the model: where it comes from
+qconv.version, qconv.model_sha256, qconv.calibration, qconv.settings      on the model: where it comes from
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Meaning:
 class Origin:
     """Where an integer model comes from: qconv's version, the float model's digest, its target, and what its ranges come from.
 
-    `exact_on` names the processors that it gives the same codes on.
+    `exact_on` names the processors that it gives the same codes on, `settings` what was asked for, by the names of the flags.
     """
 
     version: str | None = None
@@ -54,6 +54,7 @@ class Origin:
     target: str | None = None
     exact_on: str | None = None
     calibration: Mapping[str, Any] | None = field(default=None)
+    settings: Mapping[str, Any] | None = field(default=None)
 
 
 def write_meaning(node: ir.Node, meaning: Meaning) -> None:
@@ -135,25 +136,27 @@ def read_params(value: ir.Value) -> QuantParams | None:
 
 
 _ORIGIN = ("version", "model_sha256", "target", "exact_on")
+_TABLES = ("calibration", "settings")
 
 
 def write_origin(model: ir.Model, origin: Origin) -> None:
     """Writes where a model comes from."""
     words = {key: getattr(origin, key) for key in _ORIGIN}
-    words["calibration"] = None if origin.calibration is None else json.dumps(origin.calibration)
+    for key in _TABLES:
+        words[key] = None if getattr(origin, key) is None else json.dumps(getattr(origin, key))
     known = {key: text for key, text in words.items() if text is not None}
-    _write(model.metadata_props, (*_ORIGIN, "calibration"), known)
+    _write(model.metadata_props, (*_ORIGIN, *_TABLES), known)
 
 
 def read_origin(model: ir.Model) -> Origin:
     """Where a model comes from, as far as it tells. Raises ModelError where that is damaged."""
     words = model.metadata_props
     try:
-        calibration = json.loads(words.get(f"{PREFIX}calibration", "null"))
+        tables = [json.loads(words.get(f"{PREFIX}{key}", "null")) for key in _TABLES]
     except ValueError as error:
         raise _damaged("the model", error) from None
     version, digest, target, exact_on = (words.get(f"{PREFIX}{key}") for key in _ORIGIN)
-    return Origin(version, digest, target, exact_on, calibration)
+    return Origin(version, digest, target, exact_on, *tables)
 
 
 def certificate_to_json(certificate: Certificate) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -21,6 +21,7 @@ from qconv.model.read import digest_of
 from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.import_summary import import_summary
+from qconv.pipeline.made import calibration_digest, settings_to_json
 from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.pipeline.recovery import Recovery, recovery, recovery_samples
 from qconv.plan.check import check_plan
@@ -43,7 +44,7 @@ class Quantized:
     `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given. `measured`
     tells with how many samples method auto measured.
     `recovery` tells what scales per channel and better weights gained, None where they were not tried. `imported` tells of a
-    quantized model what became of its parameters.
+    quantized model what became of its parameters. `config` is what was asked for.
     """
 
     model: ir.Model
@@ -54,6 +55,7 @@ class Quantized:
     measured: int = 0
     recovery: Recovery | None = None
     imported: tuple[str, ...] = ()
+    config: QuantConfig = field(default_factory=QuantConfig)
 
     @property
     def methods(self) -> dict[str, list[str]]:
@@ -116,7 +118,7 @@ def quantize(
     notes = () if loaded.imported is None else loaded.imported.notes
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target))
-    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, told)
+    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, told, config)
     _describe(loaded, calibration, config, result.methods)
     return result
 
@@ -139,7 +141,12 @@ def _refuse_float(plan: QuantPlan) -> None:
 def _describe(loaded: PreparedModel, calibration: Calibration, config: QuantConfig, methods: Mapping[str, list[str]]) -> None:
     """Writes into the model what made it; the tensors by method where there are several."""
     chosen = {"chosen": methods} if len(methods) > 1 else {}
-    ranges = {**calibration.origin(), "method": config.method or calibration.method, **chosen}
+    ranges = {
+        **calibration.origin(),
+        "method": config.method or calibration.method,
+        **chosen,
+        "sha256": calibration_digest(calibration),
+    }
     exact = ", ".join(exact_on(loaded.ir.graph))
-    write_origin(loaded.ir, Origin(__version__, loaded.digest, config.target, exact, ranges))
+    write_origin(loaded.ir, Origin(__version__, loaded.digest, config.target, exact, ranges, settings_to_json(config)))
     loaded.ir.producer_name, loaded.ir.producer_version = "qconv", __version__

@@ -1,0 +1,58 @@
+"""`--like`: the settings with which an integer model was made, as defaults of another run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qconv.cli.options import PATH, RULES, F
+
+if TYPE_CHECKING:
+    from qconv.integer.metadata import Origin
+    from qconv.statistics.calibration import Calibration
+
+ORIGIN = "qconv.like"  # where a context keeps the origin of the model that a run shall be like
+
+
+def like_option(command: F) -> F:
+    """--like MODEL."""
+
+    def read(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+        if path is None:
+            return
+        from qconv.cli.general import set_defaults
+        from qconv.errors import ArtifactError
+        from qconv.integer.metadata import read_origin
+        from qconv.model.load import load
+        from qconv.pipeline.made import flags_of
+
+        origin = read_origin(load(path).ir)
+        if origin.settings is None:
+            raise ArtifactError(f"{path} does not tell with which settings it was made; give an integer model of this version")
+        flags, rules = flags_of(origin.settings)
+        set_defaults(context, flags)
+        context.meta[RULES] = rules
+        context.meta[ORIGIN] = origin
+
+    return click.option(
+        "--like", type=PATH, is_eager=True, expose_value=False, callback=read, metavar="MODEL",
+        help="Repeat the run that made this integer model: its settings, on top of which flags go. The same model and samples "
+        "give the same bytes.",
+    )(command)  # fmt: skip
+
+
+def differences(origin: Origin, model_sha256: str, calibration: Calibration) -> list[str]:
+    """Why a run cannot give the bytes of the model that it shall be like."""
+    from qconv import __version__
+    from qconv.pipeline.made import calibration_digest
+
+    found = []
+    if origin.model_sha256 != model_sha256:
+        found.append("--like: that model was made from another float model, so the result will differ")
+    if origin.calibration is not None and origin.calibration.get("sha256") != calibration_digest(calibration):
+        found.append("--like: that model was made with another calibration, so the result may differ")
+    if origin.version != __version__:
+        found.append(f"--like: that model was made by qconv {origin.version}, this is {__version__}; the result may differ")
+    return found

@@ -1,0 +1,157 @@
+"""What `qconv quantize` tells of the model that it made: lines for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qconv.data.source import SampleSource
+    from qconv.pipeline import PreparedModel, Quantized, QuickCheck
+    from qconv.quant.certify import Certificate
+    from qconv.recover.recover import Recovered
+
+NAMED = 6  # tensors of a method in the summary; the metadata of the model has all
+
+
+def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A line for each remark, with all nodes that it holds for."""
+    nodes: dict[str, list[str]] = {}
+    for name, text in remarks:
+        nodes.setdefault(text, []).append(name)
+    for text, names in nodes.items():
+        yield f"  {kind}: {', '.join(names)}: {text}"
+
+
+def glance(loaded: PreparedModel, target: Path, result: Quantized, source: SampleSource) -> QuickCheck:
+    """The outputs of both models over a few samples; its warnings are shown."""
+    from qconv import pipeline
+    from qconv.cli.console import progress, warn
+
+    with progress("measuring") as update:
+        figures = pipeline.quick_check(loaded, target, result.model, source, progress=update)
+    for warning in figures.warnings:
+        warn(warning)
+    return figures
+
+
+def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: QuickCheck, source: SampleSource) -> None:
+    """Prints what was made."""
+    from qconv.cli.console import out, size
+    from qconv.verify.cost import file_bytes
+
+    found = result.audit
+    out.print(f"{target}: {found.integer_nodes} integer nodes, {len(result.plan.float_nodes)} float nodes")
+    for line in result.imported:
+        out.print(f"import: {line}", markup=False)
+    for line in grouped("float", result.plan.float_nodes.items()):
+        out.print(line, markup=False)
+    for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes))):
+        out.print(line, markup=False)
+    for line in _chosen(result):
+        out.print(f"  range: {line}", markup=False)
+    if result.measured:
+        out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
+    if result.plan.channel_scales:
+        out.print(_channels(result), markup=False)
+    if result.recovery is not None:
+        out.print(_recovery(result.recovery.weights), markup=False)
+    for line in (*_proofs(result.lowering.program.certificates), *_processors(result)):
+        out.print(line, markup=False)
+    for name, sqnr in figures.sqnr_db.items():
+        out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
+    before, after = file_bytes(loaded.path), file_bytes(target)
+    out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
+
+
+def to_json(
+    loaded: PreparedModel, target: Path, result: Quantized, figures: QuickCheck, source: SampleSource, warnings: Sequence[str]
+) -> str:
+    """What was made, for programs; an infinite SQNR is null."""
+    from qconv.pipeline.made import settings_to_json
+    from qconv.verify.cost import file_bytes
+
+    certificates = result.lowering.program.certificates.values()
+    data = {
+        "format": "qconv-quantized-1",
+        "float_model": str(loaded.path),
+        "integer_model": str(target),
+        "table": str(target.with_suffix(".json")),
+        "settings": settings_to_json(result.config),
+        "integer_nodes": result.audit.integer_nodes,
+        "integer_only": result.audit.integer_only,
+        "float_nodes": [{"node": name, "reason": reason} for name, reason in result.plan.float_nodes.items()],
+        "notes": [{"node": note.node, "text": note.text} for note in (*result.plan.notes, *result.lowering.notes)],
+        "imported": list(result.imported),
+        "methods": result.methods,
+        "channel_scales": len(result.plan.channel_scales),
+        "multipliers": {
+            "scales": sum(c.scales for c in certificates),
+            "proved": sum(c.proved for c in certificates),
+            "nudged": sum(c.nudged for c in certificates),
+        },
+        "exact_on": result.model.metadata_props["qconv.exact_on"].split(", "),
+        "outputs": [{"name": name, "sqnr_db": db if math.isfinite(db) else None} for name, db in figures.sqnr_db.items()],
+        "samples": {"source": source.description, "number": figures.samples},
+        "bytes": {"float": file_bytes(loaded.path), "integer": file_bytes(target)},
+        "warnings": [*warnings, *figures.warnings],
+    }
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
+    """How many multipliers are proved, and for each reason the nodes where some are not."""
+    proved = sum(c.proved for c in certificates.values())
+    nudged = sum(c.nudged for c in certificates.values())
+    most = max((c.max_ulps for c in certificates.values()), default=0)
+    yield f"{proved} multipliers equal onnxruntime for every accumulator; {nudged} were nudged, by at most {most} ulps"
+    free, scales = sum(c.tie_free for c in certificates.values()), sum(c.scales for c in certificates.values())
+    yield f"{free} of {scales} multipliers give the same codes where halves are rounded up instead of to even"
+    open_ = [(f"{name} ({c.scales - c.proved} of {c.scales})", c.why) for name, c in certificates.items() if c.why]
+    yield from grouped("not proved", open_)
+
+
+def _channels(result: Quantized) -> str:
+    """How many tensors have a scale for each channel, and what that gained."""
+    count = len(result.plan.channel_scales)
+    tensors = "1 tensor has" if count == 1 else f"{count} tensors have"
+    text = f"channels: {tensors} a scale for each channel"
+    if result.recovery is None:
+        return text
+    before, after = (-10.0 * math.log10(max(n, 1e-30)) for n in (result.recovery.before, result.recovery.form.noise))
+    return f"{text}; signal to noise at the outputs, simulated, {before:.1f} -> {after:.1f} dB"
+
+
+def _recovery(recovered: Recovered) -> str:
+    """What recovery did, and what it gained."""
+    if not recovered.layers:
+        return f"recovery: nothing to gain on {recovered.samples} samples; all weights keep their nearest codes"
+    before, after = (-10.0 * math.log10(max(noise, 1e-30)) for noise in (recovered.noise_before, recovered.noise_after))
+    layers = "1 layer" if recovered.layers == 1 else f"{recovered.layers} layers"
+    return (
+        f"recovery: the weights of {layers} are fitted to {recovered.samples} samples; signal to noise at the outputs, on "
+        f"samples held back, {before:.1f} -> {after:.1f} dB"
+    )
+
+
+def _processors(result: Quantized) -> Iterator[str]:
+    """Where the model gives the same codes, and what stands against more if a narrower target was asked for."""
+    from qconv.integer.saturation import saturating_nodes
+
+    yield f"the same codes on {result.model.metadata_props['qconv.exact_on']}"
+    nodes = [str(node.name) for node in saturating_nodes(result.model.graph)]
+    if nodes:
+        some = ", ".join(nodes[:NAMED]) + (", ..." if len(nodes) > NAMED else "")
+        yield f"  note: {some}: may saturate on x86 with AVX2 and without VNNI; --target x86 is exact on every x86"
+
+
+def _chosen(result: Quantized) -> list[str]:
+    """A line for each method that chose ranges, with the first tensors, where there is more than one."""
+    lines = []
+    for method, names in result.methods.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        lines.append(f"{method}: {', '.join(names[:NAMED])}{more}")
+    return lines if len(lines) > 1 else []

@@ -1,0 +1,57 @@
+"""With what an integer model was made, so that the run can be repeated: settings as plain data, and the calibration's digest."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from qconv.config import QuantConfig, Rule
+from qconv.errors import ArtifactError
+from qconv.statistics.calibration import Calibration
+
+_FLAGS = {"percent": "percentile"}  # names of fields that are not those of their flags
+_RULE_FLAGS = {"keep_float": "float"}
+
+
+def settings_to_json(config: QuantConfig) -> dict[str, Any]:
+    """What a config says otherwise than by default, by the names of the flags. Pins are not in it: they are a file's."""
+    names = [field.name for field in dataclasses.fields(config) if field.name not in ("pins", "rules")]
+    plain = QuantConfig()
+    asked = [name for name in names if getattr(config, name) != getattr(plain, name)]
+    found = {_flag(name, _FLAGS): _plain(getattr(config, name)) for name in asked}
+    if config.rules:
+        found["rule"] = [_rule(rule) for rule in config.rules]
+    return found
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    given = ((name, value) for name, value in dataclasses.asdict(rule).items() if value not in (None, False))
+    return {_flag(name, _RULE_FLAGS): _plain(value) for name, value in given}
+
+
+def flags_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Rule, ...]]:
+    """The inverse of `settings_to_json`: values by flag, and rules. Raises ArtifactError for other data."""
+    flags = {key: value for key, value in settings.items() if key != "rule"}
+    names = {flag: name for name, flag in _RULE_FLAGS.items()}
+    try:
+        rules = [
+            {names.get(key, key.replace("-", "_")): value for key, value in rule.items()} for rule in settings.get("rule", [])
+        ]
+        return flags, tuple(Rule(**rule) for rule in rules)
+    except (AttributeError, TypeError) as error:
+        raise ArtifactError(f"the model's settings are damaged ({error}); make the model again") from None
+
+
+def calibration_digest(calibration: Calibration) -> str:
+    """The SHA-256, in hex, of a calibration's file without the place of its samples, which may move."""
+    return hashlib.sha256(dataclasses.replace(calibration, data=None).dumps().encode()).hexdigest()
+
+
+def _flag(name: str, others: Mapping[str, str]) -> str:
+    return others.get(name, name.replace("_", "-"))
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
