@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 MODEL := digits_mobilenet
 
-.PHONY: demo test test-train docs bench bench-calibration clean
+.PHONY: demo test test-train test-lowest docs site bench bench-calibration clean
 .DELETE_ON_ERROR:
 
 # The three commands on a sample model, from its samples; everything they write is in build/.
@@ -28,6 +28,14 @@ test-train: .venv-train/installed
 docs: .venv-dev/installed
 	.venv-dev/bin/python docs/generate.py
 
+# The documentation as a site with a search, in build/site; any warning, and so any dead link between pages, is an error.
+site: .venv-docs/installed
+	.venv-docs/bin/sphinx-build -q -W --keep-going -b html docs build/site
+
+# The tests with the oldest releases that pyproject.toml admits.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest -q
+
 bench: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks.bench
 
@@ -36,18 +44,21 @@ bench-calibration: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks.calibration --markdown benchmarks/calibration.md
 
 clean:
-	rm -rf .venv .venv-dev .venv-train build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-dev .venv-train .venv-docs .venv-lowest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/installed: WANTED := .
 .venv-dev/installed: WANTED := .[dev]
 .venv-train/installed: WANTED := .[train,test]
 # One release, because an open range of torch brings gigabytes for graphics cards.
 .venv-train/installed: FIRST := torch==2.13.0
+.venv-docs/installed: WANTED := .[docs]
+.venv-lowest/installed: WANTED := .[test]
+.venv-lowest/installed: FIRST = $(shell $(PYTHON) docs/lowest.py)
 
 # Installed again when the dependencies change; the code itself is used in place.
-.venv/installed .venv-dev/installed .venv-train/installed: pyproject.toml
+.venv/installed .venv-dev/installed .venv-train/installed .venv-docs/installed .venv-lowest/installed: pyproject.toml
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
-	$(if $(FIRST),$(@D)/bin/python -m pip install --quiet --disable-pip-version-check '$(FIRST)')
+	$(if $(FIRST),$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(FIRST))
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(WANTED)'
 	touch $@
