@@ -12,7 +12,7 @@ from qconv.cli.options import PATH, data_options, image_options
 if TYPE_CHECKING:
     from qconv.pipeline.export import Chip, Exported
 
-FORMS = ("json", "c", "qdq", "vectors", "memh")
+FORMS = ("json", "c", "qdq", "tflite", "vectors", "memh")
 DOES_NOT_FIT = 8
 
 
@@ -34,6 +34,7 @@ def export(
     json     every node, tensor, multiplier and proof, and a file of bytes: enough to compute it (docs/table.md)
     c        C99 without floating point or malloc: model.h, model.c, weights.c, a test with vectors, a Makefile
     qdq      the same decisions as QuantizeLinear and DequantizeLinear, for OpenVINO, TensorRT, QNN
+    tflite   an int8 model for LiteRT and the compilers of microcontrollers that read TFLite; needs qconv[tflite]
     vectors  inputs and outputs as .npz and as .hex for $readmemh
     memh     weights, biases, tables, multipliers and shifts as .hex, and network.vh with their widths
 
@@ -47,7 +48,7 @@ def export(
     chip = pipeline.Chip.parse(flash, ram)
     if form != "c" and (flash or ram):
         raise UsageError("--flash and --ram are for --to c; leave them out")
-    if form in ("json", "qdq") and data is not None:
+    if form in ("json", "qdq", "tflite") and data is not None:
         raise UsageError(f"--to {form} has no samples in it; leave out --data, or take --to vectors")
     target = output or _default(model, form)
     if form == "json":
@@ -55,6 +56,8 @@ def export(
         pipeline.check_outputs([model], outputs)
     elif form == "qdq":
         pipeline.check_outputs([model], {"the QDQ model": (target, pipeline.Kind.MODEL)})
+    elif form == "tflite":
+        pipeline.check_outputs([model], {"the TFLite model": (target, pipeline.Kind.OTHER)})
     elif target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file, and --to {form} writes a folder; give another --output")
     made = pipeline.export(
@@ -66,7 +69,7 @@ def export(
 
 
 def _default(model: Path, form: str) -> Path:
-    return model.with_suffix({"json": ".table.json", "qdq": ".qdq.onnx"}.get(form, f".{form}"))
+    return model.with_suffix({"json": ".table.json", "qdq": ".qdq.onnx", "tflite": ".tflite"}.get(form, f".{form}"))
 
 
 def _tell_sizes(made: Exported, chip: Chip) -> int:

@@ -29,7 +29,7 @@ from qconv.model.save import save, write_text
 from qconv.pipeline.open_source import open_source
 
 Array = NDArray[Any]
-FORMS = ("json", "c", "qdq", "vectors", "memh")
+FORMS = ("json", "c", "qdq", "tflite", "vectors", "memh")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20}
 
 
@@ -70,6 +70,9 @@ def export(
     if form == "qdq":
         save(qdq_model(loaded.ir), output)
         return Exported((output,), None)
+    if form == "tflite":
+        _write_bytes(output, _tflite(loaded.ir))
+        return Exported((output,), None)
     network = network_of(loaded.ir)
     source = open_source(data, inputs_of(loaded.ir), images) if isinstance(data, str) else data
     match form:
@@ -84,6 +87,14 @@ def export(
         case "memh":
             return Exported(_write_all(output, memory_files(network)), network)
     raise UsageError(f"--to takes {', '.join(FORMS)}, not {form}")
+
+
+def _tflite(model: ir.Model) -> bytes:
+    try:
+        from qconv.export.tflite.translate import tflite_model
+    except ImportError as error:
+        raise UsageError(f"--to tflite needs {error.name}; install it with: pip install 'qconv[tflite]'") from None
+    return tflite_model(model)
 
 
 def _write_table(network: Network, loaded: LoadedModel, output: Path) -> tuple[Path, ...]:

@@ -1,0 +1,137 @@
+"""TFLite: what is written runs in LiteRT and gives the codes of the integer model, up to its own roundings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qconv import QuantConfig, pipeline
+from qconv.cli.main import run
+from qconv.errors import FloatNodesError
+from qconv.model.load import load
+from qconv.verify.sides import Side
+from tests.lower.harness import Array, normal, write_model
+
+litert = pytest.importorskip("ai_edge_litert.interpreter", reason="no LiteRT here")
+pytest.importorskip("tflite")
+
+
+def exported(model: Path, folder: Path, feeds: list[dict[str, Array]], config: QuantConfig = QuantConfig(effort="none")) -> Path:
+    """The integer model of a float model, calibrated on `feeds`, and beside it the TFLite file."""
+    data = folder / "data.npz"
+    np.savez(data, **{name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]})  # type: ignore[arg-type]
+    target = folder / "m.int8.onnx"
+    pipeline.quantize(model, pipeline.calibrate(model, str(data), config=config), config=config).save(target)
+    pipeline.export(target, "tflite", target.with_suffix(".tflite"))
+    return target
+
+
+def interpreter(path: Path) -> Any:
+    found = litert.Interpreter(str(path.with_suffix(".tflite")), num_threads=1)
+    found.allocate_tensors()
+    return found
+
+
+def codes_of(details: Any, reals: Array) -> Array:
+    scale, zero_point = details["quantization"]
+    codes: Array = np.clip(np.rint(reals / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
+    return codes
+
+
+def differences(target: Path, feeds: list[dict[str, Array]]) -> Array:
+    """Between the output codes of both, over all samples."""
+    lite, side, found = interpreter(target), Side(target), []
+    for feed in feeds:
+        for details, array in zip(lite.get_input_details(), feed.values(), strict=True):
+            codes = codes_of(details, array)
+            lite.set_tensor(details["index"], codes.transpose(0, 2, 3, 1) if codes.ndim == 4 else codes)
+        lite.invoke()
+        for details, reals in zip(lite.get_output_details(), side.run(feed), strict=True):
+            codes = lite.get_tensor(details["index"])
+            wanted = codes_of(details, reals)
+            codes = codes.transpose(0, 3, 1, 2) if codes.ndim == 4 else codes  # pictures have their channels last
+            found.append(codes.reshape(-1).astype(int) - wanted.reshape(-1))
+    return np.concatenate(found)
+
+
+BODIES = {
+    "strides and pads": "c = Conv<strides=[2,2], pads=[1,1,1,1]>(x, w) y = Relu(c)",
+    "same": "y = Conv<pads=[1,1,1,1]>(x, w)",
+    "dilations": "y = Conv<dilations=[2,2], pads=[2,2,2,2]>(x, w)",
+    "depthwise": "y = Conv<group=4, pads=[1,1,1,1]>(x, d)",
+    "pools": "a = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) y = AveragePool<kernel_shape=[2,2]>(a)",
+    "padded pool": "y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x)",
+    "sum": "a = Conv<pads=[1,1,1,1]>(x, w) b = Conv<pads=[1,1,1,1]>(x, v) s = Add(a, b) y = Relu(s)",
+    "product": "a = Conv<pads=[1,1,1,1]>(x, w) y = Mul(a, x)",
+    "gate": "g = GlobalAveragePool(x) s = Sigmoid(g) y = Mul(x, s)",
+    "dense": "g = GlobalAveragePool(x) f = Flatten(g) m = Gemm(f, k, l) y = Softmax<axis=1>(m)",
+    "flattened picture": "c = Conv(x, w) f = Flatten(c) y = MatMul(f, n)",
+    "joined": "a = Conv<pads=[1,1,1,1]>(x, w) b = Relu(x) y = Concat<axis=1>(a, b)",
+    "clamped": "a = Conv<pads=[1,1,1,1]>(x, w) y = Clip(a, lo, hi)",
+    "pad and slice": "p = Pad(x, pads) y = Slice(p, one, five, two)",
+    "leaky": "a = Conv(x, w) y = LeakyRelu<alpha=0.1>(a)",
+    "transposes": "c = Conv(x, w) t = Transpose<perm=[0,2,3,1]>(c) y = Reshape(t, flat)",
+}
+CONSTANTS: dict[str, Array] = {
+    "w": normal(4, 4, 3, 3), "v": normal(4, 4, 3, 3, seed=2), "d": normal(4, 1, 3, 3), "k": normal(4, 5), "l": normal(5),
+    "n": normal(144, 3), "lo": np.asarray(-2, np.float32), "hi": np.asarray(3, np.float32), "one": np.array([1]),
+    "five": np.array([5]), "two": np.array([2]), "pads": np.array([0, 0, 1, 2, 0, 0, 0, 1]), "flat": np.array([1, -1]),
+}  # fmt: skip
+RANKS = {"dense": 2, "flattened picture": 2, "transposes": 2}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_operators(name: str, tmp_path: Path) -> None:
+    """At most one code in a hundred differs, by one: LiteRT's own rounding."""
+    body = BODIES[name]
+    used = {key: value for key, value in CONSTANTS.items() if f" {key}," in body or f" {key})" in body}
+    sizes = ",".join("abcd"[: RANKS.get(name, 4)])
+    model = write_model(tmp_path / "m.onnx", f"g (float[1,4,8,8] x) => (float[{sizes}] y) {{ {body} }}", used)
+    feeds = [{"x": normal(1, 4, 8, 8, seed=seed)} for seed in range(8)]
+    found = differences(exported(model, tmp_path, feeds), feeds)
+    assert np.abs(found).max() <= 1
+    # Sigmoid and Softmax are rounded twice, first to 1/256; LeakyRelu has two multipliers of its own.
+    assert np.mean(found != 0) <= {"gate": 0.1, "dense": 1.0, "leaky": 0.03}.get(name, 0.01)
+
+
+@pytest.mark.parametrize("name", ["digits_mobilenet", "digits_resnet", "digits_mlp"])
+def test_sample_models_name_the_same_classes(name: str, sample_models: Path, tmp_path: Path) -> None:
+    images = np.load(sample_models / "digits_test.npz")["image"]
+    feeds = [{"image": images[index : index + 1]} for index in range(100)]
+    target = exported(sample_models / f"{name}.onnx", tmp_path, feeds, QuantConfig())
+    found = differences(target, feeds)
+    assert np.abs(found).max() <= 1 and np.mean(found != 0) <= 0.01
+
+
+def test_pictures_are_turned_only_where_they_must_be(sample_models: Path, tmp_path: Path) -> None:
+    images = np.load(sample_models / "digits_test.npz")["image"]
+    feeds = [{"image": images[index : index + 1]} for index in range(10)]
+    lite = interpreter(exported(sample_models / "digits_mobilenet.onnx", tmp_path, feeds, QuantConfig()))
+    names = [details["op_name"] for details in lite._get_ops_details()]
+    assert "TRANSPOSE" not in names and "DEPTHWISE_CONV_2D" in names
+    (entry,) = lite.get_input_details()
+    assert list(entry["shape"]) == [1, 16, 16, 1] and entry["dtype"] == np.int8
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ("y = ReduceMax<keepdims=1>(x)", "ReduceMax"),
+        ("t = Transpose<perm=[0,1,3,2]>(x) y = MatMul(x, t)", "two computed operands"),
+    ],
+)
+def test_what_tflite_lacks_is_refused_by_name(body: str, word: str, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.onnx", f"g (float[1,4,8,8] x) => (float[a,b,c,d] y) {{ {body} }}", {})
+    with pytest.raises(FloatNodesError, match=word):
+        exported(model, tmp_path, [{"x": normal(1, 4, 8, 8)}])
+
+
+def test_the_command_replaces_its_own_file_and_no_model(sample_models: Path, tmp_path: Path) -> None:
+    images = np.load(sample_models / "digits_test.npz")["image"]
+    target = exported(sample_models / "digits_mlp.onnx", tmp_path, [{"image": images[:1]}], QuantConfig())
+    assert run(["export", str(target), "--to", "tflite"]) == 0
+    assert run(["export", str(target), "--to", "tflite", "-o", str(target)]) == 7
+    load(target)
