@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qconv.export.c import elements, layers
+from qconv.export.c import bits, elements, layers
 from qconv.export.c.writer import Writer, refused
 from qconv.export.network import Node
 
@@ -20,6 +20,8 @@ def statements(writer: Writer, node: Node) -> list[str]:
 _RULES: dict[str, Callable[[Writer, Node], list[str]]] = {
     "conv": layers.conv,
     "matmul": layers.matmul,
+    "xnor_conv": bits.conv,
+    "xnor_matmul": bits.matmul,
     "add": elements.add,
     "mul": elements.mul,
     "lookup": elements.lookup,

@@ -13,6 +13,7 @@ from qconv.export.c.arena import Arena, plan_arena
 from qconv.export.c.calls import statements
 from qconv.export.c.kernels import HEAD
 from qconv.export.c.writer import C_TYPES, Writer
+from qconv.export.c.xnor import by_bits
 from qconv.export.network import Network, Tensor
 
 Array = NDArray[Any]
@@ -47,6 +48,7 @@ class Sample:
 
 def write_sources(network: Network, digest: str, samples: Sequence[Sample]) -> Sources:
     """The C of a network. Raises FloatNodesError for what has no kernel in C."""
+    network = by_bits(network)
     names = _names(network)
     arena = plan_arena(network)
     writer = Writer(network, names, arena.offsets)
@@ -66,7 +68,9 @@ def write_sources(network: Network, digest: str, samples: Sequence[Sample]) -> S
     readers = {name: node.name for node in network.nodes for name in node.inputs}
     largest = sorted(((readers[t.name], t.bytes) for t in network.constants if t.name in readers), key=lambda pair: -pair[1])
     tensors = sorted(((n.name, network.tensors[n.output].bytes) for n in network.nodes), key=lambda pair: -pair[1])
-    return Sources(files, arena, sum(sizes.values()), largest[:5], tensors[:5], 4 * writer.scratch + 2 * writer.patch)
+    return Sources(
+        files, arena, sum(sizes.values()), largest[:5], tensors[:5], 4 * writer.scratch + 2 * writer.patch + 8 * writer.bits
+    )
 
 
 def _names(network: Network) -> dict[str, str]:
@@ -131,6 +135,8 @@ def _model(
         lines += [f"static int32_t sums[{writer.scratch}];"]
     if writer.patch:
         lines += [f"static int16_t patch[{writer.patch}];"]
+    if writer.bits:
+        lines += [f"static uint64_t bits[{writer.bits}];"]
     lines += ["", f"void model_run({_arguments(network, names)})", "{"]
     read = {name for node in network.nodes for name in node.inputs} | set(network.outputs)
     lines += [f"    (void){names[name]};" for name in network.inputs if name not in read]
@@ -166,6 +172,8 @@ def _rows(data: Array, kind: str) -> list[str]:
 def _literal(value: int, kind: str) -> str:
     if kind == "uint32":
         return f"{value}u"
+    if kind == "uint64":
+        return f"UINT64_C({value})"
     if kind == "int64":
         return f"INT64_C({value})" if value > -(2**63) else "INT64_MIN"
     return f"(-{2**31 - 1} - 1)" if value == -(2**31) else str(value)

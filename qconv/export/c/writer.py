@@ -11,7 +11,10 @@ import numpy as np
 from qconv.errors import FloatNodesError
 from qconv.export.network import Network, Node, Tensor
 
-C_TYPES = {"uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t", "int64": "int64_t", "uint32": "uint32_t", "bool": "uint8_t"}
+C_TYPES = {
+    "uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t", "int64": "int64_t", "uint32": "uint32_t", "uint64": "uint64_t",
+    "bool": "uint8_t",
+}  # fmt: skip
 LONGEST_SHIFT = 61
 LOOPS = "ijklmnpq"
 
@@ -27,6 +30,7 @@ class Writer:
     arrays: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
     scratch: int = 0  # int32
     patch: int = 0  # int16
+    bits: int = 0  # uint64
 
     def tensor(self, name: str) -> Tensor:
         """A tensor by its name in the network."""
