@@ -154,6 +154,7 @@ KNOWS_OPS = (
     "import_.",
     "export.layers",
     "export.operators",
+    "export.tflite.",
     "export.tracer",
     "train.onnx_functions",
     "train.from_onnx",

@@ -34,7 +34,7 @@ def export(
     json     every node, tensor, multiplier and proof, and a file of bytes: enough to compute it (docs/table.md)
     c        C99 without floating point or malloc: model.h, model.c, weights.c, a test with vectors, a Makefile
     qdq      the same decisions as QuantizeLinear and DequantizeLinear, for OpenVINO, TensorRT, QNN
-    tflite   an int8 model for LiteRT and the compilers of microcontrollers that read TFLite; needs qconv[tflite]
+    tflite   an int8 model for LiteRT and for compilers that read its files; needs qconv[tflite]
     vectors  inputs and outputs as .npz and as .hex for $readmemh
     memh     weights, biases, tables, multipliers and shifts as .hex, and network.vh with their widths
 
