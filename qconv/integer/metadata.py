@@ -5,7 +5,8 @@ qconv.tensor        the float tensor that its codes stand for; left out for code
 qconv.scale         S, and
 qconv.zero_point    Z of what it writes; on a graph input or output of integer type they stand on the value itself
 qconv.axis          the axis of S where it has one for each channel, and that is not axis 0
-qconv.m0, qconv.n   the multipliers M = m0 * 2^-(31 + n), in JSON: one, or one for each operand of a sum
+qconv.m0, qconv.n   the multipliers M = m0 * 2^-(31 + n), in JSON: one, or one for each operand of a sum; long lists as in
+                    packed_numbers.py
 qconv.certificate   what is proved of them, in JSON
 qconv.version, qconv.model_sha256, qconv.calibration, qconv.settings      on the model: where it comes from
 """
@@ -23,6 +24,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.errors import ModelError
+from qconv.integer.packed_numbers import packed, unpacked
 from qconv.quant.certify import Certificate
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.types import INT8, UINT8, QuantParams
@@ -67,7 +69,8 @@ def write_meaning(node: ir.Node, meaning: Meaning) -> None:
         words["tensor"] = meaning.tensors[0]
     if meaning.multipliers:
         for key in ("m0", "n"):
-            numbers = [plain(getattr(multiplier, key)) for multiplier in meaning.multipliers]
+            kind = {"m0": "m3", "n": "i1"}[key]
+            numbers = [packed(plain(getattr(multiplier, key)), kind) for multiplier in meaning.multipliers]
             words[key] = _dumps(numbers[0] if len(numbers) == 1 else numbers)
     if meaning.certificate is not None:
         words["certificate"] = _dumps(
@@ -107,10 +110,9 @@ def read_multipliers(node: ir.Node) -> tuple[Multiplier, ...]:
     if found == [None, None]:
         return ()
     m0, n = found
-    if node.op_type in _SEVERAL:
-        pairs = zip(m0, n, strict=True) if isinstance(m0, list) else [(m0, n)]
-        return tuple(Multiplier(np.asarray(a), np.asarray(b)) for a, b in pairs)
-    return (Multiplier(np.asarray(m0), np.asarray(n)),)
+    several = node.op_type in _SEVERAL and isinstance(m0, list)
+    pairs = zip(m0, n, strict=True) if several else [(m0, n)]
+    return tuple(Multiplier(np.asarray(unpacked(a)), np.asarray(unpacked(b))) for a, b in pairs)
 
 
 _SEVERAL = ("QLinearAdd", "QLinearConcat", "QLinearLeakyRelu")  # a multiplier for each operand, or for each sign
@@ -179,7 +181,7 @@ def plain(array: NDArray[Any]) -> Any:
 
 
 def _params_to_words(params: QuantParams) -> dict[str, str]:
-    words = {"scale": _dumps(plain(params.scale)), "zero_point": _dumps(shortest(plain(params.zero_point)))}
+    words = {"scale": _dumps(packed(plain(params.scale), "f4")), "zero_point": _dumps(shortest(plain(params.zero_point)))}
     return words | ({"axis": str(params.axis)} if params.axis else {})
 
 
@@ -189,7 +191,7 @@ def shortest(numbers: Any) -> Any:
 
 
 def _params_from_words(words: Mapping[str, str], int_type: Any) -> QuantParams:
-    scale, zero_point = json.loads(words[f"{PREFIX}scale"]), json.loads(words[f"{PREFIX}zero_point"])
+    scale, zero_point = unpacked(json.loads(words[f"{PREFIX}scale"])), json.loads(words[f"{PREFIX}zero_point"])
     axis = None if np.ndim(scale) == 0 else int(words.get(f"{PREFIX}axis", 0))
     scales = np.asarray(scale, np.float32)
     return QuantParams(scales, np.broadcast_to(np.asarray(zero_point), scales.shape), int_type, axis)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from qconv.data.image_options import ImageOptions
 from qconv.data.source import SampleSource, inputs_of
 from qconv.errors import ModelError, OutputError, UsageError
-from qconv.export.c.source import Sample, Sources, write_sources
+from qconv.export.c.source import Sources, write_sources
+from qconv.export.c.vectors import Sample
 from qconv.export.network import Network
 from qconv.export.qdq import qdq_model
 from qconv.export.table import dumps, table_of

@@ -10,7 +10,8 @@ except ImportError as error:  # pragma: no cover  (tested in an environment with
 
 from .distillation import distillation_loss
 from .export import export
-from .prepare import SimulatedNetwork, prepare
+from .network import SimulatedNetwork
+from .prepare import prepare
 from .settings import Training
 
 __all__ = ["SimulatedNetwork", "Training", "distillation_loss", "export", "prepare"]

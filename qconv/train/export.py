@@ -17,8 +17,8 @@ from qconv.model.save import save
 from .binary import SimulatedBinary
 from .gates import SimulatedGate
 from .layers import SimulatedLayer
+from .network import SimulatedNetwork
 from .operators import translations
-from .prepare import SimulatedNetwork
 from .quantizers import ActivationQuantizer
 from .settle import settle
 

@@ -17,37 +17,16 @@ from qconv.plan.patterns import fits
 from qconv.quant.types import IntType
 from qconv.targets import target_of
 
-from .binarized import Sign
 from .binary import SimulatedBinary
 from .few_valued_layers import FEW_VALUED, SimulatedFewValuedLayer
 from .gates import SimulatedGate, gate_of
 from .layers import SimulatedLayer
+from .network import SimulatedNetwork, Tracer
 from .places import Place, is_hard, is_product, limits_of, place_of
-from .powers import RoundedGradient, ShiftBatchNorm2d
 from .quantizers import ActivationQuantizer, Clock, WeightQuantizer
 from .settings import Training
 
 _ONE_BIT = IntType(2, signed=False, narrow=True)  # codes 1 and 3 are -1 and +1
-
-
-class SimulatedNetwork(nn.Module):
-    """A network under simulated quantization; trained like any module, it counts its steps itself.
-
-    `example` holds the inputs that it was traced with, `remarks` sentences about what stays in float.
-    """
-
-    def __init__(
-        self, network: fx.GraphModule, clock: Clock, example: tuple[Tensor, ...], target: str, remarks: tuple[str, ...]
-    ) -> None:
-        super().__init__()
-        self.network, self.clock, self.example = network, clock, example
-        self.target, self.remarks = target, remarks
-
-    def forward(self, *inputs: Tensor) -> Any:
-        """What the integer network gives, up to the sums' own rounding."""
-        if self.training:
-            self.clock.steps += 1
-        return self.network(*inputs)
 
 
 def prepare(
@@ -64,7 +43,7 @@ def prepare(
     inputs = (example,) if isinstance(example, Tensor) else tuple(example)
     try:
         copied = copy.deepcopy(module)
-        network = copied if isinstance(copied, fx.GraphModule) else fx.GraphModule(copied, _Tracer().trace(copied))
+        network = copied if isinstance(copied, fx.GraphModule) else fx.GraphModule(copied, Tracer().trace(copied))
     except Exception as error:  # noqa: BLE001  whatever the module's own code raises when it meets a proxy
         raise ModelError(
             f"torch.fx cannot trace {type(module).__name__} ({error}); a network that branches on values has to be rewritten"
@@ -79,16 +58,6 @@ def prepare(
     result = SimulatedNetwork(network, clock, inputs, config.target, tuple(work.remarks))
     result.train(was_training)
     return result
-
-
-class _Tracer(fx.Tracer):
-    """Few-valued layers and signs are whole, as the modules of torch are."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a module is one node of the graph."""
-        return isinstance(m, (*FEW_VALUED, RoundedGradient, ShiftBatchNorm2d, Sign)) or super().is_leaf_module(
-            m, module_qualified_name
-        )
 
 
 class _Preparation:

@@ -21,7 +21,8 @@ from qconv.errors import DataError
 
 from .export import export
 from .from_onnx import from_onnx
-from .prepare import SimulatedNetwork, prepare
+from .network import SimulatedNetwork
+from .prepare import prepare
 from .settings import Training
 
 Feeds = Mapping[str, NDArray[Any]]

@@ -18,7 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from qconv.errors import FloatNodesError
-from qconv.export.c.source import Sample, write_sources
+from qconv.export.c.source import write_sources
+from qconv.export.c.vectors import Sample
 from qconv.export.network import Network
 from qconv.export.table import dumps, table_of
 from qconv.export.trace import network_of

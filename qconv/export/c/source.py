@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from qconv.export.c.arena import Arena, plan_arena
 from qconv.export.c.calls import statements
 from qconv.export.c.kernels import HEAD
+from qconv.export.c.text import c_type, comment, rows
+from qconv.export.c.vectors import Sample, vectors
 from qconv.export.c.writer import C_TYPES, Writer
 from qconv.export.c.xnor import by_bits
-from qconv.export.network import Network, Tensor
+from qconv.export.network import Network
 
 Array = NDArray[Any]
-_PER_LINE = 20
-_BASIS, _PRIME, _WORD = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,6 @@ class Sources:
         return self.arena.size + self.scratch
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The codes of all tensors for one input."""
-
-    values: Mapping[str, Array]
-
-
 def write_sources(network: Network, digest: str, samples: Sequence[Sample]) -> Sources:
     """The C of a network. Raises FloatNodesError for what has no kernel in C."""
     network = by_bits(network)
@@ -61,7 +54,7 @@ def write_sources(network: Network, digest: str, samples: Sequence[Sample]) -> S
         "border.h": _border_header(network, names),
         "border.c": _border(network, names),
         "test.c": _test(network, names),
-        "vectors.h": _vectors(network, names, samples),
+        "vectors.h": vectors(network, names, samples),
         "Makefile": _MAKEFILE,
     }
     sizes = {name: data.nbytes for name, (_, data) in constants.items() if data is not None}
@@ -85,22 +78,9 @@ def _names(network: Network) -> dict[str, str]:
     return names
 
 
-def _comment(text: str) -> str:
-    """Text that ends no comment and starts none."""
-    return (
-        "".join(sign if sign.isprintable() and ord(sign) < 128 else "?" for sign in text)
-        .replace("*/", "* /")
-        .replace("/*", "/ *")
-    )
-
-
-def _c_type(tensor: Tensor) -> str:
-    return C_TYPES[str(tensor.dtype)]
-
-
 def _arguments(network: Network, names: Mapping[str, str]) -> str:
-    inputs = [f"const {_c_type(network.tensors[name])} *{names[name]}" for name in network.inputs]
-    outputs = [f"{_c_type(network.tensors[name])} *output{index}" for index, name in enumerate(network.outputs)]
+    inputs = [f"const {c_type(network.tensors[name])} *{names[name]}" for name in network.inputs]
+    outputs = [f"{c_type(network.tensors[name])} *output{index}" for index, name in enumerate(network.outputs)]
     return ", ".join([*inputs, *outputs])
 
 
@@ -112,7 +92,7 @@ def _header(network: Network, names: Mapping[str, str], arena: Arena, digest: st
         for index, name in enumerate(tensors):
             tensor = network.tensors[name]
             lines.append(
-                f"/* {_comment(network.reals.get(name) or name)}: {' x '.join(map(str, tensor.shape))} of {_c_type(tensor)} */"
+                f"/* {comment(network.reals.get(name) or name)}: {' x '.join(map(str, tensor.shape))} of {c_type(tensor)} */"
             )
             lines.append(f"#define MODEL_{kind}{index}_SIZE {tensor.size}")
     lines += ["", "/* Computes the outputs; memory is static, so that one call runs at a time. */"]
@@ -141,10 +121,10 @@ def _model(
     read = {name for node in network.nodes for name in node.inputs} | set(network.outputs)
     lines += [f"    (void){names[name]};" for name in network.inputs if name not in read]
     for node in network.nodes:
-        kind = _c_type(network.tensors[node.output])
+        kind = c_type(network.tensors[node.output])
         lines.append(f"    {kind} *const {names[node.output]} = ({kind} *)(void *)(arena.bytes + {arena.offsets[node.output]});")
     for index, (node, body) in enumerate(zip(network.nodes, bodies, strict=True)):
-        lines += ["", f"    /* {_comment(node.name)}: {node.op} */", "    {"]
+        lines += ["", f"    /* {comment(node.name)}: {node.op} */", "    {"]
         lines += [f"        {line}" for line in body]
         lines += ["    }", "#ifdef MODEL_TRACE"]
         lines += [f"    model_trace({index}, {names[node.output]}, {network.tensors[node.output].bytes});", "#endif"]
@@ -158,25 +138,8 @@ def _weights(constants: Mapping[str, tuple[str, Any]]) -> str:
     lines = ["/* Made by qconv; do not edit. */", "#include <stdint.h>", ""]
     for name, (kind, data) in constants.items():
         declared = f"const {C_TYPES[kind]} {name}[{max(data.size, 1)}]"
-        lines += [f"extern {declared};", f"{declared} = {{", *_rows(data, kind), "};"]
+        lines += [f"extern {declared};", f"{declared} = {{", *rows(data, kind), "};"]
     return "\n".join([*lines, ""])
-
-
-def _rows(data: Array, kind: str) -> list[str]:
-    """The numbers of an array, some on each line."""
-    flat = data.reshape(-1)
-    text = [_literal(int(value), kind) for value in flat] or ["0"]
-    return ["    " + ", ".join(text[start : start + _PER_LINE]) + "," for start in range(0, len(text), _PER_LINE)]
-
-
-def _literal(value: int, kind: str) -> str:
-    if kind == "uint32":
-        return f"{value}u"
-    if kind == "uint64":
-        return f"UINT64_C({value})"
-    if kind == "int64":
-        return f"INT64_C({value})" if value > -(2**63) else "INT64_MIN"
-    return f"(-{2**31 - 1} - 1)" if value == -(2**31) else str(value)
 
 
 def _border_header(network: Network, names: Mapping[str, str]) -> str:
@@ -205,7 +168,7 @@ def _border_functions(network: Network) -> list[tuple[str, list[str]]]:
             scales = np.broadcast_to(tensor.params.scale, (1,) if tensor.params.axis is None else tensor.params.scale.shape)
             inner = 1 if tensor.params.axis is None else int(np.prod(tensor.shape[tensor.params.axis + 1 :]))
             zero = int(tensor.params.zero_point.reshape(-1)[0])
-            code, low, high = _c_type(tensor), tensor.params.int_type.qmin, tensor.params.int_type.qmax
+            code, low, high = c_type(tensor), tensor.params.int_type.qmin, tensor.params.int_type.qmax
             listed = ", ".join(f"{float(scale)!r}f" for scale in scales)
             body = [f"    static const float scales[{scales.size}] = {{{listed}}};"]
             body += [f"    for (int32_t i = 0; i < {tensor.size}; i++) {{"]
@@ -222,9 +185,7 @@ def _border_functions(network: Network) -> list[tuple[str, list[str]]]:
 
 
 def _test(network: Network, names: Mapping[str, str]) -> str:
-    outputs = [
-        f"    static {_c_type(network.tensors[n])} output{i}[MODEL_OUTPUT{i}_SIZE];" for i, n in enumerate(network.outputs)
-    ]
+    outputs = [f"    static {c_type(network.tensors[n])} output{i}[MODEL_OUTPUT{i}_SIZE];" for i, n in enumerate(network.outputs)]
     given = [f"vector_{names[name]}[sample]" for name in network.inputs] + [f"output{i}" for i in range(len(network.outputs))]
     checks = [
         f"        if (memcmp(output{i}, expected{i}[sample], sizeof output{i}) != 0) {{"
@@ -247,39 +208,6 @@ def _test(network: Network, names: Mapping[str, str]) -> str:
             '    printf("%d samples, %d differences\\n", SAMPLES, wrong);', "    return wrong != 0;", "}", "",
         ]
     )  # fmt: skip
-
-
-def fnv(array: Array) -> int:
-    """The hash of the bytes of an array, as the test computes it."""
-    found = _BASIS
-    for byte in np.ascontiguousarray(array).tobytes():
-        found = ((found ^ byte) * _PRIME) & _WORD
-    return found
-
-
-def _hash(sample: Sample, name: str) -> str:
-    """The hash of a tensor; 0 for one that the integer model does not have."""
-    return f"UINT64_C({fnv(sample.values[name]) if name in sample.values else 0})"
-
-
-def _vectors(network: Network, names: Mapping[str, str], samples: Sequence[Sample]) -> str:
-    lines = ["/* Made by qconv: inputs, outputs and the hash of every tensor. */", "#include <stdint.h>", ""]
-    lines += [f"#define SAMPLES {len(samples)}", ""]
-    for prefix, tensors in (("vector_", network.inputs), ("expected", network.outputs)):
-        for index, name in enumerate(tensors):
-            tensor = network.tensors[name]
-            label = f"{prefix}{names[name]}" if prefix == "vector_" else f"{prefix}{index}"
-            lines.append(f"static const {_c_type(tensor)} {label}[SAMPLES][{tensor.size}] = {{")
-            for sample in samples:
-                lines += ["  {", *_rows(sample.values[name], str(tensor.dtype)), "  },"]
-            lines.append("};")
-    lines += ["", "#ifdef MODEL_TRACE", "static const uint64_t hashes[SAMPLES][MODEL_NODES] = {"]
-    for sample in samples:
-        hashes = [_hash(sample, node.output) for node in network.nodes]
-        lines.append("  {" + ", ".join(hashes) + "},")
-    quoted = ['"' + _comment(node.name).replace("\\", "\\\\").replace('"', "'") + '"' for node in network.nodes]
-    lines += ["};", f"static const char *const node_names[MODEL_NODES] = {{{', '.join(quoted)}}};", "#endif", ""]
-    return "\n".join(lines)
 
 
 _MAKEFILE = """# Made by qconv.

@@ -1,0 +1,168 @@
+"""Layers and pools in TFLite, with the padding that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tflite
+
+from qconv.integer.program import Step
+from qconv.quant.types import INT8, QuantParams
+
+from .translate import _OP, Translation, no_form, signed
+from .writer import options
+
+_SAME, _VALID = tflite.Padding.SAME, tflite.Padding.VALID
+
+
+def conv(t: Translation, step: Step) -> None:
+    """A convolution over two axes, depthwise or not."""
+    weight, x_shape = t.array(step.reads[1].value), t.array(step.reads[0].value).shape
+    if weight.ndim != 4:
+        raise no_form(step, " but over two axes of a picture")
+    group = step.node.attributes.get_int("group", 1)
+    params = step.reads[1].params
+    assert params is not None
+    x = t.read(step.reads[0], last=True)
+    strides, dilations = _pair(step, "strides"), _pair(step, "dilations")
+    kernel = [(size - 1) * step_ + 1 for size, step_ in zip(weight.shape[2:], dilations, strict=True)]
+    x, padding = _padded(t, step, x, x_shape[2:], kernel, strides, None)
+    common = {"Padding": padding, "StrideH": strides[0], "StrideW": strides[1], "DilationHFactor": dilations[0],
+              "DilationWFactor": dilations[1]}  # fmt: skip
+    depthwise = weight.shape[1] == 1 and group == x_shape[1] and group > 1
+    codes = weight.transpose(1, 2, 3, 0) if depthwise else weight.transpose(0, 2, 3, 1)
+    filters = t.writer.constant(f"{step.name}/weight", codes.astype(np.int8), _per_channel(params, 3 if depthwise else 0))
+    inputs = [x, filters, _bias(t, step, weight.shape[0], params)]
+    output = t.result(step, last=True)
+    if depthwise:
+        found = options("DepthwiseConv2DOptions", DepthMultiplier=weight.shape[0] // group, **common)
+        t.writer.operator(_OP.DEPTHWISE_CONV_2D, 3, inputs, output, found)
+    else:
+        t.writer.operator(_OP.CONV_2D, 6 if group > 1 else 3, inputs, output, options("Conv2DOptions", **common))
+
+
+def _per_channel(params: QuantParams, axis: int) -> QuantParams:
+    return params if params.axis is None else QuantParams(params.scale, params.zero_point, params.int_type, axis)
+
+
+def _bias(t: Translation, step: Step, channels: int, weight: QuantParams) -> int:
+    """The bias, or zeros, with the scale S_x S_w."""
+    source = step.reads[0].params
+    assert source is not None
+    codes = np.zeros(channels, np.int32) if step.bias is None else t.array(step.bias).reshape(-1).astype(np.int32)
+    scale = np.float32(source.scale) * weight.scale
+    params = QuantParams(scale, np.zeros(scale.shape, np.int8), INT8, None if weight.axis is None else 0)
+    return t.writer.constant(f"{step.name}/bias", codes, params)
+
+
+def _pair(step: Step, name: str) -> list[int]:
+    found = step.node.attributes.get(name)
+    return [1, 1] if found is None else list(found.as_ints())
+
+
+def _padded(
+    t: Translation, step: Step, x: int, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], fill: int | None
+) -> tuple[int, int]:
+    """The tensor and its padding: by the operator where TFLite's SAME is the same, else by a Pad before it."""
+    found = step.node.attributes.get("pads")
+    pads = [0, 0, 0, 0] if found is None else list(found.as_ints())
+    if not any(pads):
+        return x, _VALID
+    wanted = []
+    for size, extent, stride in zip(sizes, kernel, strides, strict=True):
+        total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+        wanted.append((total // 2, total - total // 2))
+    if [wanted[0][0], wanted[1][0], wanted[0][1], wanted[1][1]] == pads:
+        return x, _SAME
+    params = t.params[step.reads[0].value]
+    code = int(params.zero_point) if fill is None else fill
+    return _pad_by(t, x, [(0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0)], code, params, step.name), _VALID
+
+
+def _pad_by(t: Translation, x: int, widths: Sequence[tuple[int, int]], code: int, params: QuantParams, name: str) -> int:
+    shape = tuple(size + sum(width) for size, width in zip(t.writer.shape(x), widths, strict=True))
+    output = t.writer.tensor(f"{name}/padded", shape, params)
+    return pad_into(t, x, widths, code, params, name, output)
+
+
+def pad_into(
+    t: Translation, x: int, widths: Sequence[tuple[int, int]], code: int, params: QuantParams, name: str, output: int
+) -> int:
+    """Pads a tensor with a code into `output`; `widths` are in the order of the tensor's axes."""
+    table = t.writer.constant(f"{name}/pads", np.asarray(widths, np.int32))
+    if code == int(params.zero_point):
+        return t.writer.operator(_OP.PAD, 2, [x, table], output, options("PadOptions"))
+    value = t.writer.constant(f"{name}/value", np.asarray([code], np.int8), params)
+    return t.writer.operator(_OP.PADV2, 2, [x, table, value], output, options("PadV2Options"))
+
+
+def dense(t: Translation, step: Step) -> None:
+    """A product with a constant matrix: one scale is a fully connected layer, one for each channel a convolution of one place."""
+    if step.reads[1].value in t.numbers:
+        raise no_form(step, " with two computed operands")
+    weight, params = t.array(step.reads[1].value), step.reads[1].params
+    assert params is not None
+    rows = weight if step.node.attributes.get_int("transB", 0) else weight.T  # [O, K]
+    if rows.ndim != 2:
+        raise no_form(step, " with a weight of more than two axes")
+    x = t.read(step.reads[0], last=False)
+    shape, out_shape = t.writer.shape(x), t.array(step.node.outputs[0]).shape
+    bias = _bias(t, step, len(rows), params)
+    if params.scale.ndim == 0:
+        filters = t.writer.constant(f"{step.name}/weight", np.ascontiguousarray(rows).astype(np.int8), params)
+        found = options("FullyConnectedOptions", KeepNumDims=len(shape) > 2)
+        t.writer.operator(_OP.FULLY_CONNECTED, 5, [x, filters, bias], t.result(step, last=False), found)
+        return
+    count = int(np.prod(shape[:-1]))
+    column = t.reshape(x, (count, 1, 1, shape[-1]), f"{step.name}/column", t.params[step.reads[0].value])
+    codes = np.ascontiguousarray(rows).astype(np.int8).reshape(len(rows), 1, 1, -1)
+    filters = t.writer.constant(f"{step.name}/weight", codes, _per_channel(params, 0))
+    output = t.own(step)
+    assert output is not None
+    product = t.writer.tensor(f"{step.name}/product", (count, 1, 1, len(rows)), signed(output))
+    geometry = options("Conv2DOptions", Padding=_VALID, StrideH=1, StrideW=1, DilationHFactor=1, DilationWFactor=1)
+    t.writer.operator(_OP.CONV_2D, 3, [column, filters, bias], product, geometry)
+    name = str(step.node.outputs[0].name)
+    t.keep(step.node.outputs[0], t.reshape(product, out_shape, name, signed(output)), signed(output), last=False)
+
+
+def average_all(t: Translation, step: Step) -> None:
+    """The mean of each map."""
+    axes = t.writer.constant(f"{step.name}/axes", np.asarray([1, 2], np.int32))
+    t.writer.operator(
+        _OP.MEAN, 2, [t.read(step.reads[0], last=True), axes], t.result(step, last=True), options("ReducerOptions", KeepDims=True)
+    )
+
+
+def pool(code: int) -> Callable[[Translation, Step], None]:
+    """The greatest or the mean of windows, by the number of the operator."""
+
+    def rule(t: Translation, step: Step) -> None:
+        x_shape = t.array(step.reads[0].value).shape
+        attributes = step.node.attributes
+        kernel, strides = _pair(step, "kernel_shape"), _pair(step, "strides")
+        if len(x_shape) != 4 or _pair(step, "dilations") != [1, 1] or attributes.get_int("ceil_mode", 0) != 0:
+            raise no_form(step, " with these windows")
+        maximum = code == _OP.MAX_POOL_2D
+        x, padding = _padded(t, step, t.read(step.reads[0], last=True), x_shape[2:], kernel, strides, -128 if maximum else None)
+        explicit = padding == _VALID and attributes.get("pads") is not None and any(attributes["pads"].as_ints())
+        if not maximum and (explicit != (attributes.get_int("count_include_pad", 0) == 1)) and any(_pads(step)):
+            raise no_form(step, " with this padding")
+        found = options(
+            "Pool2DOptions",
+            Padding=padding,
+            StrideH=strides[0],
+            StrideW=strides[1],
+            FilterHeight=kernel[0],
+            FilterWidth=kernel[1],
+        )
+        output = t.result(step, last=True, params=t.params[step.reads[0].value] if maximum else None)
+        t.writer.operator(code, 2, [x], output, found)
+
+    return rule
+
+
+def _pads(step: Step) -> list[int]:
+    found = step.node.attributes.get("pads")
+    return [] if found is None else list(found.as_ints())
