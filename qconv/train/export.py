@@ -22,7 +22,7 @@ from .operators import translations
 from .quantizers import ActivationQuantizer
 from .settle import settle
 
-_OPSET = 18  # onnxruntime 1.31 mistypes int8 pairs around a Reshape from 21 on
+_OPSET = 18  # onnxruntime 1.32 mistypes int8 pairs around a Reshape from 21 on
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from .layers import average_all, conv, dense, pad_into, pool
 from .translate import _LAST, _OP, Translation, integers, no_form, signed
 from .writer import Array, Options, options
 
-_TO_255 = QuantParams(np.asarray(1 / 256, np.float32), np.asarray(-128), INT8)  # what LiteRT's Logistic and Softmax write
+_FIXED_RANGE = QuantParams(np.asarray(1 / 256, np.float32), np.asarray(-128), INT8)  # what LiteRT's Logistic and Softmax write
 
 
 def _binary(code: int, kind: str) -> Callable[[Translation, Step], None]:
@@ -59,10 +59,10 @@ def _squashed(code: int, found: Options | None, *, axis: bool) -> Callable[[Tran
                 raise no_form(step, " along this axis")
         wanted = t.own(step)
         assert wanted is not None
-        if signed(wanted) == _TO_255:
+        if signed(wanted) == _FIXED_RANGE:
             t.writer.operator(code, 2, [t.read(value, last=last)], t.result(step, last=last), found)
             return
-        raw = t.result(step, last=last, params=_TO_255, name="raw")
+        raw = t.result(step, last=last, params=_FIXED_RANGE, name="raw")
         t.writer.operator(code, 2, [t.read(value, last=last)], raw, found)
         t.quantize(raw, t.result(step, last=last))
 
