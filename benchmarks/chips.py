@@ -3,8 +3,8 @@
 Usage: python -m benchmarks.chips model.int8.onnx [--data samples.npz]
 Needs arm-none-eabi-gcc with newlib, and qemu-system-arm (Debian: gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm).
 
-Programs for a Cortex-M0+ run on an emulated Cortex-M3, which knows all their instructions. One instruction takes a nanosecond of the
-emulator's time, and the board's timer has 25 MHz, so that counts are exact to 40 instructions.
+Programs for a Cortex-M0+ run on an emulated Cortex-M3, which knows all their instructions. One instruction takes a nanosecond of
+the emulator's time, and the board's timer has 25 MHz, so that counts are exact to 40 instructions.
 """
 
 from __future__ import annotations
