@@ -8,10 +8,8 @@ HEAD: Final = """
 /* round(acc * m * 2^-shift), halves to even; 1 <= shift <= 61 and |acc * m| < 2^61. */
 static inline int64_t rescale(int64_t product, int shift)
 {
-    const int64_t floored = product >> shift;
-    const int64_t rest = product - floored * ((int64_t)1 << shift);
-    const int64_t half = (int64_t)1 << (shift - 1);
-    return floored + ((rest > half || (rest == half && (floored & 1) != 0)) ? 1 : 0);
+    const int64_t odd = (product >> shift) & 1; /* a half goes up from an odd number only */
+    return (product + ((int64_t)1 << (shift - 1)) - 1 + odd) >> shift;
 }
 
 static inline int32_t clamp(int64_t code, int32_t low, int32_t high)

@@ -106,7 +106,7 @@ def _model(
     network: Network, names: Mapping[str, str], arena: Arena, writer: Writer, bodies: Sequence[Sequence[str]],
     constants: Mapping[str, tuple[str, Any]],
 ) -> str:  # fmt: skip
-    lines = ["/* Made by qconv; do not edit. */", '#include "model.h"', "", "#include <string.h>", ""]
+    lines = ["/* Made by qconv; do not edit. */", _AS_VECTORS, '#include "model.h"', "", "#include <string.h>", ""]
     lines += [f"extern const {C_TYPES[kind]} {name}[{max(data.size, 1)}];" for name, (kind, data) in constants.items()]
     lines += [HEAD, *writer.kernels.values()]
     if network.nodes:
@@ -209,6 +209,11 @@ def _test(network: Network, names: Mapping[str, str]) -> str:
         ]
     )  # fmt: skip
 
+
+# Loops over a row pay as vectors, which gcc leaves alone at -O2.
+_AS_VECTORS = """#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC optimize("O3")
+#endif"""
 
 _MAKEFILE = """# Made by qconv.
 CC ?= cc
