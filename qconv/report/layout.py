@@ -10,6 +10,7 @@ from grandalf.layouts import SugiyamaLayout
 
 WIDTH, HEIGHT = 168, 34
 _GAP_X, _GAP_Y, _MARGIN = 18, 26, 12
+_LINE_WIDTH = 6.0  # of a line that passes several layers
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def layout(count: int, edges: Collection[tuple[int, int]]) -> Layout:
     left = 0.0
     for component in graph.C:
         placed = SugiyamaLayout(component)
-        placed.xspace, placed.yspace = _GAP_X, _GAP_Y
+        placed.xspace, placed.yspace, placed.dw = _GAP_X, _GAP_Y, _LINE_WIDTH
         placed.init_all(roots=[vertex for vertex in component.sV if not list(vertex.e_in())])
         placed.draw()
         least = min(vertex.view.xy[0] for vertex in component.sV)

@@ -83,4 +83,5 @@ def _picture(drawn: Network) -> dict[str, Any]:
     return {
         "boxes": list(zip(drawn.units, placed.corners, strict=True)), "lines": [points(line) for line in placed.lines],
         "width": math.ceil(placed.width), "height": math.ceil(placed.height), "box": (WIDTH, HEIGHT),
+        "start": max(0, int(placed.corners[0][0]) - WIDTH) if placed.corners else 0,
     }  # fmt: skip
