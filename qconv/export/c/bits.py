@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 from qconv.export.c import kernels
+from qconv.export.c.layers import conv_calls
 from qconv.export.c.writer import C_TYPES, Writer, dtype, ints, limits, refused, rescale
 from qconv.export.network import Node
 
@@ -103,12 +104,11 @@ static void xnor_conv_@X@(const @X_T@ *x, const uint64_t *w, const int32_t *bias
 
 def conv(writer: Writer, node: Node) -> list[str]:
     """A convolution of two axes."""
-    x, weight, *bias = node.inputs
+    x, weight = node.inputs[:2]
     shape, out = writer.tensor(x).shape, writer.tensor(node.output).shape
     words, taps = writer.tensor(weight).shape[1], ints(node, "kernel")
     if len(shape) != 4:
         raise refused(node, "it has another number of axes")
-    m, s = rescale(writer, node)
     writer.kernels.setdefault("conv_shape", kernels.CONV)
     writer.kernels.setdefault("ones", ONES)
     writer.use("pack", PACK, X=dtype(writer, x))
@@ -119,15 +119,7 @@ def conv(writer: Writer, node: Node) -> list[str]:
     steps = [*ints(node, "strides"), *ints(node, "dilations"), *ints(node, "pads")]
     zeros = [a["x_zero_point"], a["y_zero_point"]]
     fields = [shape[1], *shape[2:], out[1], *out[2:], 1, *taps, *steps, *zeros, int(len(node.rescales[0].m0) > 1)]
-    given = writer.names[bias[0]] if bias else "0"
-    calls = []
-    for sample in range(shape[0]):
-        before, after = sample * math.prod(shape[1:]), sample * math.prod(out[1:])
-        calls.append(
-            f"{name}({writer.names[x]} + {before}, {writer.names[weight]}, {given}, {m}, {s}, "
-            f"{writer.names[node.output]} + {after}, bits, {words}, {a['unit']}, &shape);"
-        )
-    return [f"static const conv_shape shape = {{{', '.join(map(str, fields))}}};", *calls]
+    return conv_calls(writer, node, name, fields, f"bits, {words}, {a['unit']}")
 
 
 def matmul(writer: Writer, node: Node) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,11 +14,10 @@ from qconv.export.network import Node
 
 def conv(writer: Writer, node: Node) -> list[str]:
     """A convolution of one or two axes: by rows where it is depthwise, by windows else."""
-    x, weight, *bias = node.inputs
+    x, weight = node.inputs[:2]
     shape, taps, out = writer.tensor(x).shape, writer.tensor(weight).shape, writer.tensor(node.output).shape
     if len(shape) not in (3, 4):
         raise refused(node, "it has three spatial axes")
-    m, s = rescale(writer, node)
     writer.kernels.setdefault("conv_shape", kernels.CONV)
     by_rows = taps[1] == 1
     kernel = ("rows", kernels.DEPTHWISE) if by_rows else ("conv", kernels.DENSE)
@@ -48,16 +47,21 @@ def conv(writer: Writer, node: Node) -> list[str]:
         a["y_zero_point"],
         per_channel,
     ]
-    listed = ", ".join(map(str, fields))
-    given = writer.names[bias[0]] if bias else "0"
-    calls = []
-    for sample in range(shape[0]):
-        before, after = sample * math.prod(shape[1:]), sample * math.prod(out[1:])
-        calls.append(
-            f"{name}({writer.names[x]} + {before}, {writer.names[weight]}, {given}, {m}, {s}, "
-            f"{writer.names[node.output]} + {after}, {'sums' if by_rows else 'patch'}, &shape);"
-        )
-    return [f"static const conv_shape shape = {{{listed}}};", *calls]
+    return conv_calls(writer, node, name, fields, "sums" if by_rows else "patch")
+
+
+def conv_calls(writer: Writer, node: Node, kernel: str, shape: Sequence[object], last: str) -> list[str]:
+    """A call for each sample: of x, weight, bias, multipliers, shifts, y, what is `last`, and the shape."""
+    x, weight, *bias = (writer.names[name] for name in node.inputs)
+    m, s = rescale(writer, node)
+    samples = writer.tensor(node.inputs[0]).shape[0]
+    each, made = (math.prod(writer.tensor(name).shape[1:]) for name in (node.inputs[0], node.output))
+    calls = [
+        f"{kernel}({x} + {sample * each}, {weight}, {bias[0] if bias else '0'}, {m}, {s}, "
+        f"{writer.names[node.output]} + {sample * made}, {last}, &shape);"
+        for sample in range(samples)
+    ]
+    return [f"static const conv_shape shape = {{{', '.join(map(str, shape))}}};", *calls]
 
 
 def matmul(writer: Writer, node: Node) -> list[str]:
