@@ -15,6 +15,7 @@ from qconv.quant.pins import Pins, with_sign
 from qconv.quant.types import QuantParams
 
 _NAMED = 3
+_MATTERS = 0.01  # of a code: what is less changes fewer than one output code in a hundred
 
 
 def import_summary(
@@ -57,9 +58,6 @@ def _largest_move(graph: ir.Graph, plan: QuantPlan) -> Iterator[str]:
     largest, name = max(moves, default=(0.0, ""))
     if largest > _MATTERS:
         yield f"biases are rounded to S_x S_w, which moves that of {name} most, by {largest:.2f} codes of its output"
-
-
-_MATTERS = 0.01
 
 
 def _move(node: ir.Node, plan: QuantPlan) -> float:

@@ -86,7 +86,7 @@ def test_a_model_of_qonnx(tmp_path: Path) -> None:
     result = quantized(path)
     check_all_used(result, 5)
     assert largest_difference(path, result, 0.25, tmp_path) <= 2.0  # biases of batch norms are rounded to S_x S_w
-    assert run(["verify", str(path), str(tmp_path / "m.int8.onnx"), "--samples", "4"]) in (0, 1)
+    assert run(["verify", str(path), str(tmp_path / "m.int8.onnx"), "--samples", "4"]) == 0
 
 
 @pytest.mark.parametrize(

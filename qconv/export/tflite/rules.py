@@ -10,7 +10,7 @@ from qconv.integer.program import Step
 from qconv.quant.types import INT8, QuantParams
 
 from .layers import average_all, conv, dense, pad_into, pool
-from .translate import _LAST, _OP, Translation, integers, no_form, signed
+from .translate import _FIRST, _LAST, _OP, Translation, integers, no_form, signed
 from .writer import Array, Options, options
 
 _FIXED_RANGE = QuantParams(np.asarray(1 / 256, np.float32), np.asarray(-128), INT8)  # what LiteRT's Logistic and Softmax write
@@ -135,15 +135,12 @@ def _transpose(t: Translation, step: Step) -> None:
     if value in t.last and order == list(_LAST):
         t.keep(output, t.numbers[value], t.params[value], last=False)
         return
-    if value not in t.last and order == list(_FIRST_AXES) and len(t.writer.shape(t.numbers[value])) == 4:
+    if value not in t.last and order == list(_FIRST) and len(t.writer.shape(t.numbers[value])) == 4:
         t.keep(output, t.numbers[value], t.params[value], last=True)
         return
     axes = t.writer.constant(f"{step.name}/axes", np.asarray(order, np.int32))
     result = t.result(step, last=False, params=t.params[value])
     t.writer.operator(_OP.TRANSPOSE, 2, [t.read(value, last=False), axes], result, options("TransposeOptions"))
-
-
-_FIRST_AXES = (0, 3, 1, 2)
 
 
 def _pad(t: Translation, step: Step) -> None:
