@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 NAMED = 6  # tensors of a method in the summary; the metadata of the model has all
 
 
-def grouped(kind: str, remarks: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A line for each remark, with all nodes that it holds for."""
+def first_of(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def grouped(kind: str, remarks: Iterable[Sequence[str]], shown: Callable[[Sequence[str]], str] = ", ".join) -> Iterator[str]:
+    """A line for each remark, with the nodes that it holds for: all, or those that `shown` takes."""
     nodes: dict[str, list[str]] = {}
     for name, text in remarks:
         nodes.setdefault(text, []).append(name)
     for text, names in nodes.items():
-        yield f"  {kind}: {', '.join(names)}: {text}"
+        yield f"  {kind}: {shown(names)}: {text}"
 
 
 def glance(loaded: PreparedModel, target: Path, result: Quantized, source: SampleSource) -> QuickCheck:
@@ -49,7 +54,7 @@ def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: Q
         out.print(f"import: {line}", markup=False)
     for line in grouped("float", result.plan.float_nodes.items()):
         out.print(line, markup=False)
-    for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes))):
+    for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes)), first_of):
         out.print(line, markup=False)
     for line in _chosen(result):
         out.print(f"  range: {line}", markup=False)
@@ -144,14 +149,12 @@ def _processors(result: Quantized) -> Iterator[str]:
     yield f"the same codes on {result.model.metadata_props['qconv.exact_on']}"
     nodes = [str(node.name) for node in saturating_nodes(result.model.graph)]
     if nodes:
-        some = ", ".join(nodes[:NAMED]) + (", ..." if len(nodes) > NAMED else "")
-        yield f"  note: {some}: may saturate on x86 with AVX2 and without VNNI; --target x86 is exact on every x86"
+        yield f"  note: {first_of(nodes)}: may saturate on x86 with AVX2 and without VNNI; --target x86 is exact on every x86"
 
 
 def _chosen(result: Quantized) -> list[str]:
     """A line for each method that chose ranges, with the first tensors, where there is more than one."""
     lines = []
     for method, names in result.methods.items():
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        lines.append(f"{method}: {', '.join(names[:NAMED])}{more}")
+        lines.append(f"{method}: {first_of(names)}")
     return lines if len(lines) > 1 else []
