@@ -11,7 +11,8 @@ import onnx_ir as ir
 from qconv.lower.affine import certified_affine
 from qconv.lower.arithmetic import emit_mul
 from qconv.lower.attention import lower_exponentials
-from qconv.lower.context import MS, Context
+from qconv.lower.builder import MS
+from qconv.lower.context import Context
 from qconv.lower.lookup import lower_table
 from qconv.lower.values import Codes
 from qconv.model.evaluate import run_node

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from qconv.lower.context import MS, Context
+from qconv.lower.builder import MS
+from qconv.lower.context import Context
+from qconv.lower.requantize import requantize
 from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import const_array
@@ -71,7 +73,7 @@ def lower_mul(node: ir.Node, ctx: Context) -> None:
     x = ctx.codes(value)
     scaled = Codes(x.value, replace(x.params, scale=x.params.scale * np.float32(factor)))
     wanted = ctx.params(output)
-    ctx.set_codes(output, scaled if scaled.params == wanted else ctx.requantize(scaled, wanted, str(output.name)))
+    ctx.set_codes(output, scaled if scaled.params == wanted else requantize(ctx, scaled, wanted, str(output.name)))
 
 
 def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from qconv.lower.affine import certified_affine
-from qconv.lower.context import MS, Context
+from qconv.lower.builder import MS
+from qconv.lower.context import Context
 from qconv.lower.values import Codes
 from qconv.model.graph import attr_int, const_array
 from qconv.quant.certify import combine

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from qconv.lower.context import MS, Attribute, Context
+from qconv.lower.builder import MS, Attribute
+from qconv.lower.context import Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.lower.values import Codes
 from qconv.model.graph import attr_ints, const_array

@@ -17,7 +17,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.lower.context import Attribute, Context
+from qconv.lower.builder import Attribute
+from qconv.lower.context import Context
 from qconv.lower.conv import emit_conv
 from qconv.lower.linear import quantize_linear
 from qconv.lower.values import Codes

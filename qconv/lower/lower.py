@@ -24,9 +24,10 @@ from qconv.lower.activation import (
 )
 from qconv.lower.arithmetic import lower_add, lower_mul, lower_sub
 from qconv.lower.borders import connect_float_readers, float_reads, integer_inputs, lower_first_dequantizer, lower_last_quantizer
+from qconv.lower.builder import MS
 from qconv.lower.comparisons import lower_comparison
 from qconv.lower.concat import lower_concat
-from qconv.lower.context import MS, Context
+from qconv.lower.context import Context
 from qconv.lower.conv import lower_average_pool, lower_conv
 from qconv.lower.conv_transpose import lower_conv_transpose
 from qconv.lower.extremes import lower_choice

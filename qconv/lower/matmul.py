@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from qconv.errors import ArtifactError
 from qconv.lower.attention import lower_weighted_mean
-from qconv.lower.context import MS, Context
+from qconv.lower.builder import MS
+from qconv.lower.context import Context
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.lower.values import Codes, Wide
 from qconv.lower.wide import WideBuilder

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from qconv.lower.context import MS, Context
+from qconv.lower.builder import MS
+from qconv.lower.context import Context
 from qconv.model.graph import attr_str, const_array
 from qconv.quant.certify import Certificate, certify_one
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
