@@ -74,7 +74,7 @@ class QuantConfig:
 
     @property
     def activation(self) -> Scheme:
-        """Of activations where no rule fits: affine; unsigned or signed, as kernels of the target like it."""
+        """The scheme of activations where no rule fits: affine; unsigned or signed, as kernels of the target like it."""
         return self.activation_of(self.activation_bits)
 
     @property

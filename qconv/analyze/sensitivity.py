@@ -79,11 +79,11 @@ class Measure:
         return self._settings[bits]
 
     def sqnr_db(self, setting: Setting) -> float:
-        """Of the worst output, over all samples."""
+        """The signal-to-noise ratio of the worst output over all samples, in dB."""
         return worst_sqnr_db([self._switches.run(feeds, setting) for feeds in self._samples], self._exact)
 
     def only(self, place: Place, bits: int, *, weight: bool = True, activation: bool = True) -> Setting:
-        """Only this place is rounded."""
+        """The ratio where only this place is rounded."""
         whole = self.setting(bits)
         return Setting(
             {name: whole.activations[name] for name in place.tensors} if activation else {},
@@ -91,7 +91,7 @@ class Measure:
         )
 
     def without(self, place: Place, bits: int = 8) -> Setting:
-        """Everything is rounded but this place."""
+        """The ratio where everything is rounded but this place."""
         return self.setting(bits).without(place.tensors, [] if place.weight is None else [place.weight])
 
     def in_float(self, nodes: Collection[str], bits: int = 8) -> Setting:

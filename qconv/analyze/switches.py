@@ -28,7 +28,7 @@ class Setting:
     weights: Mapping[str, Array] = field(default_factory=dict)
 
     def without(self, activations: Sequence[str], weights: Sequence[str]) -> Setting:
-        """The same with some roundings less."""
+        """The same switches with some roundings less."""
         return Setting(
             {name: params for name, params in self.activations.items() if name not in activations},
             {name: array for name, array in self.weights.items() if name not in weights},

@@ -41,7 +41,7 @@ def _negated(tape: Tape, node: ir.Node, gradient: ir.Value, wanted: Sequence[int
 
 
 def _softmax(tape: Tape, node: ir.Node, gradient: ir.Value, wanted: Sequence[int]) -> Parts:
-    """y (g - sum(g y)) along the axis."""
+    """The gradient of a Softmax: y (g - sum(g y)) along its axis."""
     y = node.outputs[0]
     axis = constant(tape, [attr_int(node, "axis", -1)], np.int64)
     mean = tape.op("ReduceSum", [tape.op("Mul", [gradient, y]), axis], {"keepdims": 1})

@@ -33,5 +33,5 @@ def like(tape: Tape, gradient: ir.Value, value: ir.Value) -> ir.Value:
 
 
 def masked(tape: Tape, gradient: ir.Value, mask: ir.Value) -> ir.Value:
-    """Zero where the mask is false."""
+    """The value where the mask is true, zero where it is false."""
     return tape.op("Where", [mask, gradient, constant(tape, 0.0)])

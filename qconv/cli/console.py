@@ -31,7 +31,7 @@ def be_verbose() -> None:
 
 
 def be_usual() -> None:
-    """Neither quiet nor verbose."""
+    """Commands are neither quiet nor verbose from now on."""
     global _loud
     out.quiet, _loud = False, False
 

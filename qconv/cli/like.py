@@ -17,7 +17,7 @@ ORIGIN = "qconv.like"  # where a context keeps the origin of the model that a ru
 
 
 def like_option(command: F) -> F:
-    """--like MODEL."""
+    """The option --like MODEL."""
 
     def read(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
         if path is None:

@@ -21,7 +21,7 @@ class Network:
 
 
 def network_of(graph: ir.Graph) -> Network:
-    """Of a prepared graph."""
+    """The network that a prepared graph is."""
     from qconv.plan.outcomes import outcomes
 
     values = (*graph.inputs, *(value for node in graph for value in node.outputs))

@@ -46,19 +46,19 @@ def data_options(command: F) -> F:
 
 
 def threads_option(command: F) -> F:
-    """--threads."""
+    """The option --threads."""
     return click.option(
         "--threads", type=click.IntRange(min=0), default=0, show_default="all cores", metavar="N", help="Threads of onnxruntime."
     )(command)
 
 
 def strict_option(command: F) -> F:
-    """--strict."""
+    """The option --strict."""
     return click.option("--strict", is_flag=True, help="Exit with 1 if there is any warning.")(command)
 
 
 def target_option(command: F) -> F:
-    """--target."""
+    """The option --target."""
     titles = "; ".join(f"{target.name}: {target.title}" for target in TARGETS.values())
     return click.option(
         "--target", type=click.Choice(list(TARGETS)), default="x86", show_default=True,
@@ -67,7 +67,7 @@ def target_option(command: F) -> F:
 
 
 def effort_option(command: F) -> F:
-    """--effort."""
+    """The option --effort."""
     return click.option(
         "--effort", type=click.Choice(["none", "fast", "full"]), default="fast", show_default=True,
         help="How much is done to recover accuracy with samples: weights are rounded so that each layer repairs what those "
@@ -103,7 +103,7 @@ def goal_options(command: F) -> F:
 
 
 def exclude_option(command: F) -> F:
-    """--exclude."""
+    """The option --exclude."""
     return click.option(
         "--exclude", multiple=True, metavar="GLOB",
         help="Leave nodes in float whose name or op type matches, or with FROM..TO all between two tensors; may be repeated. "

@@ -1,4 +1,4 @@
-"""--plot: pictures of a calibration."""
+"""The option --plot: pictures of a calibration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def plot_option(command: F) -> F:
-    """--plot."""
+    """The option --plot."""
     return click.option(
         "--plot", type=PATH, metavar="DIR", callback=_folder,
         help="Draw each tensor's histogram with the range that each method would choose, and a contact sheet of all.",

@@ -18,7 +18,7 @@ class Limited(Wrapper):
     count: int
 
     def __len__(self) -> int:
-        """At most; fewer where the source ends before."""
+        """How many samples there are at most; fewer where the source ends before."""
         total = known_length(self.source)
         return self.count if total is None else min(self.count, total)
 

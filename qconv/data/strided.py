@@ -35,7 +35,7 @@ class Strided(Wrapper):
         return len(range(self.first, total, self.step))
 
     def __iter__(self) -> Iterator[Sample]:
-        """In order."""
+        """The chosen samples, in order."""
         if isinstance(self.source, Skipping):
             return self.source.every(self.first, self.step)
         return islice(iter(self.source), self.first, None, self.step)

@@ -15,10 +15,10 @@ class Wrapper:
 
     @property
     def description(self) -> str:
-        """That of the source."""
+        """What the source itself says."""
         return self.source.description
 
     @property
     def warning(self) -> str | None:
-        """That of the source."""
+        """What the source itself says."""
         return self.source.warning

@@ -35,12 +35,12 @@ class MovedSource:
 
     @property
     def description(self) -> str:
-        """That of the samples they began as, and to what they were moved."""
+        """What the samples began as, and to what they were moved."""
         return f"{self.origin.description}, moved towards all batch norms"
 
     @property
     def warning(self) -> str | None:
-        """That these are not real data, and how well the batch norms are met."""
+        """A sentence that these are not real data, and how well the batch norms are met."""
         return f"{self.origin.warning}; {self.finding}"
 
     @property
@@ -79,7 +79,7 @@ def moved_if_synthetic(
 def moved_to_batchnorms(
     original: ir.Model, inputs: Sequence[InputInfo], source: SyntheticSource, progress: Progress | None = None
 ) -> MovedSource | None:
-    """For the model with its batch norms; None where it has none, or inputs other than one of float32, or cannot be read.
+    """Samples for the model with its batch norms; None where it has none, or inputs other than one of float32, or cannot be read.
 
     Large networks get fewer samples, and the largest fewer rounds, down to none.
     """
@@ -100,7 +100,7 @@ def moved_to_batchnorms(
 
 
 def _opened(original: ir.Model, name: str, layers: Sequence[Layer], sample: FloatArray) -> MomentNetwork | None:
-    """Without the gradient where onnxruntime does not take the nodes of that; None where it cannot even run the moments."""
+    """The network, without its gradient where onnxruntime does not take it; None where it cannot even run the moments."""
     for gradient in (True, False):
         try:
             network = MomentNetwork(original, name, layers, gradient=gradient)

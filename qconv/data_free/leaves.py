@@ -29,7 +29,7 @@ def dead_leaves(rng: np.random.Generator, channels: int, height: int, width: int
 
 
 def _radii(rng: np.random.Generator, side: int) -> Field:
-    """By inverting the distribution function of r^-3 between the smallest and the largest."""
+    """Radii, drawn by inverting the distribution function of r^-3 between the smallest and the largest."""
     smallest, largest = max(1.5, side / _SMALLEST), max(2.0, side / 2)
     share = rng.random(int(rng.integers(*_SHAPES)))
     return (smallest**-2 + (largest**-2 - smallest**-2) * share) ** -0.5

@@ -85,7 +85,7 @@ def _nearest(fitted: PictureRecipe) -> PictureRecipe:
 
 
 def _guess(model: ir.Model, name: str, channels: int) -> str:
-    """Cases 2 and 3: the name of a convention."""
+    """The name of a convention, for cases 2 and 3."""
     value = next(value for value in model.graph.inputs if value.name == name)
     while (node := sole_consumer(value)) is not None and has_trait(node, MOVING) and node.outputs:
         value = node.outputs[0]
@@ -108,7 +108,7 @@ def _bias_ratio(node: ir.Node) -> float | None:
 
 
 def _bias(node: ir.Node) -> Matrix | None:
-    """Of a Conv, or of the Add behind it."""
+    """The bias of a Conv, or of the Add behind it."""
     array = const_array(node.inputs[2]) if len(node.inputs) > 2 else None
     behind = sole_consumer(node.outputs[0])
     if array is None and behind is not None and has_trait(behind, Trait.SUMS):

@@ -62,14 +62,14 @@ class Gaps:
 
     @property
     def variance(self) -> Vector:
-        """v, with epsilon."""
+        """The variance v that the samples have, with epsilon."""
         epsilon = np.concatenate([np.full(len(layer.mean), layer.epsilon) for layer in self.layers])
         found: Vector = np.maximum(self.second - np.square(self.first), 0.0) + epsilon
         return found
 
     @property
     def remembered(self) -> Vector:
-        """V, with epsilon."""
+        """The variance V that the batch norm remembers, with epsilon."""
         return np.concatenate([layer.variance for layer in self.layers])
 
     @property
@@ -101,7 +101,7 @@ class Gaps:
         return float(np.exp(np.median(np.abs(np.log(self.variance / self.remembered)))))
 
     def split(self, channels: Vector) -> list[Vector]:
-        """By layer."""
+        """The gaps, split by layer."""
         return np.split(channels, np.cumsum([len(layer.mean) for layer in self.layers])[:-1])
 
     def slopes(self) -> tuple[Vector, Vector]:
@@ -111,7 +111,7 @@ class Gaps:
         return self.first / self.remembered / size - by_variance * self.first, by_variance
 
     def sentence(self) -> str:
-        """For a person: the mean and the worst layer."""
+        """A sentence for a person: the mean gap and the worst layer."""
         name, gap = max(self.by_layer.items(), key=lambda item: item[1])
         count = f"{len(self.layers)} batch norm" + "s" * (len(self.layers) > 1)
         return f"{self.mean:.2g} nats to what {count} remember, at worst {gap:.2g} at '{name}'"

@@ -40,7 +40,7 @@ class Scale:
         self._rows = 0
 
     def see(self, sample: Sample) -> None:
-        """Keeps the first ones."""
+        """Keeps the first samples."""
         if self._norms and self._rows < _LOOKED_AT:
             self._arrays.append(sample.feeds[self._info.name])
             self._rows += len(self._arrays[-1])

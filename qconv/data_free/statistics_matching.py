@@ -71,7 +71,7 @@ def _gaps(network: MomentNetwork, samples: Sequence[FloatArray]) -> Gaps:
 def _advance(
     sample: FloatArray, direction: FloatArray, gradient: FloatArray, length: float, box: tuple[float, float] | None
 ) -> None:
-    """In place."""
+    """Moves the samples one step along their gradients, in place."""
     direction *= np.float32(_MOMENTUM)
     direction += smoothed(gradient)
     norm = float(np.sqrt(np.mean(np.square(direction))))

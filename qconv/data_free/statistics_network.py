@@ -29,7 +29,7 @@ _A, _B = "qconv_slope_of_the_mean", "qconv_slope_of_the_variance"
 
 
 class MomentNetwork:
-    """Of `model`, with batch norms, for its input `name`; `gradient` False leaves the gradient out. Raises ModelError."""
+    """The network of `model`, which has batch norms, for its input `name`; with `gradient` or without. Raises ModelError."""
 
     def __init__(self, model: ir.Model, name: str, layers: Sequence[Layer], *, gradient: bool = True) -> None:
         self._name, self._layers, self._model = name, layers, model
@@ -60,7 +60,7 @@ class MomentNetwork:
         return total
 
     def gaps(self, first: Vector, second: Vector) -> Gaps:
-        """Of moments over samples."""
+        """The gaps of moments that were taken over samples."""
         return Gaps(self._layers, first, second)
 
 
@@ -88,7 +88,7 @@ def _with_gradient(model: ir.Model, name: str, layers: Sequence[Layer], wanted: 
 
 
 def _layer(tape: Tape, value: ir.Value, layer: Layer, a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """E u, E u^2, and dL/dt."""
+    """The outputs of one layer: E u, E u^2, and dL/dt."""
     rows = tape.op("Reshape", [value, constant(tape, [0, 0, -1], np.int64)])
     u = tape.op("Sub", [rows, constant(tape, layer.mean[:, None], np.float32)])
     axes = constant(tape, [0, 2], np.int64)

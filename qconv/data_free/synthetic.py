@@ -66,7 +66,7 @@ class SyntheticSource:
 
     @property
     def warning(self) -> str | None:
-        """That these are not real data."""
+        """A sentence that these are not real data."""
         origin = f"no data was given, so the ranges come from {self._count} {self._kind}"
         return f"{origin}, widened, whatever the method; give real samples with --data for ranges to rely on"
 

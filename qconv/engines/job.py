@@ -23,7 +23,7 @@ def run_job(job: Job, progress: Progress | None = None) -> str:
 
 
 def add_up(texts: Sequence[str]) -> Calibration:
-    """The whole, from the texts of all shards."""
+    """The whole calibration, from the texts of all shards."""
     if len(texts) == 1:
         return Calibration.loads(texts[0], "of the worker")
     return merge({f"shard {number}": Calibration.loads(text, f"of shard {number}") for number, text in enumerate(texts, 1)})

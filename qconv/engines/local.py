@@ -92,7 +92,7 @@ def _receive(connection: Connection) -> str | int | QconvError | None:
 
 
 def _work(job: Job, connection: Connection) -> None:
-    """In the process."""
+    """What a worker does in its own process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends its workers
     due = 0.0
 

@@ -31,14 +31,14 @@ class Engine:
 
     @property
     def alone(self) -> bool:
-        """Whether this process does it."""
+        """Whether this process does the work alone."""
         return self.name == "local" and self.workers in (None, 1)
 
 
 def calibrate_by(
     engine: Engine, job: Job, model: PreparedModel, source: SampleSource, *, progress: Progress, warn: Warn
 ) -> Calibration:
-    """As `pipeline.run`; workers open model and samples themselves, and for them the first samples are checked here.
+    """Calibrates as `pipeline.run` does; workers open model and samples themselves, and the first samples are checked here.
 
     Raises QconvError.
     """

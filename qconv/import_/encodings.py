@@ -106,7 +106,7 @@ def _own(entry: Mapping[str, Any]) -> _Entry:
 
 
 def _aimet2(entry: Mapping[str, Any]) -> _Entry:
-    """Version 2: the operands of a QuantizeLinear."""
+    """Encodings of version 2: the operands of a QuantizeLinear."""
     kind = str(entry["output_dtype"])
     scale = np.asarray(entry["y_scale"], np.float32)
     zero, axis = entry.get("y_zero_point"), entry.get("axis")

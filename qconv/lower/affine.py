@@ -1,4 +1,4 @@
-"""A change of parameters, proved over all codes."""
+"""`certified_affine`: a change of parameters that is proved over all codes."""
 
 from __future__ import annotations
 

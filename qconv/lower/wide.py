@@ -50,7 +50,7 @@ class WideBuilder:
         return self.ctx.initializer(array.astype(np.int32), f"{self.place}/{step}_constant")
 
     def of_codes(self, codes: Codes, step: str) -> Wide:
-        """Codes as they are, in int32."""
+        """Codes as they are, held in int32."""
         limits = np.iinfo(codes.params.int_type.dtype)
         value = self.emit("Cast", [codes.value], codes.value, step, to=int(ir.DataType.INT32))
         return Wide(value, float(codes.params.scale), float(codes.params.zero_point), int(limits.min), int(limits.max))
@@ -82,14 +82,14 @@ class WideBuilder:
         return Wide(value, x.scale * (1 << bits), x.zero / (1 << bits), low, high)
 
     def within(self, x: Wide, largest: int, step: str) -> Wide:
-        """Shifted until no magnitude passes `largest`."""
+        """The same reals, shifted until no magnitude passes `largest`."""
         bits = 0
         while int(x.largest / (1 << bits)) > largest:
             bits += 1
         return self.shifted(x, bits, step)
 
     def clipped(self, x: Wide, largest: int, step: str) -> Wide:
-        """Saturated at +-largest."""
+        """The integers, saturated at +-largest."""
         if x.largest <= largest:
             return x
         bounds = [self.constant(-largest, f"{step}_low"), self.constant(largest, f"{step}_high")]

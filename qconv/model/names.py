@@ -19,7 +19,7 @@ class Names:
         return _fresh(wish, self._values)
 
     def fresh_node(self, wish: str) -> str:
-        """The same for a node."""
+        """A name for a node that no other node has."""
         return _fresh(wish, self._nodes)
 
     def has_node(self, name: str) -> bool:

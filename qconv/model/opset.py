@@ -64,7 +64,7 @@ def _uses_group_norm(model: ir.Model) -> bool:
 
 
 def _convert_group_norm(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """From opset 20 to 21 by onnxscript: onnx leaves the scale of GroupNormalization per group, where 21 has it per channel."""
+    """Converts from opset 20 to 21 by onnxscript: onnx leaves the scale of GroupNormalization per group, 21 per channel."""
     model = ir.from_proto(infer_shapes(proto))
     for node in model.graph.all_nodes():
         shape = node.inputs[0].shape if node.op_type == "GroupNormalization" and node.inputs[0] is not None else None

@@ -97,7 +97,7 @@ def _check_versions(proto: onnx.ModelProto, path: Path) -> None:
 
 
 def _check_domains(proto: onnx.ModelProto) -> None:
-    """Only ops that onnx or onnxruntime defines, or a function of the model itself."""
+    """Refuses ops other than those that onnx or onnxruntime defines, or a function of the model itself."""
     functions = {(function.domain, function.name) for function in proto.functions}
     bodies = [node for function in proto.functions for node in _nodes(function.node)]
     for node in [*_nodes(proto.graph.node), *bodies]:

@@ -35,7 +35,7 @@ _SOFTMAX = "onnxruntime's QLinearSoftmax takes the lowest code as zero point and
 
 
 def limit_of_sum(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str | None:
-    """Of Add and Sub, whose second operand is negated."""
+    """The limit of Add, and of Sub, whose second operand is negated."""
     a, b, y = _params(node, tensors)
     sign = signs_of_sum(node)[1]
     if max(float(a.scale), float(b.scale)) > float(y.scale) * (y.int_type.qmax - y.int_type.qmin + 1):
@@ -44,7 +44,7 @@ def limit_of_sum(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str | Non
 
 
 def limit_of_product(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str | None:
-    """Of Mul, unless it only changes a scale."""
+    """The limit of Mul, unless it only changes a scale."""
     if scalar_factor(node) is not None:
         return None
     a, b, y = _params(node, tensors)
@@ -52,13 +52,13 @@ def limit_of_product(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str |
 
 
 def limit_of_hard_swish(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str | None:
-    """Of the product of x and its gate."""
+    """The limit of HardSwish: that of the product of x and its gate."""
     x, y = _params(node, tensors)
     return _wide(x.ends[1] * hard_sigmoid_params(0.5, x.int_type).ends[1], y)
 
 
 def limit_of_average(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str | None:
-    """Of GlobalAveragePool."""
+    """The limit of GlobalAveragePool."""
     value = node.inputs[0]
     assert value is not None and value.shape is not None
     sizes = list(value.shape[2:])
@@ -79,7 +79,7 @@ def limit_of_softmax(node: ir.Node, tensors: Mapping[str, QuantParams]) -> str |
 
 
 def _params(node: ir.Node, tensors: Mapping[str, QuantParams]) -> list[QuantParams]:
-    """Of the inputs, then of the output."""
+    """The parameters of the inputs, then those of the output."""
     return [tensors[str(value.name)] for value in (*node.inputs, node.outputs[0]) if value is not None]
 
 

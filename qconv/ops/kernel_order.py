@@ -26,7 +26,7 @@ def padded_channels(channels: int, rank: int, group: int) -> int:
 
 
 def conv_order(shape: tuple[int, ...], group: int) -> KernelOrder | None:
-    """Of a weight [O, I / group, *kernel]; None for a depthwise one."""
+    """The order of a weight [O, I / group, *kernel]; None for a depthwise one."""
     outputs, channels = shape[:2]
     if channels == 1 and outputs == group:
         return None
@@ -35,7 +35,7 @@ def conv_order(shape: tuple[int, ...], group: int) -> KernelOrder | None:
 
 
 def matrix_order(shape: tuple[int, ...], *, transposed: bool = False) -> KernelOrder:
-    """Of a weight [..., K, N], or [N, K] if it is transposed."""
+    """The order of a weight [..., K, N], or [N, K] if it is transposed."""
     rank = len(shape)
     if rank == 1:
         return KernelOrder((0,), 0, shape[0])
@@ -44,7 +44,7 @@ def matrix_order(shape: tuple[int, ...], *, transposed: bool = False) -> KernelO
 
 
 def kernel_order(node: ir.Node, shape: tuple[int, ...]) -> KernelOrder | None:
-    """Of the weight of a float or an integer layer; None where its kernel never adds products in 16 bits."""
+    """The order of the weight of a float or an integer layer; None where its kernel never adds products in 16 bits."""
     if node.op_type == "ConvTranspose":
         return None  # its weight is taken apart first: `kernel_weight`
     if node.op_type in ("Conv", "QLinearConv"):

@@ -76,7 +76,7 @@ def refuse_matmul(node: ir.Node) -> str | None:
 
 
 def refuse_resize(node: ir.Node) -> str | None:
-    """Only nearest neighbours are exact on codes; preparation has written what it could of the others as products."""
+    """Refuses a Resize but for nearest neighbours, which are exact on codes; preparation has written others as products."""
     if attr_str(node, "mode", "nearest") != "nearest":
         return (
             "it interpolates, which has an integer form where the sizes of the last two axes are known and the others stay; give "
@@ -103,14 +103,14 @@ def refuse_norm(node: ir.Node) -> str | None:
 
 
 def refuse_scatter(node: ir.Node) -> str | None:
-    """Only what takes the place of elements has codes."""
+    """Refuses a scatter that adds or multiplies: only what takes the place of elements has codes."""
     if attr_str(node, "reduction", "none") != "none":
         return "it adds or multiplies what meets at one place; write it as a sum or product"
     return None
 
 
 def refuse_reduction(node: ir.Node) -> str | None:
-    """The axes say how many codes are added."""
+    """Refuses a reduction without known axes, which say how many codes are added."""
     if not reduced_axes(node):
         return "its axes are computed at run time, or its rank is not known; make them constant and give the inputs a shape"
     return None
@@ -125,19 +125,19 @@ def refuse_cast(node: ir.Node) -> str | None:
 
 
 def refuse_pad(node: ir.Node) -> str | None:
-    """Only modes with an integer kernel, and a constant value."""
+    """Refuses a Pad but for modes with an integer kernel, and a constant value."""
     if attr_str(node, "mode", "constant") not in ("constant", "reflect", "edge"):
         return "only the modes constant, reflect and edge have an integer kernel"
     return needs_constant(2)(node)
 
 
 def refuse_concat_of_constants(node: ir.Node) -> str | None:
-    """Nothing to quantize."""
+    """Refuses a Concat of constants: there is nothing to quantize."""
     return "it joins constants only" if all(const_array(v) is not None for v in node.inputs) else None
 
 
 def needs_rank(node: ir.Node) -> str | None:
-    """The op counts axes."""
+    """Refuses an input of unknown rank where the op counts axes."""
     value = node.inputs[0]
     if value is None or value.shape is None:
         return "the rank of its input is not known; give the model's inputs a shape"
@@ -164,7 +164,7 @@ def refuse_average_pool(node: ir.Node) -> str | None:
 
 
 def refuse_power(node: ir.Node) -> str | None:
-    """A table has one exponent."""
+    """Refuses a power of many exponents: a table has one."""
     exponent = const_array(node.inputs[1])
     if exponent is not None and exponent.size != 1:
         return "it has several exponents, and a table of codes holds one; split it by exponent"

@@ -30,7 +30,7 @@ class ScaleRule:
 
 @dataclass(frozen=True)
 class Free(ScaleRule):
-    """From the range of the output."""
+    """Parameters come from the range of the output."""
 
     name = "free"
     text = "from the calibrated range of the output"
@@ -38,7 +38,7 @@ class Free(ScaleRule):
 
 @dataclass(frozen=True)
 class Same(ScaleRule):
-    """Those of the input, as the op selects, moves or clamps values: saturating before it equals saturating after it."""
+    """Parameters are those of the input, as the op selects, moves or clamps values: it may saturate before or after."""
 
     name = "same as input"
     text = "the parameters of the input: the op selects, moves or clamps values"
@@ -47,7 +47,7 @@ class Same(ScaleRule):
 
 @dataclass(frozen=True)
 class Averages(ScaleRule):
-    """Those of the input, though the op averages."""
+    """Parameters are those of the input, though the op averages."""
 
     name = "same as input, values mix"
     text = "the parameters of the input, though the op averages: an AveragePool whose windows differ in size"
@@ -64,7 +64,7 @@ class Shared(ScaleRule):
 
 @dataclass(frozen=True)
 class Fixed(ScaleRule):
-    """From the mathematics of the op."""
+    """Parameters come from the mathematics of the op."""
 
     params: ParamsOf
     name = "fixed"
@@ -73,7 +73,7 @@ class Fixed(ScaleRule):
 
 @dataclass(frozen=True)
 class Within(ScaleRule):
-    """From the range of the output where that is much narrower than the mathematics of the op allow."""
+    """Parameters come from the range of the output where that is much narrower than the mathematics of the op allow."""
 
     params: ParamsOf
     name = "own range within a fixed one"
@@ -130,6 +130,6 @@ def hard_sigmoid_params(beta: float, int_type: IntType) -> QuantParams:
 
 
 def plus_minus_one(node: ir.Node, int_type: IntType) -> QuantParams:
-    """[-1, 1], where -1.0, 0.0 and 1.0 are codes."""
+    """Parameters for [-1, 1], where -1.0, 0.0 and 1.0 are codes."""
     half = 1 << (int_type.bits - 1)
     return QuantParams(np.asarray(1.0 / (half - 1), np.float32), np.asarray(int_type.qmin + half), int_type)

@@ -91,7 +91,7 @@ def _affordable(
 
 
 def _extremes(model: ir.Model, measure: Measure, feeds: Sequence[_FEEDS], threads: int) -> dict[str, Extremes]:
-    """Of the channels of pictures."""
+    """The extremes of the channels of pictures."""
     values = {str(value.name): value for value in (*model.graph.inputs, *(v for node in model.graph for v in node.outputs))}
     axes = {}
     for name in measure.plan.rounded:

@@ -44,7 +44,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """From 0.6x, 0.6x-size or 0.5x-bops. Raises UsageError."""
+        """Reads 0.6x, 0.6x-size or 0.5x-bops. Raises UsageError."""
         found = _FORM.fullmatch(text)
         if found is None or float(found[1]) <= 0:
             raise UsageError(f"--budget takes a part of the 8-bit model such as 0.6x-size or 0.5x-bops, not {text!r}")
@@ -93,7 +93,7 @@ def quantize_within(
 
 @dataclass(frozen=True)
 class _Table:
-    """For each layer what it costs and loses by the number of bits; `fixed` is what no choice changes, of `whole`."""
+    """A table: for each layer what it costs and loses by the number of bits; `fixed` is what no choice changes, of `whole`."""
 
     kind: Kind
     nodes: tuple[str, ...]

@@ -31,7 +31,7 @@ def all_checks(front: ir.Model | None, inputs: Sequence[InputInfo], *, part: boo
 
 
 def checks_for(model: PreparedModel, source: SampleSource, *, part: bool = False) -> tuple[Check, ...]:
-    """Those for real samples."""
+    """The checks that suit real samples."""
     return all_checks(model.front, inputs_of(model.ir), part=part) if synthetic(source) is None else ()
 
 

@@ -45,7 +45,7 @@ def spread(samples: SampleSource) -> list[Sample]:
 
 
 def _bounded(loaded: PreparedModel, calibration: Calibration, config: QuantConfig, keep: Collection[str]) -> dict[str, Choice]:
-    """For tensors within a fixed range: the extremes of those in `keep`, and of others the range of least squared error.
+    """Ranges of tensors within a fixed range: the extremes of those in `keep`, and of others the range of least squared error.
 
     Other methods cut what is rare, and few probabilities are large; those are the ones that count.
     """

@@ -43,7 +43,7 @@ class Chip:
 
     @classmethod
     def parse(cls, flash: str | None, ram: str | None) -> Chip:
-        """From sizes such as 512k. Raises UsageError for anything else."""
+        """Reads sizes such as 512k. Raises UsageError for anything else."""
         return cls(*(None if text is None else _bytes(text) for text in (flash, ram)))
 
 

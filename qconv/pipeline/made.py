@@ -1,4 +1,4 @@
-"""With what an integer model was made, so that the run can be repeated: settings as plain data, and the calibration's digest."""
+"""What an integer model was made with, so that the run can be repeated: settings as plain data, and the calibration's digest."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def load_prepared(path: str | Path) -> PreparedModel:
 
 
 def prepared(model: str | Path | PreparedModel) -> PreparedModel:
-    """As `load_prepared`, unless that was done before."""
+    """Does what `load_prepared` does, unless that was done before."""
     return model if isinstance(model, PreparedModel) else load_prepared(model)
 
 

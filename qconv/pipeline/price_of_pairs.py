@@ -33,7 +33,7 @@ _SAMPLES = 8
 
 @dataclass(frozen=True)
 class PairPrice:
-    """By how many dB a simulation has more noise at the outputs for safe pairs, and what the target x86-vnni would give.
+    """The price of safe pairs: by how many dB they add noise at the outputs, simulated, and what the target x86-vnni would give.
 
     `better` is the SQNR in dB of outputs that would gain half a dB and more. It is None where it is not measured: recovery made
     good a part of what the simulation shows, and would take most of the time for the other target (`recovered`), or the other

@@ -54,7 +54,7 @@ class Attempt:
 
     @property
     def figures(self) -> str:
-        """As a person reads them."""
+        """The figures as a person reads them."""
         drop = "" if self.drop_points is None else f", {self.drop_points:.2f} points lost"
         return f"{self.sqnr_db:.1f} dB{drop}"
 
@@ -107,7 +107,7 @@ def _steps(
 def _attempt(
     path: Path, calibration: Calibration, what: str, config: QuantConfig, goal: Goal, samples: SampleSource, threads: int
 ) -> Attempt | None:
-    """None where nodes would have to stay in float and must not."""
+    """Tries one way; None where nodes would have to stay in float and must not."""
     loaded = load_prepared(path)
     config = loaded.pinned(config)
     if not set(tensors_to_observe(loaded.ir.graph, config)) <= calibration.tensors.keys():

@@ -44,11 +44,11 @@ class Activations:
                 self._narrow(node)
 
     def by_name(self) -> dict[str, QuantParams]:
-        """Of all members of all groups."""
+        """The parameters of all members of all groups."""
         return {str(member.name): self.params(group) for group in self._ties.groups() for member in group.members}
 
     def params(self, group: Group) -> QuantParams:
-        """Of a group, decided once."""
+        """The parameters of a group, decided once."""
         if group not in self._done:
             self._done[group] = self._decide(group)
         return self._done[group]
@@ -101,7 +101,7 @@ class Activations:
 
 
 class ActivationPlan:
-    """Only the activations of a plan, for many sets of ranges."""
+    """Plans only the activations, for many sets of ranges."""
 
     def __init__(
         self,
@@ -127,9 +127,7 @@ class ActivationPlan:
         self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
 
     def params(self, range_of: RangeOf) -> dict[str, QuantParams]:
-        """By tensor. Values become codes at those that `rounded` names, of the type that `types` tells; `integer` names the nodes
-        that work with codes.
-        """
+        """Parameters by tensor. `rounded` names where values become codes, `types` of which type; `integer` nodes read codes."""
         ties = self._ties()
         observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
         return Activations(ties, observed, self._config).by_name()
@@ -162,7 +160,7 @@ def int_type_of(value: ir.Value, config: QuantConfig) -> IntType:
 
 
 def params_within(limits: QuantParams, lo: float, hi: float, scheme: Scheme) -> QuantParams:
-    """Those of a range inside the one of `limits`, which stand where the range is nearly as wide.
+    """Parameters of a range inside the one of `limits`, which stand where the range is nearly as wide.
 
     From zero up, the scale is one over a whole number: onnxruntime's QLinearSoftmax multiplies by floor(1 / S).
     """

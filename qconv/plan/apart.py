@@ -75,7 +75,7 @@ def entering_apart(graph: ir.Graph, float_nodes: Mapping[str, str], span: Callab
 
 
 def _leading_to(makers: set[ir.Node], starts: Mapping[ir.Node, ir.Value]) -> list[ir.Node]:
-    """Of the nodes `starts` those that make what `makers` read, and these."""
+    """Those of the nodes `starts` that make what `makers` read, and these."""
     wanted = set(makers)
     for node in reversed(list(starts)):
         if any(user in wanted for value in node.outputs for user in value.consumers()):

@@ -37,7 +37,7 @@ def tensors_to_observe(graph: ir.Graph, config: QuantConfig) -> list[str]:
 
 
 def bounded_tensors(graph: ir.Graph, config: QuantConfig) -> dict[str, tuple[float, float]]:
-    """Of the tensors to observe those whose values the mathematics of an op bound, with the bounds: Sigmoid, Softmax, Tanh."""
+    """Those of the tensors to observe whose values the mathematics of an op bound, with the bounds: Sigmoid, Softmax, Tanh."""
     ties = SharedScales(
         graph, float_nodes(graph, config.excluded), partial(int_type_of, config=config), pinned=config.pins.activations
     )

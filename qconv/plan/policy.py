@@ -15,7 +15,7 @@ from qconv.quant.types import Scheme
 
 
 def weight_scheme(node: ir.Node, config: QuantConfig) -> Scheme:
-    """Of the weight of a layer."""
+    """The scheme of the weight of a layer."""
     bits, per_tensor = config.weight_bits, config.per_tensor
     for rule in _fitting(names_of(node), config):
         bits = bits if rule.weight_bits is None else rule.weight_bits
@@ -24,7 +24,7 @@ def weight_scheme(node: ir.Node, config: QuantConfig) -> Scheme:
 
 
 def activation_scheme(value: ir.Value, config: QuantConfig) -> Scheme:
-    """Of an activation."""
+    """The scheme of an activation."""
     found = [rule.activation_bits for rule in _fitting(_names_of_tensor(value), config) if rule.activation_bits is not None]
     return config.activation_of(found[-1]) if found else config.activation
 

@@ -166,7 +166,7 @@ def _codes_from_json(name: str, entry: Any) -> IntArray:
 
 
 def _decimals(numbers: FloatArray) -> list[float]:
-    """As the shortest decimals that give back the same float32."""
+    """Numbers as the shortest decimals that give back the same float32."""
     return [float(str(number)) for number in numbers]
 
 

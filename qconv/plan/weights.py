@@ -17,7 +17,7 @@ from qconv.targets import target_of
 
 
 def weight_params(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> QuantParams:
-    """Of the weight of a layer, without regard to accumulators (`widen_for_accumulator`) and to pairs (`safe_for`)."""
+    """Parameters of the weight of a layer, without regard to accumulators (`widen_for_accumulator`) and to pairs (`safe_for`)."""
     pinned = config.pins.weight(weight, channel_axis(node))
     return params_of_weight(by_channels(node, weight), weight_scheme(node, config)) if pinned is None else pinned
 

@@ -34,7 +34,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Axis:
-    """From `lo` to `hi`, lo < hi, linear in `middle` and logarithmic beyond."""
+    """An axis from `lo` to `hi`, lo < hi, linear in `middle` and logarithmic beyond."""
 
     lo: float
     hi: float

@@ -43,7 +43,7 @@ def tile(number: int, tensor: str, picture: Image.Image, summary: Summary, candi
 
 
 def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, *, bold: bool = False) -> None:
-    """In the largest letters that do not leave the tile."""
+    """Writes in the largest letters that do not leave the tile."""
     room = TILE[0] - _PAD - place[0]
     size = next((size for size in range(_LETTER, 8, -1) if pen.textlength(text, font(bold=bold, size=size)) <= room), 8)
     pen.text((place[0], place[1] + _LETTER - size), text, "black", font(bold=bold, size=size))

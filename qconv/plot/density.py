@@ -21,7 +21,7 @@ class Density:
 
 
 def density_of(edges: Doubles, counts: Counts, elements: int, axis: Axis) -> Density:
-    """Of bins with `edges` [k + 1] of any widths, and `counts` [k] out of `elements`.
+    """The density of bins with `edges` [k + 1] of any widths, and `counts` [k] out of `elements`.
 
     Neighbouring bins that lie in one column are one step; a bin wider than a column stays alone, as gaps do.
     """

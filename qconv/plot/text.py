@@ -28,12 +28,12 @@ def drawable(text: str) -> str:
 
 @cache
 def font(*, bold: bool = False, size: int) -> ImageFont.FreeTypeFont:
-    """With letters of `size` pixels."""
+    """The font with letters of `size` pixels."""
     return ImageFont.truetype(str(BOLD if bold else REGULAR), size)
 
 
 def shortened(text: str, width: float, letters: ImageFont.FreeTypeFont) -> str:
-    """At most `width` pixels: of a longer text the end, which tells more of a tensor's name."""
+    """A text of at most `width` pixels: of a longer one the end, which tells more of a tensor's name."""
     if len(text) <= width and letters.getlength(text) <= width:
         return text
     fits = (f"…{text[-length:]}" for length in range(min(len(text) - 1, int(width)), 0, -1))
@@ -41,7 +41,7 @@ def shortened(text: str, width: float, letters: ImageFont.FreeTypeFont) -> str:
 
 
 def number(value: float, digits: int = _DIGITS) -> str:
-    """With so many significant digits, and short exponents: 1.5e6."""
+    """A number with so many significant digits, and short exponents: 1.5e6."""
     return re.sub(r"e([+-])0*", lambda found: "e" + found[1].strip("+"), f"{value:.{digits}g}")
 
 
@@ -54,7 +54,7 @@ def ends(of: Range) -> tuple[str, str]:
 
 
 def interval(of: Range) -> str:
-    """[lo, hi]."""
+    """An interval as it is written: [lo, hi]."""
     lo, hi = ends(of)
     return f"[{lo}, {hi}]"
 

@@ -48,7 +48,7 @@ class Affine:
         return bool(np.any(self.shift != 0))
 
     def is_finite(self) -> bool:
-        """Whether float32 can hold it."""
+        """Whether float32 can hold the map."""
         with np.errstate(over="ignore"):
             return bool(np.isfinite(self.scale.astype(np.float32)).all() and np.isfinite(self.shift.astype(np.float32)).all())
 

@@ -42,7 +42,7 @@ def _sum(steps: Steps, x: ir.Value, axes: tuple[int, ...]) -> ir.Value:
 
 
 def _reduction(inside: str, outside: str) -> Callable[[ir.Node, ir.Value, Steps], int]:
-    """outside(sum(inside(x)))."""
+    """The reduction outside(sum(inside(x)))."""
 
     def rule(node: ir.Node, x: ir.Value, steps: Steps) -> int:
         axes = reduced_axes(node)
@@ -109,7 +109,7 @@ def _global_pool(node: ir.Node, x: ir.Value, steps: Steps) -> int:
 
 
 def _cumulative(node: ir.Node, x: ir.Value, steps: Steps) -> int:
-    """Along the last axis by x T, along another after a Transpose."""
+    """CumSum: along the last axis by x T, along another after a Transpose."""
     assert x.shape is not None
     given = const_array(node.inputs[1])
     rank = len(x.shape)

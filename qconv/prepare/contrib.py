@@ -50,7 +50,7 @@ def _fused_matmul(node: ir.Node, steps: Steps) -> int:
 
 
 def _skip_norm(node: ir.Node, steps: Steps) -> int:
-    """The sum may be an output too, the fourth."""
+    """SkipLayerNormalization as Add and LayerNormalization; the sum may be an output too, the fourth."""
     simplified = "Simplified" in node.op_type
     x, skip, gamma, *others = node.inputs
     beta = None if simplified else (others[0] if others else None)

@@ -84,7 +84,7 @@ def _target(letters: list[str], sizes: _Sizes) -> list[int]:
 
 
 def _gemm(node: ir.Node, steps: Steps) -> int:
-    """alpha A' B' + beta C."""
+    """A Gemm as alpha A' B' + beta C."""
     operands = []
     for value, key in zip(node.inputs[:2], ("transA", "transB"), strict=True):
         assert value is not None and value.shape is not None

@@ -57,7 +57,7 @@ def _fold(editor: Editor, chain: Chain) -> int:
 
 
 def _bias(layer: Layer, affine: Affine) -> NDArray[np.float32]:
-    """scale b + shift, [Cout]."""
+    """The new bias: scale b + shift, [Cout]."""
     bias = 0.0 if layer.bias is None else layer.bias.astype(np.float64)
     with np.errstate(over="ignore"):
         return np.broadcast_to(affine.scale * bias + affine.shift, (layer.channels,)).astype(np.float32)

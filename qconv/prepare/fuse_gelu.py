@@ -52,13 +52,13 @@ def _gate(gate: ir.Value) -> tuple[float, ir.Node] | None:
 
 
 def _is_scaled(value: ir.Value, x: ir.Value) -> bool:
-    """x / sqrt(2)."""
+    """Whether a value is x / sqrt(2)."""
     constant, values = scaled(value)
     return values == [x] and math.isclose(constant, math.sqrt(0.5), rel_tol=_TOLERANCE)
 
 
 def _is_cubic(value: ir.Value, x: ir.Value) -> bool:
-    """sqrt(2/pi) (x + 0.044715 x^3)."""
+    """Whether a value is sqrt(2/pi) (x + 0.044715 x^3)."""
     constant, values = scaled(value)
     if not math.isclose(constant, math.sqrt(2 / math.pi), rel_tol=_TOLERANCE):
         return False
@@ -72,7 +72,7 @@ def _is_cubic(value: ir.Value, x: ir.Value) -> bool:
 
 
 def _is_one_plus_square(value: ir.Value, x: ir.Value) -> bool:
-    """1 + 0.044715 x^2."""
+    """Whether a value is 1 + 0.044715 x^2."""
     maker = value.producer()
     step = affine_of(maker) if maker is not None else None
     if step is None or step[1].axis is not None or step[1].scales or step[1].shift[0] != 1:
@@ -81,7 +81,7 @@ def _is_one_plus_square(value: ir.Value, x: ir.Value) -> bool:
 
 
 def _is_power(value: ir.Value, x: ir.Value, exponent: int) -> bool:
-    """0.044715 x^exponent."""
+    """Whether a value is 0.044715 x^exponent."""
     constant, values = scaled(value)
     if not math.isclose(constant, _CUBIC, rel_tol=_TOLERANCE * 10):
         return False

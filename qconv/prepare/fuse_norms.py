@@ -121,14 +121,14 @@ def _mean_square(value: ir.Value | None, epsilon: float, least: float) -> Power 
 
 
 def _length(total: Total, epsilon: float) -> Power | None:
-    """sqrt(sum(x^2)) = sqrt(N) sqrt(mean(x^2))."""
+    """The norm by its length: sqrt(sum(x^2)) = sqrt(N) sqrt(mean(x^2))."""
     if not total.size:
         return None
     return Power(total.source, total.axes, epsilon / total.size, 1 / math.sqrt(total.size))
 
 
 def _difference(value: ir.Value | None, epsilon: float) -> Power | None:
-    """mean(x^2) - mean(x)^2."""
+    """The variance as the difference mean(x^2) - mean(x)^2."""
     maker = None if value is None else value.producer()
     if maker is None or maker.op_type != "Sub" or maker.domain:
         return None

@@ -34,7 +34,7 @@ class Clamp:
         return min(max(value, self.lo), self.hi)
 
     def then(self, outer: Clamp) -> Clamp:
-        """outer after self."""
+        """The clamp that does `outer` after `self`."""
         return Clamp(outer.of(self.lo), outer.of(self.hi))
 
 

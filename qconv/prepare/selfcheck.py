@@ -41,7 +41,7 @@ def _outputs(session: ort.InferenceSession, names: Sequence[str], feeds: Sequenc
 
 
 def _noise(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """max|a - b| over what is finite in both."""
+    """The noise max|a - b| over what is finite in both."""
     if a.dtype.kind not in "fiu":
         return 0.0
     difference = np.abs(a.astype(np.float64) - b.astype(np.float64))

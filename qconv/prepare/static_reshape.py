@@ -57,7 +57,7 @@ def _inferred(value: ir.Value) -> list[int | Size] | None:
 
 
 def _copied(element: int | Size, x: ir.Value, axis: int) -> int | Size:
-    """0 for a size that x has on the same axis."""
+    """The size 0, which copies, where x has the size on the same axis."""
     if isinstance(element, int) or x.shape is None or axis >= len(x.shape):
         return element
     if element.value is x and element.axis == axis:

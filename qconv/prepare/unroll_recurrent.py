@@ -133,7 +133,7 @@ class _Layer:
             step.last("Concat", *whole, axis=1)
 
     def recurrent(self, h: ir.Value | None, weight: Array) -> ir.Value | None:
-        """h R', None where h is all zeros."""
+        """The product h R', or None where h is all zeros."""
         return None if h is None else self.steps("MatMul", h, self.steps.constant(weight.T), shape=[self.batch, len(weight)])
 
     def split(self, value: ir.Value, count: int) -> list[ir.Value]:
@@ -144,7 +144,7 @@ class _Layer:
         return [step("Slice", value, low, high, axis, shape=[self.batch, size]) for low, high in bounds]
 
     def plus(self, a: ir.Value, b: ir.Value | None) -> ir.Value:
-        """a + b, where b may be zero."""
+        """The sum a + b, where b may be zero."""
         return a if b is None else self.steps("Add", a, b)
 
     def _part(self, whole: ir.Value, t: int, width: int) -> ir.Value:

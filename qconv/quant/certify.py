@@ -62,7 +62,7 @@ class Certificate:
 
     @classmethod
     def of_equal_codes(cls, low: int, high: int) -> Certificate:
-        """Of codes that stay as they are, which needs no proof."""
+        """The certificate of codes that stay as they are, which needs no proof."""
         return cls(1, 1, 0, 0, low, high, tie_free=1)
 
 

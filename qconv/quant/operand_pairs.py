@@ -27,7 +27,7 @@ class OperandPair:
 
 
 def certified_sum(a: QuantParams, b: QuantParams, y: QuantParams, *, adds_in_integers: bool) -> OperandPair:
-    """Of y = a + b. With `adds_in_integers` the kernel of 64-bit ARM counts too; without, it does where a scale can be found."""
+    """Certifies y = a + b. The kernel of 64-bit ARM counts too with `adds_in_integers`, else where a scale can be found."""
 
     def nudged_alike(scale: FloatArray) -> FloatArray:
         """S_b raised by as many ulps as S_a: where a is Z_a, only b can leave a tie that kernels round differently."""
@@ -40,7 +40,7 @@ def certified_sum(a: QuantParams, b: QuantParams, y: QuantParams, *, adds_in_int
 
 
 def certified_product(a: QuantParams, b: QuantParams, y: QuantParams) -> OperandPair:
-    """Of y = a b."""
+    """Certifies y = a b."""
     return _certified(a, b, y, ((mul_table, ort_mul_table),), lambda scale: b.scale)
 
 

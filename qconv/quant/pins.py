@@ -33,7 +33,7 @@ class Pins:
         return bool(self.activations or self.weights)
 
     def under(self, others: Pins) -> Pins:
-        """Both together; where both know a tensor, `others` count."""
+        """The pins of both together; where both know a tensor, `others` count."""
         return Pins({**self.activations, **others.activations}, (*others.weights, *self.weights))
 
     def weight(self, array: NDArray[np.floating], axis: int | None) -> QuantParams | None:
@@ -56,7 +56,7 @@ class Pins:
 
 
 def _forms(pinned: PinnedWeight) -> Iterator[PinnedWeight]:
-    """As it is, and transposed where it is a matrix."""
+    """A weight as it is, and transposed where it is a matrix."""
     yield pinned
     params = pinned.params
     if pinned.reals.ndim == 2:

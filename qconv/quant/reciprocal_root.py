@@ -46,17 +46,17 @@ class ReciprocalRoot:
 
     @property
     def thresholds(self) -> NDArray[np.int32]:
-        """4^i for i = 1 .. 14."""
+        """The thresholds 4^i for i = 1 .. 14."""
         return np.asarray([4**i for i in range(1, STEPS + 1)], np.int32)
 
     @property
     def squares(self) -> NDArray[np.int32]:
-        """4^(14 - n) by n."""
+        """The factors 4^(14 - n) by n."""
         return np.asarray([4 ** (STEPS - n) for n in range(STEPS + 1)], np.int32)
 
     @property
     def powers(self) -> NDArray[np.int32]:
-        """2^(14 - n) by n."""
+        """The factors 2^(14 - n) by n."""
         return np.asarray([2 ** (STEPS - n) for n in range(STEPS + 1)], np.int32)
 
     @property

@@ -94,7 +94,7 @@ def safe_params(weight: NDArray[np.floating], params: QuantParams, order: Kernel
 
 
 def _safe_scales(rows: Array, scales: FloatArray, int_type: IntType) -> FloatArray:
-    """For weights [C, R, K]: C scales."""
+    """Safe scales for weights [C, R, K]: C of them."""
     exact = rows.astype(np.float32)
     codes = _nearest(exact / scales[:, None, None], int_type)
     at_risk = np.flatnonzero(unsafe_pairs(codes).any(axis=(1, 2)))

@@ -41,7 +41,7 @@ CANDIDATES: Mapping[str, Method] = {
 
 
 def auto(summary: Summary, scheme: Scheme) -> Range:
-    """The range of `choose`."""
+    """The range that `choose` chooses."""
     return choose(summary, scheme).range
 
 

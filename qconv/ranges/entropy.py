@@ -74,7 +74,7 @@ def divergences(summary: Summary, thresholds: Doubles, scheme: Scheme) -> Double
 
 
 class _Sums:
-    """Over the bins before each, and over all: elements, widths of those that are not empty, and c log(c / w)."""
+    """Sums over the bins before each, and over all: elements, widths of those that are not empty, and c log(c / w)."""
 
     def __init__(self, summary: Summary) -> None:
         histogram = summary.histogram
@@ -87,7 +87,7 @@ class _Sums:
         self._plain = np.concatenate([[0.0], np.cumsum(_times_log(self._counts, self._widths))])
 
     def divergence(self, reach: Doubles, steps: Doubles) -> Doubles:
-        """For each threshold, and its steps between codes [thresholds, codes - 1]."""
+        """The divergence for each threshold, and its steps between codes [thresholds, codes - 1]."""
         first = np.searchsorted(self._centres, -reach, side="right")[:, None]
         end = np.searchsorted(self._centres, reach, side="left")[:, None]
         cuts = np.concatenate([first, np.clip(np.searchsorted(self._centres, steps), first, end), end], axis=1)
@@ -113,7 +113,7 @@ class _Sums:
 
 
 def _times_log(counts: Counts, share: Doubles) -> Doubles:
-    """c log(c / share), 0 where c is."""
+    """The terms c log(c / share), 0 where c is 0."""
     some = counts > 0
     logarithms: Doubles = np.log(np.where(some, counts, 1) / np.where(some, share, 1.0))
     return counts * logarithms

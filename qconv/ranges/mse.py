@@ -62,13 +62,13 @@ def _ends(summary: Summary, scheme: Scheme) -> tuple[Doubles, Doubles]:
 
 
 def _spread(ends: Doubles) -> Index:
-    """Those whose lengths fall by a constant ratio, and the first edge, so that an outlier's bin has both ends tried."""
+    """Edges whose lengths fall by a constant ratio, and the first edge, so that an outlier's bin has both ends tried."""
     lengths = np.abs(ends[0]) * _RATIO ** np.arange(_LENGTHS)
     return np.unique(np.append(np.searchsorted(-np.abs(ends), -lengths), 1).clip(max=len(ends) - 1))
 
 
 def _around(pairs: Index, step: int, lows: int, highs: int) -> Index:
-    """All that are up to some steps away in both directions."""
+    """All edges that are up to some steps away in both directions."""
     offsets = step * np.arange(-_REACH, _REACH + 1)
     i, j = (pairs[axis][:, None] + offsets for axis in (0, 1))
     both = np.concatenate([_pairs(row, column) for row, column in zip(i, j, strict=True)], axis=1)
@@ -76,5 +76,5 @@ def _around(pairs: Index, step: int, lows: int, highs: int) -> Index:
 
 
 def _pairs(i: Index, j: Index) -> Index:
-    """[2, len(i) len(j)]."""
+    """All pairs of edges, [2, len(i) len(j)]."""
     return np.stack([axis.ravel() for axis in np.meshgrid(i, j, indexing="ij")])

@@ -43,12 +43,12 @@ class Percentile:
 
 
 def _counts(summary: Summary) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Of all bins, with the zeros in between as a bin of their own."""
+    """The counts of all bins, with the zeros in between as a bin of their own."""
     return np.insert(summary.histogram.counts, _zero(summary), summary.zeros)
 
 
 def _points(summary: Summary) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]:
-    """The lower and the upper edges of these."""
+    """The lower and the upper edges of these bins."""
     edges = summary.histogram.edges
     return np.insert(edges[:-1], _zero(summary), 0.0), np.insert(edges[1:], _zero(summary), 0.0)
 

@@ -49,7 +49,7 @@ def steps_of(scale: Doubles, k_min: Doubles, scheme: Scheme) -> Doubles:
 
 
 def mean_squared_errors(summary: Summary, lo: Doubles, hi: Doubles, scheme: Scheme, importance: Doubles | None = None) -> Doubles:
-    """Of the ranges [lo, hi], two vectors of the same length; `importance` is a factor for each bin. For at most 8 bits."""
+    """Mean squared errors of ranges [lo, hi], vectors of one length; `importance` is a factor for each bin. At most 8 bits."""
     errors = np.zeros(len(lo))
     if not summary.histogram.total:
         return errors
@@ -78,7 +78,7 @@ class _Moments:
         self._bends = _padded(density / 2)
 
     def beyond(self, t: Doubles) -> Doubles:
-        """H(t), elementwise."""
+        """The integral H(t), elementwise."""
         found = np.searchsorted(self._points, t)
         distance = np.abs(t - self._ends[found])
         result: Doubles = self._heights[found] + distance * (self._slopes[found] + distance * self._bends[found])
@@ -94,10 +94,10 @@ def _inwards(density: Doubles, widths: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def _padded(values: Doubles) -> Doubles:
-    """With zeros for what lies outside of all bins."""
+    """The counts with zeros for what lies outside of all bins."""
     return np.pad(values, 1)
 
 
 def _stored(scale: Doubles) -> Doubles:
-    """In float32, as they are stored."""
+    """Scales in float32, as they are stored."""
     return np.maximum(scale.astype(np.float32), SMALLEST_SCALE).astype(np.float64)

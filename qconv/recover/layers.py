@@ -52,7 +52,7 @@ class Layer:
         return padded.reshape(self.groups, outputs // self.groups, -1).transpose(0, 2, 1)
 
     def weight(self, weights: Array) -> Array:
-        """[G, K, O] in the layout of the graph."""
+        """A weight [G, K, O] in the layout of the graph."""
         if not self.is_conv:
             only: Array = weights[0]
             return only.T if self.transposed else only
@@ -62,7 +62,7 @@ class Layer:
 
     @property
     def columns(self) -> int:
-        """K, of one group."""
+        """The number K of columns of one group."""
         return self.width * math.prod(self.shape[2:]) if self.is_conv else self.shape[1 if self.transposed else 0]
 
     @property
@@ -71,7 +71,7 @@ class Layer:
         return self.shape[0] if self.is_conv or self.transposed else self.shape[-1]
 
     def rows(self, x: Array, y: Array, count: int, zero_point: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """At most `count` rows of codes [G, R, K] and of outputs [G, R, O], from positions drawn without replacement."""
+        """Takes at most `count` rows of codes [G, R, K] and of outputs [G, R, O], from positions drawn without replacement."""
         if not self.is_conv:
             taken = _draw(y.size // y.shape[-1], count, rng)
             return x.reshape(-1, x.shape[-1])[taken][None], y.reshape(-1, y.shape[-1])[taken][None]

@@ -38,7 +38,7 @@ class Moments:
 
     @classmethod
     def of(cls, x: NDArray[np.integer[Any]], y: NDArray[np.floating[Any]], step: float) -> Moments:
-        """Of codes [G, R, K] and outputs [G, R, O]; `step` is the width of a code of the output."""
+        """The moments of codes [G, R, K] and outputs [G, R, O]; `step` is the width of a code of the output."""
         (groups, count, columns), outputs = x.shape, y.shape[2]
         gram, cross = np.zeros((groups, columns, columns)), np.zeros((groups, columns, outputs))
         sums, out, power = np.zeros((groups, columns)), np.zeros((groups, outputs)), np.zeros((groups, outputs))
@@ -79,7 +79,7 @@ class Fit:
 
     @classmethod
     def of(cls, moments: Moments, x: QuantParams, y_step: float, *, has_bias: bool) -> Fit:
-        """In units of the network: `x` are the parameters of the layer's input. There is at least one row."""
+        """The moments in units of the network: `x` are the parameters of the layer's input. There is at least one row."""
         n, a, b, offset = moments.count, float(x.scale), y_step / 256.0, _MIDDLE[x.int_type.dtype] - int(x.zero_point)
         # The sums of x' = x + offset, the codes minus their zero point.
         x_sum, y_sum = moments.x + n * offset, moments.y

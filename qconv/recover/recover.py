@@ -158,7 +158,7 @@ class _Rows:
         self._rows.append(self._layer.rows(codes, y, self._count, int(self._x.zero_point), self._rng))
 
     def fits(self) -> tuple[Fit, Fit]:
-        """Of the samples that are fitted to, and of those that are held back."""
+        """The fits of the samples that are fitted to, and of those that are held back."""
         rows, step = self._rows, self._step(self._rows)
         held = [_is_held_back(index, len(rows)) for index in range(len(rows))]
         parts = [[row for row, apart in zip(rows, held, strict=True) if apart is side] or rows for side in (False, True)]

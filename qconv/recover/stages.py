@@ -72,7 +72,7 @@ class Stages:
         return len(self._carried)
 
     def keep(self, count: int) -> None:
-        """Gives up all samples but the first `count`."""
+        """Keeps the first `count` samples and gives up the others."""
         del self._carried[count:]
 
     def _live(self, end: int) -> list[str]:
@@ -91,7 +91,7 @@ class Stages:
         return sorted(names)
 
     def _session(self, nodes: Sequence[ir.Node], outputs: Sequence[str]) -> ort.InferenceSession:
-        """Of some nodes that follow one another, and of what turns carried codes into the reals that they read."""
+        """A session of some nodes that follow one another, and of what turns carried codes into the reals that they read."""
         chosen = _with_light_makers(nodes)
         made = {value for node in chosen for value in node.outputs}
         read = dict.fromkeys(value for node in chosen for value in node.inputs if value is not None and value not in made)

@@ -114,14 +114,14 @@ def _apart(dots: Sequence[Dot]) -> Iterator[Dot]:
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
-    """From below the least to above the greatest."""
+    """The span from below the least to above the greatest."""
     low, high = min(values), max(values)
     room = (high - low) * 0.08 or abs(high) * 0.05 or 1.0
     return low - room, high + room
 
 
 def _marks(low: float, high: float) -> list[float]:
-    """Four or so round numbers within."""
+    """Four or so round numbers within a span."""
     raw = (high - low) / 4
     step = 10.0 ** math.floor(math.log10(raw))
     step *= next((factor for factor in (1, 2, 5) if factor * step >= raw), 10)

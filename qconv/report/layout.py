@@ -55,7 +55,7 @@ def layout(count: int, edges: Collection[tuple[int, int]]) -> Layout:
 
 
 def _line(start: tuple[float, float], end: tuple[float, float]) -> tuple[tuple[float, float], ...]:
-    """From the middle of the lower edge to that of the upper edge."""
+    """A line from the middle of the lower edge to that of the upper edge."""
     return (start[0] + WIDTH / 2, start[1] + HEIGHT), (end[0] + WIDTH / 2, end[1])
 
 

@@ -41,19 +41,19 @@ def environment_of_pages() -> Environment:
 
 
 def decibels(value: float | None) -> str:
-    """An SQNR."""
+    """An SQNR, as the page writes it."""
     if value is None:
         return "-"
     return "no error" if value == math.inf else "none left" if value == -math.inf else f"{value:.1f} dB"
 
 
 def share(value: float) -> str:
-    """A share in [0, 1]."""
+    """A share in [0, 1], as the page writes it."""
     return f"{100 * value:.2f} %"
 
 
 def size(count: float) -> str:
-    """Bytes."""
+    """A number of bytes, as the page writes it."""
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
@@ -65,7 +65,7 @@ def bars(counts: Sequence[int], height: float = 60.0, width: float = 256.0) -> l
 
 
 def min_sqnr(report: Report) -> float:
-    """Of the worst output, or part of one."""
+    """The SQNR of the worst output, or part of one."""
     parts = [part.similarity.sqnr_db for output in report.outputs for part in output.parts or (output.whole,)]
     return min(parts, default=math.inf)
 

@@ -32,7 +32,7 @@ class Averages:
 
     @classmethod
     def of(cls, lo: FloatArray, hi: FloatArray) -> Self:
-        """Over a run of samples, in their order: float32 extremes [samples]; lo > hi where a sample has no elements."""
+        """The averages over a run of samples, in order: float32 extremes [samples]; lo > hi where a sample has no elements."""
         filled = lo <= hi
         count = int(filled.sum())
         if not count:
@@ -40,7 +40,7 @@ class Averages:
         return cls(_average(lo[filled]), _average(hi[filled]), count)
 
     def followed_by(self, other: Self) -> Self:
-        """Over the samples of `self`, then those of `other`."""
+        """The averages over the samples of `self`, then those of `other`."""
         if not self.samples or not other.samples:
             return self if self.samples else other
         old, new = MOMENTUM**other.samples * _weight(self.samples), _weight(other.samples)

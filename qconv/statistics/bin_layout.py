@@ -23,7 +23,7 @@ Magnitudes = NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class BinLayout:
-    """For each tensor: e, J of the smallest magnitude, the column of zeros, and the column after its last. All [tensors]."""
+    """For each tensor, all [tensors]: e, J of the smallest magnitude, the column of zeros, and the column after its last."""
 
     exponent: Numbers
     innermost: Numbers
@@ -32,7 +32,7 @@ class BinLayout:
 
     @classmethod
     def reaching(cls, lo: FloatArray, hi: FloatArray, exponent: Numbers, innermost: Numbers) -> Self:
-        """To the extremes [tensors]."""
+        """A layout that reaches to the extremes [tensors]."""
         factor, turn = _factors(exponent), turns(exponent).astype(np.int32)
         below, above = (
             np.where(extreme > 0, magnitude_bins(extreme, factor, turn) - innermost + 1, 0).clip(0) for extreme in (-lo, hi)
@@ -41,7 +41,7 @@ class BinLayout:
         return cls(exponent, innermost, ends - above - 1, ends)
 
     def __len__(self) -> int:
-        """BinLayout of all tensors."""
+        """The number of columns of all tensors."""
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def equals(self, other: Self) -> bool:
@@ -59,7 +59,7 @@ class BinLayout:
         return found
 
     def histogram(self, counts: Counts, tensor: int) -> tuple[Histogram, int]:
-        """Of a tensor, and its zeros."""
+        """The histogram of a tensor, and its zeros."""
         start = int(self.ends[tensor - 1]) if tensor else 0
         own, zero, innermost = counts[start : self.ends[tensor]], int(self.zero[tensor]) - start, int(self.innermost[tensor])
         filled = np.flatnonzero(own)
@@ -76,7 +76,7 @@ class BinLayout:
 
 
 def magnitudes_of(elements: FloatArray, lengths: Numbers, exponent: Numbers) -> Magnitudes:
-    """J of every element."""
+    """The magnitude J of every element."""
     turn = turns(exponent).astype(np.int32)
     return magnitude_bins(elements, np.repeat(_factors(exponent), lengths), np.repeat(turn, lengths))
 

@@ -29,7 +29,7 @@ class DataSpec:
     samples: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What differs from the defaults."""
+        """What differs from the defaults, as plain data."""
         images = {key: value for key, value in asdict(self.images).items() if value is not None}
         return {
             "path": self.path,

@@ -31,7 +31,7 @@ def progress_beside(result: Path) -> Path:
 
 
 def progress_of(file: Path, shard: Shard) -> Path:
-    """Where that of a worker is kept, which does one shard of the run that `file` is for."""
+    """Where the progress of a worker is kept, which does one shard of the run that `file` is for."""
     return file.with_name(f"{file.name}.{shard.number}of{shard.count}")
 
 
@@ -67,7 +67,7 @@ class Checkpoint:
         self._due = now + max(SECONDS, _SHARE * (now - begun))
 
     def with_earlier(self, summaries: Summaries) -> dict[str, Summary]:
-        """Of the samples of the earlier run and of this one."""
+        """The statistics of the samples of the earlier run and of this one."""
         if not self._before:
             return dict(summaries)
         return {name: self._before[name].merge(summary) for name, summary in summaries.items()}

@@ -39,7 +39,7 @@ class Floors:
 
     @classmethod
     def of(cls, graph: ir.Graph) -> Floors:
-        """Of the tensors of a prepared float graph."""
+        """The floors of the tensors of a prepared float graph."""
         rows: dict[str, tuple[int, float]] = {}
         carriers: set[str] = set()
         for node in graph:
@@ -70,7 +70,7 @@ class Floors:
         return result
 
     def raised_array(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
-        """The same of an array."""
+        """An array raised to the floor of its tensor."""
         if name in self.rows and array.size:
             axis, reach = self.rows[name]
             raised: NDArray[Any] = np.maximum(array, array.max(axis=axis, keepdims=True) - np.float32(reach))

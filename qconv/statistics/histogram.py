@@ -98,13 +98,13 @@ class Histogram:
 
     @classmethod
     def of(cls, values: FloatArray, exponent: int) -> Self:
-        """Of finite float32 values; what counts as zero is left out."""
+        """The histogram of finite float32 values; what counts as zero is left out."""
         found = bin_of(values.reshape(-1), exponent)
         return cls.gathered(exponent, found[(found != 0) & (found != -1)])
 
     @classmethod
     def gathered(cls, exponent: int, bins: Counts, filled: Counts | None = None) -> Self:
-        """From bins in any order, which may repeat, each with one element or as many as `filled` tells."""
+        """A histogram from bins in any order, which may repeat, each with one element or as many as `filled` tells."""
         numbers, where = np.unique(bins, return_inverse=True)
         total = np.zeros(len(numbers), np.int64)
         np.add.at(total, where, 1 if filled is None else filled)
@@ -125,12 +125,12 @@ class Histogram:
 
     @cached_property
     def widths(self) -> Doubles:
-        """[k]: from one edge to the next."""
+        """The widths [k] from one edge to the next."""
         return np.diff(self.edges)
 
     @cached_property
     def centres(self) -> Doubles:
-        """[k]: half-way between the edges."""
+        """The centres [k], half-way between the edges."""
         return (self.edges[:-1] + self.edges[1:]) / 2
 
     @cached_property

@@ -39,7 +39,7 @@ class HistogramBank:
             self._count()
 
     def summaries(self) -> dict[str, Summary]:
-        """All of it."""
+        """The summaries of all tensors so far."""
         self._count()
         return {name: self._summary(index) for index, name in enumerate(self.tensors)}
 
@@ -57,7 +57,7 @@ class HistogramBank:
         self._held, self._elements = [], 0
 
     def _extend(self, lo: FloatArray, hi: FloatArray) -> None:
-        """By extremes [samples, tensors]."""
+        """Makes room for the extremes [samples, tensors]."""
         self._samples += (lo <= hi).sum(axis=0)
         if self._averages is not None:
             latest = [Averages.of(lo[:, index], hi[:, index]) for index in range(len(self.tensors))]
@@ -66,12 +66,12 @@ class HistogramBank:
         self._hi = np.maximum(self._hi, hi.max(axis=0)) + np.float32(0)
 
     def _extremes(self) -> tuple[FloatArray, FloatArray]:
-        """Both 0 where nothing was seen."""
+        """The extremes; both are 0 where nothing was seen."""
         seen = self._lo <= self._hi
         return np.where(seen, self._lo, np.float32(0)), np.where(seen, self._hi, np.float32(0))
 
     def _innermost(self, exponent: Numbers) -> Numbers:
-        """Of what is counted already, in the bins of `exponent`."""
+        """The least magnitude of what is counted already, in the bins of `exponent`."""
         now = self._columns
         moved = np.flatnonzero((exponent != now.exponent) & (now.innermost != UNSEEN))
         found = now.innermost.copy()

@@ -15,7 +15,7 @@ _SHARDS = "merge files that `qconv calibrate --shard` wrote"
 
 
 def merge(calibrations: Mapping[str, Calibration]) -> Calibration:
-    """Of the shards of all; the keys are for messages. Has a coverage where shards are still missing.
+    """The calibration of the shards of all; the keys are for messages. Has a coverage where shards are still missing.
 
     Raises ArtifactError where two cover the same shard, or differ in the model, the data or an option; UsageError for moving
     averages, which depend on the order of the samples.
@@ -68,7 +68,7 @@ def _differences(a: Calibration, b: Calibration) -> Iterator[str]:
 
 
 def _samples(coverages: Mapping[str, Coverage]) -> dict[int, int]:
-    """By shard, over all files. Earlier shards have as many as later ones, or one more."""
+    """The samples by shard, over all files. Earlier shards have as many as later ones, or one more."""
     covered: dict[int, str] = {}
     samples: dict[int, int] = {}
     for name, coverage in coverages.items():

@@ -79,7 +79,7 @@ class _Observer:
         self._culprit = Culprit(model, tensors, threads, floors)
 
     def observe(self, sample: Sample, number: int) -> None:
-        """One sample. Raises DataError."""
+        """Observes one sample. Raises DataError."""
         seed, seed_input = seed_of(sample.feeds), self._reduced.seed_input
         given = {} if seed_input is None else {seed_input: np.array([seed])}
         vector, *free = run(self._session, replace(sample, feeds={**sample.feeds, **given}))

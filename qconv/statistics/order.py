@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def in_order(names: Iterable[str], order: Sequence[str] = ()) -> list[str]:
-    """As in `order`; those it does not name last, sorted with numbers as numbers: conv2 before conv10."""
+    """Names as in `order`; those it does not name last, sorted with numbers as numbers: conv2 before conv10."""
     known = {name: position for position, name in enumerate(order)}
     return sorted(names, key=lambda name: (known.get(name, len(known)), _parts(name), name))
 

@@ -17,7 +17,7 @@ _INTEGER = ir.DataType.INT64
 
 
 class Sampler:
-    """Of a list of tensors of one graph. The seed is an input of the graph, where anything is sampled."""
+    """Samples a list of tensors of one graph. The seed is an input of the graph, where anything is sampled."""
 
     def __init__(self, values: Sequence[ir.Value], appender: Appender, exact: bool) -> None:
         self.sampling = Sampling.of([_shape(value) for value in values], exact)
@@ -28,7 +28,7 @@ class Sampler:
 
     @property
     def seed_input(self) -> str | None:
-        """Its name; None where every element is taken."""
+        """The name of the seed's input; None where every element is taken."""
         return None if self._seed is None else str(self._seed.name)
 
     def take(self, value: ir.Value) -> tuple[ir.Value, ir.Value | None]:

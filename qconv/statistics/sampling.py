@@ -53,7 +53,7 @@ Shape = tuple[int | None, ...] | None
 
 
 def step_of_shape(shape: Sequence[int]) -> int:
-    """For a tensor of fixed shape."""
+    """The step for a tensor of fixed shape."""
     size = int(np.prod(shape, dtype=np.int64))
     step = max(1, -(-size // MOST))
     while step > 1 and any(gcd(step, dimension) > 1 for dimension in shape):
@@ -62,7 +62,7 @@ def step_of_shape(shape: Sequence[int]) -> int:
 
 
 def step_of_size(size: int) -> int:
-    """For a tensor whose shape is known when it is there."""
+    """The step for a tensor whose shape is known when it is there."""
     return size // MOST | 1
 
 
@@ -101,7 +101,7 @@ class Sampling:
 
     @classmethod
     def of(cls, shapes: Sequence[Shape], exact: bool) -> Self:
-        """For tensors of these shapes; None stands for a free dimension, or for a free rank."""
+        """The sampling for tensors of these shapes; None stands for a free dimension, or for a free rank."""
         grids = tuple(1 if exact else grid_of_shape(shape) for shape in map(_batchless, shapes))
         known = zip(map(_batchless, shapes), grids, strict=True)
         counted = tuple(None if shape is None else _thinned(shape, grid) for shape, grid in known)
@@ -135,7 +135,7 @@ class Sampling:
 
 
 def _batchless(shape: Shape) -> tuple[int, ...] | None:
-    """With a free first dimension as 1; None where others are free."""
+    """A shape with its free first dimension as 1; None where others are free."""
     if shape is None or None in shape[1:]:
         return None
     return tuple(1 if size is None else size for size in shape)

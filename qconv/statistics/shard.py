@@ -21,7 +21,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """From `3/16`. Raises UsageError."""
+        """Reads `3/16`. Raises UsageError."""
         match = _FORM.fullmatch(text)
         number, count = map(int, match.groups()) if match else (0, 0)
         if not 1 <= number <= count:
@@ -45,7 +45,7 @@ class Coverage:
 
     @property
     def warning(self) -> str:
-        """That some are missing."""
+        """A sentence that some shards are missing."""
         missing = [str(number) for number in range(1, self.count + 1) if number not in self.samples]
         listed = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
         return f"the calibration covers {len(self.samples)} of {self.count} shards; calibrate and merge the others too: {listed}"

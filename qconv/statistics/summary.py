@@ -43,7 +43,7 @@ class Summary:
 
     @classmethod
     def of(cls, elements: FloatArray) -> Self:
-        """Of all elements of one sample's tensor, finite."""
+        """The summary of all elements of one sample's tensor, which are finite."""
         if not elements.size:
             return cls(0, 0.0, 0.0, 0, Histogram.of(elements, int(exponents(0.0, 0.0))))
         lo, hi = float(elements.min()) + 0.0, float(elements.max()) + 0.0  # turns -0.0, which would tell the order, into 0.0
@@ -52,17 +52,17 @@ class Summary:
 
     @property
     def elements(self) -> int:
-        """How many were looked at."""
+        """How many elements were looked at."""
         return self.zeros + self.histogram.total
 
     @property
     def mean(self) -> float:
-        """To half the width of a bin; a function of the counts, so that no order of summation shows."""
+        """The mean, to half the width of a bin; a function of the counts, so that no order of summation shows."""
         return self._expected(lambda x: x)
 
     @property
     def variance(self) -> float:
-        """About the mean, to the resolution of the bins."""
+        """The variance about the mean, to the resolution of the bins."""
         mean = self.mean
         return self._expected(lambda x: (x - mean) ** 2)
 
@@ -73,7 +73,7 @@ class Summary:
         return self._expected(lambda x: np.abs(x - mean))
 
     def merge(self, other: Self) -> Self:
-        """Of the elements of both. Raises UsageError where either has moving averages."""
+        """The summary of the elements of both. Raises UsageError where either has moving averages."""
         if self.averages is not None or other.averages is not None:
             raise UsageError("moving averages depend on the order of the samples and cannot be merged; use another --method")
         if not self.samples or not other.samples:

@@ -47,7 +47,7 @@ class SimulatedBinary(nn.Module):
         return (table.to(x.dtype)[rows, columns] - int(result.zero_point)) * float(result.scale)
 
     def frozen(self) -> nn.Module:
-        """The plain operator, as it is written."""
+        """The plain operator, as it is written into the model."""
         return _Plain(torch.mul if self.product else torch.add)
 
     def _table_of(self, a: QuantParams, b: QuantParams, y: QuantParams) -> Tensor:

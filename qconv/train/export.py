@@ -27,7 +27,7 @@ _OPSET = 18  # onnxruntime 1.32 mistypes int8 pairs around a Reshape from 21 on
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Without what the exporter logs about libraries that are not there."""
+    """Runs without what the exporter logs about libraries that are not there."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -30,7 +30,7 @@ class FrozenPair(nn.Module):
         self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.int8 if int_type.signed else torch.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
-        """S (q - Z) of the nearest code q."""
+        """The real S (q - Z) of the nearest code q."""
         return operators.pair(x, self.scale, self.zero_point, self.int_type.qmin, self.int_type.qmax)
 
 

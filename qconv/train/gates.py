@@ -29,7 +29,7 @@ class SimulatedGate(nn.Module):
         self.product.connect(old, new)
 
     def frozen(self) -> nn.Module:
-        """As it is written: HardSwish as one operator, whose gate qconv builds alike."""
+        """The form that is written: HardSwish as one operator, whose gate qconv builds alike."""
         return nn.Hardswish() if self.hard else self
 
 

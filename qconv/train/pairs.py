@@ -24,7 +24,7 @@ def safe_codes(codes: Tensor, steps: Tensor, order: KernelOrder, limit: int) -> 
 
 
 def _rows(weight: Tensor, order: KernelOrder) -> Tensor:
-    """[rows, K] in the order of the kernel."""
+    """The weight as [rows, K] in the order of the kernel."""
     moved = weight.permute(order.axes)
     padded = functional.pad(moved, (0, order.width - moved.shape[-1]))
     return padded.reshape(padded.shape[0], -1)

@@ -56,7 +56,7 @@ _BOUNDED = {
 
 
 def place_of(node: fx.Node, modules: dict[str, nn.Module]) -> Place:
-    """Of a node that computes."""
+    """The place of a node that computes."""
     found: Any = modules[str(node.target)] if node.op == "call_module" else node.target
     if node.op == "call_module":
         if isinstance(found, LAYERS):

@@ -69,7 +69,7 @@ class RoundedGradient(nn.Module):
         self.bits = bits
 
     def forward(self, x: Tensor) -> Tensor:
-        """x itself."""
+        """Passes x itself on."""
         return rounded_gradient(x, self.bits) if self.training else x
 
 

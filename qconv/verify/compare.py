@@ -49,7 +49,7 @@ class OutputReport:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both models over all samples."""
+    """The comparison of both models over all samples."""
 
     samples: int
     outputs: tuple[OutputReport, ...]

@@ -53,7 +53,7 @@ class Group:
 
 
 def layer_reports(prepared: ir.Model, integer: ir.Model, side: Side, samples: Iterable[Sample]) -> tuple[LayerReport, ...]:
-    """All layers, worst SQNR first. `prepared` is the float graph that was lowered; a handful of samples will do.
+    """The reports of all layers, worst SQNR first. `prepared` is the float graph that was lowered; a handful of samples will do.
 
     Tensors are fetched in pieces, with a run of both models for each, so that memory does not grow with the depth of a network.
     """
@@ -105,7 +105,7 @@ def _group(output: Codes, ends: Mapping[ir.Value, Codes]) -> Group | None:
 
 @dataclass(frozen=True)
 class _Network:
-    """Both graphs, and what is known of all layers; `endings` as in endings.py, `steps` of the program by node."""
+    """The network: both graphs, and what is known of all layers; `endings` as in endings.py, `steps` of the program by node."""
 
     prepared: ir.Model
     integer: ir.Model

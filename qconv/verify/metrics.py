@@ -95,5 +95,5 @@ class SimilarityMeter:
 
 
 def _dot(f: Array, g: Array) -> float:
-    """On this thread: the threads of a BLAS cost more than they save on a block, a hundredfold where others use the cores."""
+    """A dot product on this thread: the threads of a BLAS cost more than they save, a hundredfold where others use the cores."""
     return float(np.einsum("i,i", f, g))

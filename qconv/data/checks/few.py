@@ -1,4 +1,4 @@
-"""Far too few samples."""
+"""The check that there are not far too few samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Few:
         self._rows = 0
 
     def see(self, sample: Sample) -> None:
-        """Adds its rows."""
+        """Adds the rows of one sample."""
         batches = {array.shape[0] if array.ndim > 1 else 1 for array in sample.feeds.values()}
         self._rows += batches.pop() if len(batches) == 1 else 1
 

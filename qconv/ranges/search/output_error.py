@@ -42,7 +42,7 @@ class Noise:
         self._known: dict[tuple[QuantParams, ...], float] = {}
 
     def __call__(self, ranges: Mapping[str, Range]) -> float:
-        """In [0, 1]; 1 where an output is not finite."""
+        """The noise, in [0, 1]; 1 where an output is not finite."""
         params = self._plan.params(ranges.get)
         key = tuple(params[name] for name in self._plan.rounded)
         if key not in self._known:
@@ -51,7 +51,7 @@ class Noise:
 
 
 def noise_of(found: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
-    """Of the outputs for each sample."""
+    """The noise of the outputs for each sample."""
     by_output = zip(zip(*found, strict=True), zip(*exact, strict=True), strict=True)
     return float(
         np.mean([_noise_of_output([(np.ravel(a), np.ravel(b)) for a, b in zip(*pair, strict=True)]) for pair in by_output])
@@ -59,7 +59,7 @@ def noise_of(found: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
 
 
 def _noise_of_output(pairs: Sequence[tuple[NDArray[np.generic], NDArray[np.generic]]]) -> float:
-    """Over all samples of one output."""
+    """The noise over all samples of one output."""
     if all(exact.size == 1 for _, exact in pairs):
         pairs = [(np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))]
     return float(np.mean([_ratio(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs]))

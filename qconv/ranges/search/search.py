@@ -83,7 +83,7 @@ class _Measured:
         return all(ranges[one[tensor]] == ranges[other[tensor]] for tensor, ranges in self._candidates.items())
 
     def chosen(self, methods: Mapping[str, str]) -> dict[str, Choice]:
-        """With the ranges."""
+        """The choice together with the ranges."""
         return {tensor: Choice(method, self._candidates[tensor][method]) for tensor, method in methods.items()}
 
 
@@ -98,7 +98,7 @@ def _blocks(candidates: Candidates, free: Sequence[str]) -> Iterator[tuple[Seque
 
 
 def _disagreement(ranges: Mapping[str, Range]) -> float:
-    """How many times wider the widest is than the narrowest."""
+    """How many times wider the widest range is than the narrowest."""
     widths = [hi - lo for lo, hi in ranges.values()]
     return max(widths) / min(widths) if min(widths) > 0 else 1.0
 

@@ -84,7 +84,7 @@ def scaled_range(seen: Extremes, scales: ChannelScales, whole: Range) -> Range:
 
 
 def _least(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes]) -> Floats:
-    """By class: the part of the widest channel that a channel is as wide as; 1 where nothing is known, or nothing is there."""
+    """The width of each class as a part of the widest channel's; 1 where nothing is known, or nothing is there."""
     found = np.zeros(classes.count)
     bounds = {node.outputs[0]: clamp_bounds(node) for node in classes.clamps}
     for value in classes.values:
@@ -138,7 +138,7 @@ def _mean_square(params: QuantParams) -> float:
 
 
 def _terms(layers: Sequence[_Layer], factors: Floats) -> tuple[Floats, Floats]:
-    """By class: A and B of the noise A k^2 + B / k^2."""
+    """For each class A and B of the noise A k^2 + B / k^2."""
     rising, falling = np.zeros_like(factors), np.zeros_like(factors)
     for layer in layers:
         np.add.at(rising, layer.inputs, layer.power.sum(axis=1) * layer.step**2)

@@ -40,7 +40,7 @@ class ChannelClasses:
     """
 
     def __init__(self, graph: ir.Graph, kept: Mapping[str, str], *, borders: bool = False) -> None:
-        """With `borders`, inputs and outputs of the graph may have factors too: they are quantized and dequantized by channel."""
+        """Starts with one class for each channel. With `borders`, inputs and outputs of the graph may have factors too."""
         self._parents: list[int] = [0]
         self._channels: dict[ir.Value, Channels] = {}
         self.layers: list[ir.Node] = []
@@ -78,7 +78,7 @@ class ChannelClasses:
 
     @property
     def count(self) -> int:
-        """All numbers are smaller."""
+        """A count that all numbers of classes are below."""
         return len(self._parents)
 
     def pin(self, values: Collection[ir.Value]) -> None:
@@ -164,7 +164,7 @@ class ChannelClasses:
         return True
 
     def _product(self, node: ir.Node) -> bool:
-        """One operand has the factors, the other none."""
+        """Joins a product: one operand has the factors, the other none."""
         output = node.outputs[0]
         scaled = scalar_factor(node) is not None
         known = [v for v in node.inputs if v is not None and self.knows(v) and self._has_channels_of(v, output)]

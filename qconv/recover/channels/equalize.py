@@ -81,7 +81,7 @@ class _Ranges:
     new: Mapping[str, NewTensor]
 
     def __call__(self, name: str) -> Range | None:
-        """As `range_of`, for a tensor of the rescaled graph."""
+        """The range, as `range_of` gives it, for a tensor of the rescaled graph."""
         new = self.new.get(name)
         source = name if new is None else new.source
         whole = self.range_of(source)

@@ -23,7 +23,7 @@ _FEW, _MOST_SPREADS = 24.0, 4.0
 
 @dataclass(frozen=True)
 class Extremes:
-    """Of one tensor, [channels] each: the least and the greatest value, and the mean square.
+    """The extremes of one tensor, [channels] each: the least and the greatest value, and the mean square.
 
     `usual_lo` and `usual_hi` are the medians of the extremes of single samples, of which there were `samples`.
     """
@@ -49,7 +49,7 @@ class Extremes:
 
     @property
     def width(self) -> float:
-        """Of the whole tensor, with zero in it."""
+        """The width of the whole tensor's range, with zero in it."""
         return max(float(self.hi.max(initial=0.0)), 0.0) - min(float(self.lo.min(initial=0.0)), 0.0)
 
 
@@ -65,7 +65,7 @@ def channel_extremes(model: ir.Model, axes: Mapping[str, int], samples: Sequence
 
 
 def _of_runs(rows: Sequence[Sequence[NDArray[Any]]]) -> Extremes:
-    """Of the minima, maxima, sums of squares and numbers of elements of each sample."""
+    """The extremes out of the minima, maxima, sums of squares and numbers of elements of each sample."""
     lows, highs, squares = (np.array([row[part] for row in rows], np.float64) for part in range(3))
     elements = sum(float(row[3]) for row in rows) / max(lows.shape[1], 1)
     usual = np.median(lows, axis=0), np.median(highs, axis=0)

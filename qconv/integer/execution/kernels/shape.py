@@ -11,7 +11,7 @@ from qconv.integer.execution.arrays import Array, Operands, integers, optional, 
 
 
 def identity(node: ir.Node, inputs: Operands) -> list[Array]:
-    """x."""
+    """The kernel of Identity: x."""
     return [required(inputs, 0)]
 
 
