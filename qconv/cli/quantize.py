@@ -24,7 +24,8 @@ from qconv.cli.options import (
     target_option,
     threads_option,
 )
-from qconv.cli.summary import first_of, glance, summarize, to_json
+from qconv.cli.summary import glance, summarize, to_json
+from qconv.sentences import some_of
 
 if TYPE_CHECKING:
     from qconv.config import QuantConfig
@@ -149,7 +150,7 @@ def _within(
         found = pipeline.quantize_within(model, calibration, config, budget, source, threads=threads, progress=update)
     for bits in sorted(set(found.bits.values())):
         names = [node for node, count in found.bits.items() if count == bits]
-        out.print(f"  {bits} bits: {first_of(names)}", markup=False)
+        out.print(f"  {bits} bits: {some_of(names)}", markup=False)
     out.print(f"budget: {found.share:.2f}x of the 8-bit model's {'file' if budget.kind == 'size' else 'bit operations'}")
     missed += [] if found.shortfall is None else [found.shortfall]
     return found.result, found.config

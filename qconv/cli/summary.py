@@ -8,18 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qconv.sentences import some_of
+
 if TYPE_CHECKING:
     from qconv.data.source import SampleSource
     from qconv.pipeline import PreparedModel, Quantized, QuickCheck
     from qconv.quant.certify import Certificate
     from qconv.recover.recover import Recovered
-
-NAMED = 6  # tensors of a method in the summary; the metadata of the model has all
-
-
-def first_of(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def grouped(kind: str, remarks: Iterable[Sequence[str]], shown: Callable[[Sequence[str]], str] = ", ".join) -> Iterator[str]:
@@ -54,7 +49,7 @@ def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: Q
         out.print(f"import: {line}", markup=False)
     for line in grouped("float", result.plan.float_nodes.items()):
         out.print(line, markup=False)
-    for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes)), first_of):
+    for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes)), some_of):
         out.print(line, markup=False)
     for line in _chosen(result):
         out.print(f"  range: {line}", markup=False)
@@ -149,12 +144,12 @@ def _processors(result: Quantized) -> Iterator[str]:
     yield f"the same codes on {result.model.metadata_props['qconv.exact_on']}"
     nodes = [str(node.name) for node in saturating_nodes(result.model.graph)]
     if nodes:
-        yield f"  note: {first_of(nodes)}: may saturate on x86 with AVX2 and without VNNI; --target x86 is exact on every x86"
+        yield f"  note: {some_of(nodes)}: may saturate on x86 with AVX2 and without VNNI; --target x86 is exact on every x86"
 
 
 def _chosen(result: Quantized) -> list[str]:
     """A line for each method that chose ranges, with the first tensors, where there is more than one."""
     lines = []
     for method, names in result.methods.items():
-        lines.append(f"{method}: {first_of(names)}")
+        lines.append(f"{method}: {some_of(names)}")
     return lines if len(lines) > 1 else []

@@ -13,8 +13,8 @@ from qconv.ops.op_table import has_weight
 from qconv.plan.quant_plan import QuantPlan
 from qconv.quant.pins import Pins, with_sign
 from qconv.quant.types import QuantParams
+from qconv.sentences import some_of
 
-_NAMED = 3
 _MATTERS = 0.01  # of a code: what is less changes fewer than one output code in a hundred
 
 
@@ -33,10 +33,10 @@ def import_summary(
     total = len(pins.activations) + len(pins.weights)
     line = f"used {total - len(unused) - len(lost)} of {total} scales that were given"
     if calibrated:
-        line += f"; missing: {_some(list(calibrated))} (calibrated)"
+        line += f"; missing: {some_of(list(calibrated))} (calibrated)"
     if unused or lost:
         line += (
-            f"; unused: {_some([*unused, *lost])}, which another op took in, or which no kernel of the target takes as they are"
+            f"; unused: {some_of([*unused, *lost])}, which another op took in, or which no kernel of the target takes as they are"
         )
     return (line, *_largest_move(graph, plan), *notes)
 
@@ -76,8 +76,3 @@ def _layers(graph: ir.Graph, plan: QuantPlan) -> Iterator[ir.Node]:
 
 def _same(found: QuantParams | None, given: QuantParams) -> bool:
     return found is not None and found == with_sign(given, found.int_type.signed)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -16,12 +16,12 @@ from qconv.pipeline.calibrate import calibrate
 from qconv.pipeline.prepared import load_prepared
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.plan.make import tensors_to_observe
+from qconv.sentences import some_of
 from qconv.statistics.calibration import Calibration
 from qconv.verify.compare import Comparison, compare
 from qconv.verify.sides import Side
 
 Tell = Callable[[str], None]
-_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,7 @@ def _steps(
     found = analyze(path, calibration, samples=samples, config=replace(config, method="minmax"), threads=threads)
     for proposal in found.proposals[::-1]:  # the one with the fewest nodes first
         left = replace(config, exclude=(*config.exclude, *proposal.exclude))
-        names = ", ".join(proposal.exclude[:_NAMED]) + (", ..." if len(proposal.exclude) > _NAMED else "")
-        yield f"in float: {names}", left
+        yield f"in float: {some_of(proposal.exclude, 4)}", left
 
 
 def _attempt(

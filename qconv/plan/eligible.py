@@ -14,10 +14,10 @@ from qconv.model.graph import const_array, is_float
 from qconv.model.traits import Trait, has_trait
 from qconv.ops.op_table import Role, reads_integers, role_of, spec_of
 from qconv.plan.patterns import nodes_of
+from qconv.sentences import some_of
 
 _OTHER_FLOATS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 EXCLUDED = "excluded"
-_MOST_NAMES = 3  # of neighbours that a sentence lists
 
 
 def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
@@ -61,7 +61,7 @@ def is_border_cast(node: ir.Node) -> bool:
 def between(node: ir.Node) -> str:
     """Why a node with only float nodes around it stays in float."""
     names = list(dict.fromkeys(str(other.name) for other in _neighbours(node)))
-    around = ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
+    around = some_of(names, 3)
     return (
         f"every neighbour of it is float ({around}), so integers would only add error; it becomes integer once one of them does"
     )

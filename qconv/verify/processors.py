@@ -16,9 +16,8 @@ from qconv.model.machine import adds_in_integers, adds_pairs_in_int16
 from qconv.quant.neon import neon_add_table
 from qconv.quant.tables import add_table
 from qconv.quant.types import INT8, UINT8, QuantParams
+from qconv.sentences import some_of
 from qconv.targets import TARGETS
-
-_NAMED = 3
 
 
 def exact_on(graph: ir.Graph) -> tuple[str, ...]:
@@ -38,19 +37,15 @@ def machine_warnings(graph: ir.Graph) -> Iterator[str]:
     saturating = [str(node.name) for node in saturating_nodes(graph)]
     if saturating and adds_pairs_in_int16():
         yield (
-            f"this processor has AVX2 and no VNNI, and products of {_some(saturating)} may saturate on it, so that results are "
+            f"this processor has AVX2 and no VNNI, and products of {some_of(saturating)} may saturate on it, so that results are "
             "wrong; quantize the model with --target x86, which is exact on every x86"
         )
     differing = [str(node.name) for node in differing_additions(graph)] if adds_in_integers() else []
     if differing:
         yield (
-            f"this processor adds with short multipliers, so that sums of {_some(differing)} may be off by a code; quantize the "
-            "model with --target arm, which is proved for them"
+            f"this processor adds with short multipliers, so that sums of {some_of(differing)} may be off by a code; "
+            "quantize the model with --target arm, which is proved for them"
         )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _differs(node: ir.Node) -> bool:
