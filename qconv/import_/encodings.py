@@ -23,6 +23,8 @@ from qconv.quant.params import params_of_range
 from qconv.quant.pins import PinnedWeight, Pins
 from qconv.quant.types import IntType, QuantParams, Scheme
 
+_MOST_BITS = 8
+
 
 @dataclass(frozen=True)
 class _Entry:
@@ -38,6 +40,8 @@ class _Entry:
     def params(self, where: str) -> QuantParams:
         """Raises ArtifactError where the numbers make no sense."""
         try:
+            if self.bits > _MOST_BITS:
+                raise ValueError(f"an integer type has 2 to {_MOST_BITS} bits, not {self.bits}")
             int_type = IntType(self.bits, self.signed)
             if self.scale is None:
                 assert self.ends is not None

@@ -13,21 +13,15 @@ from numpy.typing import NDArray
 
 from qconv.errors import ModelError
 from qconv.model.edit import Editor
-from qconv.model.graph import attr_int, const_array, is_float, sole_consumer
+from qconv.model.graph import attr_int, const_array, is_float
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.pins import PinnedWeight, Pins
-from qconv.quant.types import IntType, QuantParams
+from qconv.quant.types import QuantParams
 
-_TYPES = {
-    ir.DataType.INT8: IntType(8, signed=True),
-    ir.DataType.UINT8: IntType(8, signed=False),
-    ir.DataType.INT4: IntType(4, signed=True),
-    ir.DataType.UINT4: IntType(4, signed=False),
-    ir.DataType.INT2: IntType(2, signed=True),
-    ir.DataType.UINT2: IntType(2, signed=False),
-}
+from .code_types import TYPES, WIDE, clip_behind, code_type, same_step, type_within
+from .constants import codes_of_constant, reals_of_constant
+
 _KEEP_CODES = Trait.MOVES | Trait.EXTREMES | Trait.CLAMPS | Trait.JOINS | Trait.FILLS
-_WIDE = (ir.DataType.INT16, ir.DataType.UINT16)
 
 
 class Pairs:
@@ -80,46 +74,31 @@ class Pairs:
 
     def _quantize_constant(self, node: ir.Node, array: NDArray[np.generic]) -> None:
         """A weight that is quantized in the graph, as its codes; a Clip behind works on codes."""
-        scale, zero = const_array(node.inputs[1]), const_array(node.inputs[2]) if len(node.inputs) > 2 else None
-        dtype = node.outputs[0].dtype
-        if scale is None or dtype not in _TYPES:
-            raise ModelError(
-                f"node {node.name} (QuantizeLinear) quantizes a weight in a way that is unknown here; store it as codes"
-            )
-        axis, block = attr_int(node, "axis", 1) % max(array.ndim, 1), attr_int(node, "block_size", 0)
-        steps = _along(scale, array.ndim, axis, block, array.shape).astype(np.float32)
-        shift = np.float32(0) if zero is None else _along(zero, array.ndim, axis, block, array.shape).astype(np.float32)
-        own = _TYPES[dtype]
-        codes = np.clip(np.rint(array.astype(np.float32) / steps) + shift, own.qmin, own.qmax).astype(own.dtype)
-        output = node.outputs[0]
-        clip = sole_consumer(output)
-        ends = None if clip is None or clip.op_type != "Clip" else _ends_of(clip, own)
-        if clip is not None and ends is not None:
-            codes, output = codes.clip(*ends), clip.outputs[0]
+        codes, output = codes_of_constant(node, array), node.outputs[0]
+        clip = clip_behind(node, code_type(output))
+        if clip is not None:
+            codes, output = codes.clip(*clip.ends), clip.node.outputs[0]
         output.replace_all_uses_with(self._editor.constant(f"{node.name}/codes", codes))
-        if clip is not None and output is clip.outputs[0]:
-            self._graph.remove(clip, safe=True)
+        if clip is not None:
+            self._graph.remove(clip.node, safe=True)
         self._graph.remove(node, safe=True)
 
     def _clipped(self, node: ir.Node, params: QuantParams | None) -> QuantParams | None:
         """The parameters within a Clip of the codes right behind, which goes: it says that they have fewer bits."""
-        clip = sole_consumer(node.outputs[0])
-        if params is None or clip is None or not has_trait(clip, Trait.CLAMPS) or clip.op_type != "Clip":
+        clip = None if params is None else clip_behind(node, params.int_type)
+        if params is None or clip is None:
             return params
-        ends = _ends_of(clip, params.int_type)
-        if ends is None:
-            return params
-        low, high = ends
-        found = _type_within(params.int_type, low, high)
+        low, high = clip.ends
+        found = type_within(params.int_type, low, high)
         if found is None or not low <= int(params.zero_point.min()) <= int(params.zero_point.max()) <= high:
             return params
-        clip.outputs[0].replace_all_uses_with(node.outputs[0])
-        self._graph.remove(clip, safe=True)
+        clip.node.outputs[0].replace_all_uses_with(node.outputs[0])
+        self._graph.remove(clip.node, safe=True)
         return QuantParams(params.scale, params.zero_point, found, params.axis)
 
     def _pin(self, x: ir.Value, params: QuantParams, node: ir.Node) -> None:
         known = self._activations.setdefault(x, params)
-        if known != params:
+        if known.int_type.bits != params.int_type.bits or not same_step(known, params):
             self.notes.append(f"{node.name} gives {x.name} a second scale, which is not used")
 
     def _dequantizer(self, node: ir.Node) -> None:
@@ -135,7 +114,9 @@ class Pairs:
             x = node.inputs[0]
             assert x is not None
             source = self._source(x)
-            if source is not None and not _same_step(self._activations[source], params):
+            if source is None or same_step(self._activations[source], params):
+                self._activations.setdefault(x, params)
+            else:
                 self.notes.append(f"{node.name} reads {x.name} under another scale than it was written with, which is not used")
         if reals.is_graph_output():
             if x.is_graph_input() or x.is_graph_output():
@@ -163,7 +144,7 @@ class Pairs:
         value = node.inputs[index]
         assert value is not None
         array = const_array(value)
-        if value in self._activations or is_float(value) or value.dtype not in _TYPES:
+        if value in self._activations or is_float(value) or value.dtype not in TYPES:
             return
         if array is not None:
             reals = self._editor.constant(f"{value.name}/real", params.dequantize(array))
@@ -184,36 +165,16 @@ class Pairs:
         value.type = ir.TensorType(ir.DataType.FLOAT)
 
     def _constant(self, node: ir.Node, x: ir.Value, array: NDArray[np.generic]) -> None:
-        """The reals of a weight or a bias, and a pin where its codes are symmetric."""
-        scale = const_array(node.inputs[1])
-        zero = const_array(node.inputs[2]) if len(node.inputs) > 2 else None
-        if scale is None:
-            raise ModelError(f"node {node.name} (DequantizeLinear) computes its scale at run time; make it a constant")
-        block = attr_int(node, "block_size", 0)
-        axis = attr_int(node, "axis", 1) % max(array.ndim, 1)
-        steps, shift = (None if a is None else _along(a, array.ndim, axis, block, array.shape) for a in (scale, zero))
-        assert steps is not None
-        codes = array.astype(np.float32) - (0.0 if shift is None else shift.astype(np.float32))
-        value = self._editor.constant(str(node.outputs[0].name), (codes * steps.astype(np.float32)).astype(np.float32))
-        int_type = _TYPES.get(x.dtype) if x.dtype is not None else None
-        reals = const_array(value)
-        assert reals is not None
-        if int_type is not None and array.ndim > 1:
-            self.count += 1
-            name = str(node.outputs[0].name)
-            if block or (scale.size > 1 and scale.ndim > 1):
-                self.notes.append(f"weight {name} has a scale for each block, and gets one for each channel")
-            elif np.abs(codes).max(initial=0.0) > 128 or (codes == 128).any():
-                self.notes.append(f"weight {name} has a zero point that leaves codes beyond int8; it is rounded anew")
-            else:
-                params = (
-                    np.asarray(scale, np.float32).reshape(-1) if scale.size > 1 else np.asarray(scale, np.float32).reshape(())
-                )
-                pinned = QuantParams(
-                    params, np.zeros_like(params, np.int8), IntType(8, signed=True), axis if scale.size > 1 else None
-                )
-                self._weights.append(PinnedWeight(name, reals, pinned))
+        """The reals of a weight or a bias, and a pin of a weight."""
         output = node.outputs[0]
+        found = reals_of_constant(node, array)
+        value = self._editor.constant(str(output.name), found.reals)
+        if x.dtype in TYPES and array.ndim > 1:
+            self.count += 1
+            if found.params is None:
+                self.notes.append(f"weight {output.name} has a scale for each block, and gets one for each channel")
+            else:
+                self._weights.append(PinnedWeight(str(output.name), found.reals, found.params))
         output.replace_all_uses_with(value, replace_graph_outputs=True)
         self._graph.remove(node, safe=True)
 
@@ -241,10 +202,10 @@ class Pairs:
             raise ModelError(f"node {node.name} ({node.op_type}) computes its parameters at run time; make them constants")
         if zero is None and has_trait(node, Trait.QUANTIZES):
             dtype = ir.DataType(attr_int(node, "output_dtype", int(ir.DataType.UINT8)) or int(ir.DataType.UINT8))
-        if dtype in _WIDE:
+        if dtype in WIDE:
             self.notes.append(f"{node.name} has 16 bits; the tensor is calibrated for 8")
             return None
-        if dtype not in _TYPES:
+        if dtype not in TYPES:
             kind = "an unknown type" if dtype is None else dtype.name.lower()
             raise ModelError(
                 f"node {node.name} ({node.op_type}) has codes of {kind}, which no integer kernel takes; use int8 or uint8"
@@ -255,7 +216,7 @@ class Pairs:
                 return None
             scale = scale.reshape(-1)[0]
         point = 0 if array is None else int(array.reshape(-1)[0])
-        return QuantParams(np.asarray(scale, np.float32).reshape(()), np.asarray(point), _TYPES[dtype])
+        return QuantParams(np.asarray(scale, np.float32).reshape(()), np.asarray(point), TYPES[dtype])
 
     def _retype(self) -> None:
         """What moved codes moves reals."""
@@ -263,38 +224,5 @@ class Pairs:
             x = node.inputs[0] if node.inputs else None
             if x is not None and is_float(x) and has_trait(node, _KEEP_CODES):
                 for output in node.outputs:
-                    if output.dtype in (*_TYPES, *_WIDE):
+                    if output.dtype in (*TYPES, *WIDE):
                         output.type = ir.TensorType(ir.DataType.FLOAT)
-
-
-def _ends_of(clip: ir.Node, own: IntType) -> tuple[int, int] | None:
-    """The bounds of a Clip of codes, those of the type where it names none; None where they are computed."""
-    ends = [own.qmin, own.qmax]
-    for index, value in enumerate(clip.inputs[1:3]):
-        array = const_array(value)
-        if value is not None and array is None:
-            return None
-        ends[index] = ends[index] if array is None else int(array.reshape(-1)[0])
-    return ends[0], ends[1]
-
-
-def _type_within(own: IntType, low: int, high: int) -> IntType | None:
-    """The integer type of that sign whose codes lie in [low, high]."""
-    types = (IntType(bits, own.signed, narrow) for bits in range(2, 9) for narrow in (False, True))
-    return next((found for found in types if (found.qmin, found.qmax) == (low, high)), None)
-
-
-def _same_step(one: QuantParams, other: QuantParams) -> bool:
-    """Whether codes mean the same reals; one of them may have fewer bits."""
-    return bool(one.scale == other.scale and int(one.zero_point) == int(other.zero_point))
-
-
-def _along(array: NDArray[np.generic], rank: int, axis: int, block: int, shape: tuple[int, ...]) -> NDArray[np.generic]:
-    """A scale or zero point as it broadcasts over the codes."""
-    if array.size == 1:
-        return array.reshape(())
-    if block:
-        return np.repeat(array, block, axis=axis)[tuple(slice(size) for size in shape)]
-    sizes = [1] * rank
-    sizes[axis] = -1
-    return array.reshape(sizes)

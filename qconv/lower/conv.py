@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
 
 from qconv.lower.builder import MS, Attribute
 from qconv.lower.context import Context
+from qconv.lower.copies import with_copies
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.lower.values import Codes
-from qconv.model.graph import attr_ints, const_array
+from qconv.model.graph import attr_int, attr_ints, const_array
 from qconv.ops.forms import averages_whole_windows, summed_axes
-from qconv.ops.kernel_order import kernel_order
+from qconv.ops.kernel_order import conv_order, kernel_order
 from qconv.quant.types import INT8, QuantParams
 
 
@@ -23,8 +25,9 @@ def lower_conv(node: ir.Node, ctx: Context) -> None:
     weight, value = const_array(node.inputs[1]), node.inputs[1]
     assert weight is not None and value is not None
     w, order = ctx.params(value), kernel_order(node, weight.shape)
-    codes, bias = ctx.weight_codes(value), ctx.bias(node)
+    codes, bias, group = ctx.weight_codes(value), ctx.bias(node), attr_int(node, "group", 1)
     linear = quantize_linear(ctx.target, str(node.name), weight, bias, summed_axes(node), x.params, w, y, order, codes)
+    x, linear = with_copies(node, ctx, x, linear, (1, 1), partial(conv_order, group=group), group)
     attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
     ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, str(value.name), attributes))
 

@@ -12,6 +12,7 @@ Slice takes off pads[0] in front and s T - K + pads[1] - output_padding behind, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from qconv.lower.builder import Attribute
 from qconv.lower.context import Context
 from qconv.lower.conv import emit_conv
+from qconv.lower.copies import with_copies
 from qconv.lower.linear import quantize_linear
 from qconv.lower.values import Codes
 from qconv.model.graph import attr_int, attr_ints, const_array
@@ -44,6 +46,7 @@ def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
     order = conv_order(phases.shape, group)
     given = None if given is None else phase_weights(given, strides, group)
     linear = quantize_linear(ctx.target, str(node.name), phases, bias, (1, 2, 3), x.params, params, y, order, given)
+    x, linear = with_copies(node, ctx, x, linear, (1, 1), partial(conv_order, group=group), group)
     attributes: dict[str, Attribute] = {"group": group, "kernel_shape": taps, "pads": [taps[0] - 1, taps[1] - 1] * 2}
     bounds = _crop_bounds(node, [s * t - k for s, t, k in zip(strides, taps, weight.shape[2:], strict=True)])
     whole = None if bounds is None else f"{output.name}_whole"

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
 from qconv.quant.certify import Certificate, Interval, Reach, certify_weight_scale, effective_scale
-from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
-from qconv.quant.params import accumulator_bounds, quantize_bias, quantize_weight
-from qconv.quant.saturation import KernelOrder, quantize_safely, unsafe_pairs
+from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.params import accumulator_bounds, accumulators_fit, quantize_bias, quantize_weight
+from qconv.quant.saturation import KernelOrder, quantize_safely
 from qconv.quant.types import INT8, FloatArray, IntArray, QuantParams
 from qconv.targets import Target
 
@@ -40,13 +40,12 @@ def quantize_linear(
     """Quantizes a weight and a bias, and nudges the weight scale until requantization is proved for every accumulator.
 
     `order` is that of a kernel that may add products in 16 bits, None for one that never does. `codes` take the place of the
-    nearest codes of the weight. Raises ArtifactError where given codes do not fit the target or int32.
+    nearest codes of the weight; they may be such as the kernel takes only over copies of channels (lower/copies.py).
+    Raises ArtifactError where accumulators do not fit in int32.
     """
     safe_order = order if target.adds_pairs_in_int16 else None
     if codes is None:
         codes = quantize_weight(weight, w) if safe_order is None else quantize_safely(weight, w, safe_order)
-    elif safe_order is not None and unsafe_pairs(safe_order.rows(codes)).any():
-        raise ArtifactError(f"the plan's codes for node {name} saturate without VNNI; plan anew, or take --target x86-vnni")
     zero_point = int(y.zero_point)
     limits = np.iinfo(y.int_type.dtype)
     _check_int32(name, codes, summed, bias, x, w)
@@ -66,9 +65,7 @@ def _check_int32(
 
     Certification only raises the scale, and so makes the codes of the bias smaller.
     """
-    lo, hi = accumulator_bounds(codes, summed, None, x)
-    moved = np.float64(0) if bias is None else np.rint(bias.astype(np.float64) / (float(x.scale) * w.scale.astype(np.float64)))
-    if max(-(lo + moved).min(initial=0), (hi + moved).max(initial=0), np.abs(moved).max()) >= ACC_LIMIT:
+    if not accumulators_fit(codes, summed, bias, x, w.scale):
         raise ArtifactError(
             f"under this plan the accumulators of node {name} may leave int32; give its weight a wider scale, or plan it anew"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -11,6 +12,7 @@ from qconv.errors import ArtifactError
 from qconv.lower.attention import lower_weighted_mean
 from qconv.lower.builder import MS
 from qconv.lower.context import Context
+from qconv.lower.copies import with_copies
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.lower.values import Codes, Wide
 from qconv.lower.wide import WideBuilder
@@ -33,9 +35,9 @@ def lower_gemm(node: ir.Node, ctx: Context) -> None:
     if str(node.outputs[0].name) in ctx.plan.wide:
         _wide_product(node, ctx)
         return
-    x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
+    y = ctx.params(node.outputs[0])
     trans_b = attr_int(node, "transB", 0)
-    linear = _linear(node, ctx, x, y)
+    x, linear = _operands(node, ctx, y)
     weight = const_array(node.inputs[1])
     assert weight is not None
     bias = None
@@ -67,14 +69,14 @@ def lower_matmul(node: ir.Node, ctx: Context) -> None:
     if str(node.outputs[0].name) in ctx.plan.wide:
         _wide_product(node, ctx)
         return
-    ctx.set_codes(node.outputs[0], _matmul(node, ctx, ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])))
+    ctx.set_codes(node.outputs[0], _matmul(node, ctx, ctx.params(node.outputs[0])))
 
 
 def _wide_product(node: ir.Node, ctx: Context) -> None:
     """The accumulators of a product with a constant matrix, brought to one scale for all columns in int32."""
     output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
-    x, y = ctx.codes(node.inputs[0]), ctx.params(output)
-    linear = _linear(node, ctx, x, y)
+    y = ctx.params(output)
+    x, linear = _operands(node, ctx, y)
     matrix = linear.codes.T if attr_int(node, "transB", 0) else linear.codes
     lows, highs = accumulator_bounds(matrix, (0,), None, x.params)
     zero_point = ctx.initializer(x.params.zero_point.reshape(()), f"{node.name}_x_zero_point")
@@ -87,14 +89,16 @@ def _wide_product(node: ir.Node, ctx: Context) -> None:
     ctx.set_wide(output, moved)
 
 
-def _linear(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Linear:
-    weight = const_array(node.inputs[1])
-    assert weight is not None
-    value = node.inputs[1]
-    assert value is not None
+def _operands(node: ir.Node, ctx: Context, y: QuantParams) -> tuple[Codes, Linear]:
+    """The input of a product with a constant, and the constant."""
+    x, value = ctx.codes(node.inputs[0]), node.inputs[1]
+    weight = const_array(value)
+    assert weight is not None and value is not None
     w, order, codes = ctx.params(value), kernel_order(node, weight.shape), ctx.weight_codes(value)
     bias, summed = ctx.bias(node), summed_axes(node)
-    return quantize_linear(ctx.target, str(node.name), weight, bias, summed, x.params, w, y, order, codes)
+    linear = quantize_linear(ctx.target, str(node.name), weight, bias, summed, x.params, w, y, order, codes)
+    last = -1 if x.value.shape is None else len(x.value.shape) - 1
+    return with_copies(node, ctx, x, linear, (last, summed[0]), partial(kernel_order, node))
 
 
 def _weight_inputs(node: ir.Node, ctx: Context, linear: Linear) -> list[ir.Value]:
@@ -102,8 +106,8 @@ def _weight_inputs(node: ir.Node, ctx: Context, linear: Linear) -> list[ir.Value
     return [ctx.initializer(linear.codes, f"{name}_quantized"), *ctx.scale_and_zero_point(linear.params, name)]
 
 
-def _matmul(node: ir.Node, ctx: Context, x: Codes, y: QuantParams) -> Codes:
-    linear = _linear(node, ctx, x, y)
+def _matmul(node: ir.Node, ctx: Context, y: QuantParams) -> Codes:
+    x, linear = _operands(node, ctx, y)
     inputs = [
         x.value,
         *ctx.scale_and_zero_point(x.params, f"{node.name}_x"),

@@ -74,7 +74,7 @@ def _weight(name: str, node: ir.Node, plan: QuantPlan) -> Iterator[str]:
     if params is None:
         yield f"it has no parameters for weight {name}"
         return
-    if not params.int_type.signed or params.int_type.bits > _MOST_BITS:
+    if not params.int_type.signed or params.int_type.bits > _MOST_BITS + (name in plan.weight_codes):
         yield f"weight {name} has the type {params.int_type}, and kernels take signed codes of at most 8 bits"
     if params.zero_point.any():
         yield f"weight {name} has a zero point other than 0, which the bounds of accumulators do not know"

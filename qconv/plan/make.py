@@ -20,10 +20,10 @@ from qconv.plan.policy import check_rules
 from qconv.plan.quant_plan import ChannelScales, QuantPlan, border_nodes
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import SharedScales
-from qconv.plan.weights import safe_for, weight_params
+from qconv.plan.weights import given_codes, needs_copies, safe_for, weight_params
 from qconv.plan.wide import wide_tensors
-from qconv.quant.params import widen_for_accumulator
-from qconv.quant.types import QuantParams
+from qconv.quant.params import accumulators_fit, widen_for_accumulator
+from qconv.quant.types import IntArray, QuantParams
 
 _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than the output's keeps 256 / 16 codes
 
@@ -72,11 +72,13 @@ def make_plan(
         if not refused and found.keys() <= apart.keys():
             break
         in_float, apart = in_float | refused, apart | found
-    notes = [Remark(name, reason) for name, reason in apart.items()]
+    notes, given = [Remark(name, reason) for name, reason in apart.items()], dict[str, IntArray]()
     for node in nodes:
-        notes += _plan_weight(node, tensors, config)
+        notes += _plan_weight(node, tensors, given, config)
         notes += _concat_notes(node, observed, tensors)
-    return QuantPlan(tensors, in_float, tuple(notes), model_sha256, apart=apart, channel_scales=channel_scales, wide=wide)
+    return QuantPlan(
+        tensors, in_float, tuple(notes), model_sha256, given, apart=apart, channel_scales=channel_scales, wide=wide
+    )  # fmt: skip
 
 
 def _activations(
@@ -93,24 +95,22 @@ def _beyond_kernels(nodes: Iterable[ir.Node], tensors: Mapping[str, QuantParams]
     return {name: reason for name, reason in found.items() if reason is not None}
 
 
-def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], config: QuantConfig) -> list[Remark]:
-    """Adds the parameters of a node's weight; a note where accumulators asked for a wider scale."""
+def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], given: dict[str, IntArray], config: QuantConfig) -> list[Remark]:
+    """Adds the parameters of a node's weight, and codes that it had before; a note where accumulators asked for a wider scale."""
     if not has_weight(node):
         return []
     weight = const_array(node.inputs[1])
-    bias = bias_of(node)
     assert weight is not None and node.inputs[0] is not None and node.inputs[1] is not None
-    params = weight_params(node, weight, config)
-    params, raised = widen_for_accumulator(
-        params, by_channels(node, weight), bias, tensors[str(node.inputs[0].name)], summed_axes(node)
-    )
-    tensors[str(node.inputs[1].name)] = safe = safe_for(node, weight, params, config)
-    notes = []
-    if raised:
-        notes.append(f"{raised} channels got a wider weight scale, so that accumulators fit in int32")
-    if safe != params and config.pins.weight(weight, channel_axis(node)) is not None:
-        notes.append("its weight codes saturate with AVX2 and without VNNI and were rounded anew; --target x86-vnni keeps them")
-    return [Remark(str(node.name), text) for text in notes]
+    name, x, bias, summed = str(node.inputs[1].name), tensors[str(node.inputs[0].name)], bias_of(node), summed_axes(node)
+    params, raised = weight_params(node, weight, config), 0
+    is_pinned = config.pins.weight(weight, channel_axis(node)) is not None
+    if not is_pinned or not accumulators_fit(given_codes(node, weight, params), summed, bias, x, params.scale):
+        params, raised = widen_for_accumulator(params, by_channels(node, weight), bias, x, summed)
+    tensors[name] = params if is_pinned else safe_for(node, weight, params, config)
+    if is_pinned and needs_copies(node, codes := given_codes(node, weight, params), config):
+        given[name] = codes
+    text = f"{raised} channels got a wider weight scale, so that accumulators fit in int32"
+    return [Remark(str(node.name), text)] if raised else []
 
 
 def _concat_notes(

@@ -13,6 +13,7 @@ import numpy as np
 
 from qconv.errors import ArtifactError
 from qconv.plan.remark import Remark
+from qconv.quant.copies import fits_int8
 from qconv.quant.types import FloatArray, IntArray, IntType, QuantParams
 
 FORMAT = "qconv-plan-1"
@@ -153,14 +154,16 @@ def _table_text(key: str, table: Mapping[str, Any]) -> str:
 
 
 def _codes_to_json(codes: IntArray) -> dict[str, Any]:
-    """The shape, and the bytes of the int8 codes in base64."""
-    return {"shape": list(codes.shape), "int8": base64.b64encode(np.ascontiguousarray(codes, np.int8).tobytes()).decode()}
+    """The shape, and the bytes of the codes in base64: int8, or int16 in little-endian order."""
+    kind, layout = ("int8", "<i1") if fits_int8(codes) else ("int16", "<i2")
+    return {"shape": list(codes.shape), kind: base64.b64encode(np.ascontiguousarray(codes, layout).tobytes()).decode()}
 
 
 def _codes_from_json(name: str, entry: Any) -> IntArray:
     try:
-        raw = base64.b64decode(entry["int8"], validate=True)
-        return np.frombuffer(raw, np.int8).reshape([int(size) for size in entry["shape"]])
+        kind, layout = ("int8", "<i1") if "int8" in entry else ("int16", "<i2")
+        raw = base64.b64decode(entry[kind], validate=True)
+        return np.frombuffer(raw, layout).astype(kind).reshape([int(size) for size in entry["shape"]])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ArtifactError(f"the plan's codes of weight {name} are damaged ({error}); leave them out or plan anew") from None
 

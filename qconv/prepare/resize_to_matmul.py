@@ -51,7 +51,7 @@ def _replace(editor: Editor, node: ir.Node) -> int:
 
 def _is_kept(size: tuple[int, object, object], scales: NDArray[np.floating] | None, rank: int) -> bool:
     axis, before, behind = size
-    return before == behind and (scales is None or scales[axis] == 1.0)
+    return before == behind if scales is None else bool(scales[axis] == 1.0)
 
 
 def _matrix(node: ir.Node, rank: int, axis: int, before: int, behind: int, scale: float | None) -> NDArray[np.float32]:

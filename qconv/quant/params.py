@@ -130,6 +130,16 @@ def accumulator_bounds(
     return positive * lo + negative * hi + bias, positive * hi + negative * lo + bias
 
 
+def accumulators_fit(
+    w_q: IntArray, summed: tuple[int, ...], bias: NDArray[np.floating] | None, x_params: QuantParams, w_scale: FloatArray
+) -> bool:
+    """Whether |sum| + |bias| < 2^31 for every input, with the bias in units of S_x S_w."""
+    lo, hi = accumulator_bounds(w_q, summed, None, x_params)
+    unit = float(x_params.scale) * w_scale.astype(np.float64)
+    moved = np.float64(0) if bias is None else np.rint(bias.astype(np.float64) / unit)
+    return bool(max(-(lo + moved).min(initial=0), (hi + moved).max(initial=0), np.abs(moved).max()) < ACC_LIMIT)
+
+
 def _at_least_smallest(scale: float | NDArray[np.floating]) -> FloatArray:
     return np.maximum(np.asarray(scale, np.float32), SMALLEST_SCALE)
 

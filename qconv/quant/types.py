@@ -20,6 +20,7 @@ BoolArray = NDArray[np.bool_]
 class IntType:
     """An integer type of `bits` bits, held in a container of 8 or 32.
 
+    Signed codes of 9 bits, in a container of 16, are those of a weight less a zero point.
     `narrow` leaves out the lowest code, so that a signed range is symmetric: [-127, 127].
     """
 
@@ -28,7 +29,7 @@ class IntType:
     narrow: bool = False
 
     def __post_init__(self) -> None:
-        if not (2 <= self.bits <= 8 or self.bits == 32):
+        if not (2 <= self.bits <= 8 or self.bits == 32 or (self.bits == 9 and self.signed)):
             raise ValueError(f"an integer type has 2 to 8 or 32 bits, not {self.bits}")
 
     @property
@@ -43,9 +44,11 @@ class IntType:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The container: uint8, int8 or int32."""
+        """The container: uint8, int8, int16 or int32."""
         if self.bits == 32:
             return np.dtype(np.int32 if self.signed else np.uint32)
+        if self.bits == 9:
+            return np.dtype(np.int16)
         return np.dtype(np.int8 if self.signed else np.uint8)
 
     @property
@@ -60,6 +63,7 @@ class IntType:
 
 UINT8 = IntType(8, signed=False)
 INT8 = IntType(8, signed=True)
+INT9 = IntType(9, signed=True)
 INT32 = IntType(32, signed=True)
 
 

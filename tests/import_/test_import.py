@@ -17,6 +17,7 @@ from qconv.config import QuantConfig
 from qconv.errors import ModelError
 from qconv.import_ import import_quantized
 from qconv.integer.execution.compare import mismatches
+from qconv.integer.saturation import saturating_nodes
 from qconv.model.load import load
 from qconv.pipeline import load_prepared
 from qconv.pipeline.quantize import Quantized
@@ -98,12 +99,68 @@ def test_a_model_of_onnxruntime_keeps_its_scales_and_its_outputs(
     assert mismatches(result.model, feeds[0]) == []
 
 
-def test_the_default_target_tells_which_weights_it_could_not_keep(tmp_path: Path) -> None:
-    path = quantized_by_onnxruntime(tmp_path, quant_format=QuantFormat.QDQ, weight_type=QuantType.QInt8)
-    result = imported(path, QuantConfig())
+@pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
+@pytest.mark.parametrize("kind", [QuantType.QInt8, QuantType.QUInt8])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_default_target_keeps_all_weight_codes_over_copies(
+    form: QuantFormat, kind: QuantType, per_channel: bool, tmp_path: Path
+) -> None:
+    """Those with zero points of their own too, where codes less zero points have 9 bits."""
+    path = quantized_by_onnxruntime(
+        tmp_path, quant_format=form, activation_type=QuantType.QUInt8, weight_type=kind, per_channel=per_channel
+    )
+    result, free = imported(path, QuantConfig()), imported(path)
     assert result.audit.integer_only
-    notes = [note.text for note in result.plan.notes]
-    assert all("--target x86-vnni" in text or "accumulators" in text for text in notes)
+    assert list(saturating_nodes(result.model.graph)) == []
+    told = any("--target x86-vnni needs no copies" in note.text for note in result.lowering.notes)
+    assert told or kind == QuantType.QUInt8  # all of which are beyond int8 for either target
+    assert result.imported == free.imported
+    for name, made in (("safe", result), ("free", free)):
+        made.save(tmp_path / f"{name}.onnx")
+    feeds = [{"x": normal(1, 3, 8, 8, seed=seed)} for seed in range(4)]
+    mine, theirs = (outputs(tmp_path / f"{name}.onnx", feeds) for name in ("safe", "free"))
+    assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_a_weight_with_a_zero_point_keeps_codes_of_nine_bits(tmp_path: Path) -> None:
+    path = quantized_by_onnxruntime(
+        tmp_path, quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8, weight_type=QuantType.QUInt8
+    )
+    model = onnx.load(path)
+    zero = next(t for t in model.graph.initializer if t.name == "m_zero_point")
+    zero.CopyFrom(numpy_helper.from_array(np.asarray(20, np.uint8), "m_zero_point"))
+    onnx.save(model, path)
+    result = imported(path)
+    assert "its input is read 2 times, which keeps weight codes that are beyond int8 less their zero point" in [
+        note.text for note in result.lowering.notes
+    ]
+    assert mismatches(result.model, {"x": normal(1, 3, 8, 8, seed=3)}) == []
+    result.save(tmp_path / "m.int8.onnx")
+    feeds = [{"x": normal(1, 3, 8, 8, seed=seed)} for seed in range(20, 30)]
+    before, after = outputs(path, feeds), outputs(tmp_path / "m.int8.onnx", feeds, optimize=True)
+    assert np.square(np.concatenate(before) - np.concatenate(after)).sum() < 1e-3 * np.square(np.concatenate(before)).sum()
+
+
+def test_scales_of_constants_and_of_other_signs_are_used(tmp_path: Path) -> None:
+    """A Concat of codes with constant ones keeps its scale; a pair of int8 behind one of uint8 says the same."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "u"], ["a"]),
+        helper.make_node("DequantizeLinear", ["a", "s", "u"], ["b"]),
+        helper.make_node("QuantizeLinear", ["b", "s", "z"], ["c"]),
+        helper.make_node("Concat", ["k", "c"], ["d"], axis=0),
+        helper.make_node("DequantizeLinear", ["d", "s", "z"], ["y"]),
+    ]
+    codes = np.arange(-12, 12, dtype=np.int8).reshape(4, 6)
+    constants: dict[str, Array] = {"s": STEP, "z": ZERO, "u": np.asarray(131, np.uint8), "k": codes}
+    model = quantized_graph(nodes, constants, TensorProto.FLOAT, TensorProto.FLOAT, [4, 6])
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 8
+    onnx.save(model, tmp_path / "m.onnx")
+    result = imported(tmp_path / "m.onnx", QuantConfig())
+    assert result.imported == ("used 2 of 2 scales that were given",)
+    result.save(tmp_path / "m.int8.onnx")
+    feeds = [{"x": normal(4, 6, seed=seed)} for seed in range(3)]
+    before, after = outputs(tmp_path / "m.onnx", feeds), outputs(tmp_path / "m.int8.onnx", feeds)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_a_dynamic_model_becomes_static(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from qconv.config import QuantConfig
 from qconv.errors import UsageError
 from qconv.integer.saturation import saturating_nodes
+from qconv.plan.quant_plan import QuantPlan
 from tests.lower.harness import Array, normal, quantize_graph
 
 
@@ -95,6 +96,27 @@ def _saturating(form: Form, target: str, per_tensor: bool, tmp_path: Path) -> li
 def test_the_default_is_exact_on_every_x86(form: Form, per_tensor: bool, tmp_path: Path) -> None:
     assert _saturating(form, "x86-vnni", per_tensor, tmp_path) != []
     assert _saturating(form, "x86", per_tensor, tmp_path) == []
+
+
+WITH_WEIGHTS = {name: form for name, form in FORMS.items() if form.weights}
+
+
+@pytest.mark.parametrize("form", WITH_WEIGHTS.values(), ids=WITH_WEIGHTS.keys())
+def test_codes_that_were_given_are_kept_over_copies_of_channels(form: Form, tmp_path: Path) -> None:
+    weights = {name: _heavy(*shape, seed=i) for i, (name, shape) in enumerate(form.weights.items())}
+    feeds = [{name: normal(*shape, seed=i) for name, shape in form.shapes.items()} for i in range(3)]
+    free = quantize_graph(tmp_path, form.text, weights, feeds, config=QuantConfig(target="x86-vnni"))
+    plan = free.quantized.plan
+    codes = {name: np.random.default_rng(0).integers(90, 127, shape).astype(np.int8) for name, shape in form.weights.items()}
+    given = QuantPlan(plan.tensors, plan.float_nodes, weight_codes=codes)
+    free, safe = (
+        quantize_graph(tmp_path, form.text, weights, feeds, config=QuantConfig(target=target), plan=given)
+        for target in ("x86-vnni", "x86")
+    )
+    assert list(saturating_nodes(safe.quantized.model.graph)) == []
+    safe.assert_exact()
+    for index in range(len(feeds)):
+        assert np.array_equal(safe.values(index)["y"], free.values(index)["y"])
 
 
 def test_an_unknown_target_is_refused() -> None:

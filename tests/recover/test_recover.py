@@ -122,7 +122,6 @@ def test_codes_and_biases_of_a_plan_that_do_not_fit_are_refused(tmp_path: Path) 
     plan = quantize_graph(tmp_path, text, weights, samples).quantized.plan
     codes = np.full((2, 4, 1, 1), 100, np.int8)
     faults = {
-        "saturate without VNNI": {"weight_codes": {"w": codes}},
         "have the shape": {"weight_codes": {"w": codes[:1]}},
         "not of the type int8": {"weight_codes": {"w": np.full_like(codes, -128)}},
         "3 entries, not 2": {"biases": {"w": np.zeros(3, FLOAT)}},
