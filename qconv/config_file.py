@@ -19,6 +19,7 @@ from typing import Any
 
 from qconv.config import QuantConfig, Rule
 from qconv.errors import UsageError
+from qconv.model.text_files import read_text
 
 Kinds = Mapping[str, tuple[str, type | tuple[type, ...]]]
 
@@ -60,11 +61,13 @@ def read_settings(path: str | Path, kinds: Kinds = _KINDS) -> Settings:
     Raises UsageError for a file that cannot be read, and for keys or values that there are not.
     """
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the settings {path} cannot be read ({error}); check the path") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the settings {path} are not valid TOML ({error}); mend that line") from None
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+        raise UsageError(f"the settings {path} are not valid TOML ({error}); mend the file") from None
     rules = data.pop("rule", [])
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise UsageError(f"{path}: rules are written as tables, each under a line [[rule]]")

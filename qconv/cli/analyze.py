@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qconv.cli.options import (
+    COUNT,
     METHODS,
     PATH,
     RULES,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--method", type=click.Choice(METHODS), default="minmax", show_default=True, help="How ranges are chosen.")
 @exclude_option
 @target_option
-@click.option("--top", type=click.IntRange(min=1), default=15, show_default=True, metavar="N", help="How many places to list.")
+@click.option("--top", type=COUNT, default=15, show_default=True, metavar="N", help="How many places to list.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--plot", type=PATH, metavar="FILE", help="Draw the places, ranked, into a PNG or SVG.")
 @threads_option

@@ -42,6 +42,8 @@ def inspect(file: Path, as_json: bool, method: str | None, bits: int | None, plo
 def _is_json(file: Path) -> bool:
     """Whether the file begins like a JSON object, as no ONNX model does; what cannot be read is told where models are read."""
     try:
+        if not file.is_file():
+            return False
         with file.open("rb") as stream:
             return stream.read(64).lstrip()[:1] == b"{"
     except OSError:

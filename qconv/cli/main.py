@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 import click
 
@@ -18,7 +19,7 @@ from qconv.cli.quantize import quantize
 from qconv.cli.report import report
 from qconv.cli.train import train
 from qconv.cli.verify import verify
-from qconv.errors import QconvError
+from qconv.errors import OutputError, QconvError
 
 INTERRUPTED, DEFECT = 130, 70
 
@@ -46,6 +47,13 @@ for command in (calibrate, merge, quantize, verify, inspect, analyze, export, tr
 
 def main() -> None:
     """Runs the command line and exits."""
+    if not sys.warnoptions:  # what libraries find odd in a damaged file is told in our own sentence
+        warnings.filterwarnings("ignore", module=r"(qconv|numpy|PIL|onnx|onnxscript|onnx_ir)\b")
+    if sys.stderr is None:  # closed
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # it stays open until the end
+    if sys.stdout is None:
+        sys.stdout = sys.stderr
+        sys.exit(_tell("standard output is closed; let it go to a file or to /dev/null", OutputError.exit_code))
     sys.exit(run(sys.argv[1:]))
 
 
@@ -56,6 +64,7 @@ def run(arguments: list[str]) -> int:
     be_usual()
     try:
         result = cli.main(arguments, prog_name="qconv", standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except QconvError as error:
         return _tell(str(error), error.exit_code)
@@ -69,8 +78,12 @@ def run(arguments: list[str]) -> int:
     except MemoryError:
         return _tell("the machine's memory does not suffice for this model; close other programs or use a larger machine", DEFECT)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 1
+    except OSError as error:
+        _forget_stdout()
+        place = f" in {error.filename}" if error.filename else ""
+        return _tell(f"reading or writing failed{place}: {error.strerror or error}", OutputError.exit_code)
     except Exception as error:
         if os.environ.get("QCONV_TRACEBACK"):
             raise
@@ -80,6 +93,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _tell(message: str, code: int) -> int:
-    printable = "".join(sign if sign.isprintable() else "?" for sign in " ".join(message.split()))
-    click.echo(f"qconv: {printable}", err=True)  # names in models may hold what a terminal obeys
+    from qconv.cli.console import printable
+
+    click.echo(f"qconv: {printable(' '.join(message.split()))}", err=True)
     return code
+
+
+def _forget_stdout() -> None:
+    """What is still to be written goes nowhere, so that the end of the process does not fail over it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -17,6 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 METHODS = ("aciq", "auto", "ema", "entropy", "minmax", "mse", "percentile")
+COUNT = click.IntRange(1, 2**31 - 1)
 BITS = click.IntRange(2, 8)
 WEIGHT_BITS = click.IntRange(2, 8)
 PRESETS = ("imagenet", "caffe", "tf", "unit", "raw")
@@ -26,7 +27,7 @@ def data_options(command: F) -> F:
     """--data and everything that says how samples are read."""
     options = [
         click.option("--data", metavar="DATA", help="Samples: an .npz, a folder of .npz/.npy or of images, or module:function."),
-        click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Use the first N samples only."),
+        click.option("--samples", type=COUNT, metavar="N", help="Use the first N samples only."),
         click.option("--preset", type=click.Choice(PRESETS), help="How images become tensors.  [default: imagenet]"),
         click.option(
             "--resize", metavar="N|WxH", help="Length of an image's short side, or its exact size.  [default: from the model]"

@@ -95,6 +95,7 @@ def quantize(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort,
         context.meta.get(RULES, ()),
     )  # fmt: skip
+    given = QuantPlan.load(plan) if plan else None
     loaded = pipeline.load_prepared(model)
     if encodings is not None:
         config = replace(config, pins=pipeline.read_encodings(encodings, loaded.original.graph))
@@ -109,7 +110,6 @@ def quantize(
     needs_data = bool(pipeline.tensors_to_observe(loaded.ir.graph, loaded.pinned(config)))
     for warning in (*found.warnings, *findings) if needs_data else ():
         warn(warning)
-    given = QuantPlan.load(plan) if plan else None
     missed: list[str] = []
     if budget is not None:
         result, config = _within(model, found, config, pipeline.Budget.parse(budget), source, threads, missed)

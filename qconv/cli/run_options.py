@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from qconv.cli.options import COUNT
 from qconv.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,7 +23,7 @@ def run_options(command: F) -> F:
             help="Who does the work: processes of this machine, or a Ray cluster, which needs `pip install qconv[ray]`.",
         ),
         click.option(
-            "--workers", type=click.IntRange(min=1), metavar="N",
+            "--workers", type=COUNT, metavar="N",
             help="Cut the samples into N shards, each a process or a Ray task.  [default: 1; ray: the cores of the cluster]",
         ),
         click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qconv.cli.options import BITS, PATH, RULES, data_options, exclude_option, image_options, target_option
+from qconv.cli.options import BITS, COUNT, PATH, RULES, data_options, exclude_option, image_options, target_option
 
 _SUFFIX = ".qat.onnx"
 WEIGHT_BITS = click.IntRange(2, 8)
@@ -21,10 +21,8 @@ WEIGHT_BITS = click.IntRange(2, 8)
 @click.option("--weight-bits", type=WEIGHT_BITS, help="Bits of weights.  [default: --bits]")
 @click.option("--activation-bits", type=BITS, help="Bits of activations.  [default: --bits]")
 @click.option("--per-tensor", is_flag=True, help="One weight scale per layer instead of one per output channel.")
-@click.option("--steps", type=click.IntRange(min=1), default=500, show_default=True, help="How many steps to train.")
-@click.option(
-    "--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Samples in a step, where the model takes several."
-)
+@click.option("--steps", type=COUNT, default=500, show_default=True, help="How many steps to train.")
+@click.option("--batch", type=COUNT, default=32, show_default=True, help="Samples in a step, where the model takes several.")
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
@@ -32,7 +30,7 @@ WEIGHT_BITS = click.IntRange(2, 8)
     show_default=True,
     help="Of Adam, relative to the size of each tensor; it falls to 0 along a cosine.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="For the order of the samples.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For the order of the samples.")
 @exclude_option
 @target_option
 @click.option("-o", "--output", type=PATH, help="The trained model.  [default: MODEL.qat.onnx]")

@@ -22,7 +22,7 @@ from qconv.cli.options import PATH, data_options, image_options, strict_option, 
 @click.option("--max-drop", type=float, metavar="SHARE", help="Fail if top-1 accuracy falls by more.")
 @click.option(
     "--layers",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 2**31 - 1),
     default=10,
     show_default=True,
     metavar="N",

@@ -6,15 +6,13 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from qconv.data.fit import check_dtype, cut, match_names, to_feed
+from qconv.data.items import samples_of_item
 from qconv.data.source import InputInfo, Sample
 from qconv.errors import DataError
 from qconv.model.session import reason
@@ -25,8 +23,7 @@ _SPEC = re.compile(r"(?P<module>[^:]+):(?P<function>[A-Za-z_]\w*)")
 class FunctionSource:
     """`module:function` or `file.py:function` as a source; the function is called anew for each pass over the data.
 
-    It yields mappings from input name to array, or bare arrays for a model of one input; an array may hold several samples
-    (qconv/data/fit.py). Raises DataError when it cannot be imported, fails, or yields something else.
+    It yields what qconv/data/items.py takes. Raises DataError when it cannot be imported, fails, or yields something else.
     """
 
     warning: str | None = None
@@ -48,8 +45,8 @@ class FunctionSource:
     def __iter__(self) -> Iterator[Sample]:
         index = 0
         for item in self._items():
-            for feeds in self._feeds(item, f"{self._spec}[{index}]"):
-                yield Sample(feeds, None, f"{self._spec}[{index}]")
+            for sample in samples_of_item(item, self._inputs, f"{self._spec}[{index}]"):
+                yield replace(sample, name=f"{self._spec}[{index}]")
                 index += 1
 
     def _items(self) -> Iterator[Any]:
@@ -58,28 +55,8 @@ class FunctionSource:
             if not isinstance(items, Iterable):
                 raise TypeError(f"it returned {type(items).__name__}, not an iterable")
             yield from items
-        except Exception as error:  # the user's code may raise anything
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise DataError(f"{self._spec} failed ({type(error).__name__}: {reason(error)}); mend the function") from error
-
-    def _feeds(self, item: Any, where: str) -> Iterator[dict[str, NDArray[Any]]]:
-        arrays = (
-            {str(key): np.asarray(value) for key, value in item.items()} if isinstance(item, Mapping) else {"": np.asarray(item)}
-        )
-        names = match_names(list(arrays), self._inputs, where)
-        cuts = {}
-        for info in self._inputs:
-            array = arrays[names[info.name]]
-            check_dtype(info, array.dtype, f"{info.name} of {where}")
-            cuts[info.name] = cut(info, array.shape, f"{info.name} of {where}")
-        if len({made.count for made in cuts.values()}) != 1:
-            raise DataError(f"the arrays of {where} disagree on the number of samples; make them equal")
-        for index in range(next(iter(cuts.values())).count):
-            feeds = {}
-            for info in self._inputs:
-                made, array = cuts[info.name], arrays[names[info.name]]
-                block = array if made.rows is None else array[index * made.rows : (index + 1) * made.rows]
-                feeds[info.name] = to_feed(info, block, made.shape, where)
-            yield feeds
 
 
 def _import(spec: str) -> Callable[[], Any]:
@@ -87,7 +64,7 @@ def _import(spec: str) -> Callable[[], Any]:
     assert match is not None
     try:
         function = getattr(_module(match["module"]), match["function"])
-    except Exception as error:  # the user's module may raise anything
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
         raise DataError(
             f"{spec} cannot be imported ({type(error).__name__}: {reason(error)}); run where its module is"
         ) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from qconv.data.fit import to_feed
 from qconv.data.image_options import ImageOptions, ImageRecipe, resolve
@@ -77,10 +77,10 @@ class ImageFolder:
 
 
 def read_pixels(path: Path, recipe: ImageRecipe) -> NDArray[np.uint8]:
-    """Decoded, resized (bilinear) and cropped: [height, width, channels] in the recipe's channel order, 0 to 255."""
+    """Decoded, turned upright, resized (bilinear), cropped: [height, width, channels], 0 to 255, channels as in the recipe."""
     try:
         with Image.open(path) as opened:
-            picture = _eight_bits(opened, path).convert("L" if recipe.channels == "gray" else "RGB")
+            picture = _eight_bits(_upright(opened), path).convert("L" if recipe.channels == "gray" else "RGB")
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"the image {path} cannot be decoded ({reason(error)}); remove or mend it") from None
     width, height = recipe.crop
@@ -90,6 +90,11 @@ def read_pixels(path: Path, recipe: ImageRecipe) -> NDArray[np.uint8]:
     if recipe.channels == "bgr":
         return pixels[..., ::-1]
     return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """As a viewer shows it: cameras write the rotation beside the pixels."""
+    return ImageOps.exif_transpose(picture)
 
 
 def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:

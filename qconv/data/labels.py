@@ -9,6 +9,9 @@ from pathlib import Path
 
 from qconv.errors import DataError
 
+_DIGITS = 9  # of the number of a class
+_ROOM = 60  # characters of a row in a message
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -24,6 +27,8 @@ class Labels:
     def read(cls, path: Path) -> Labels:
         """Reads the columns `file` and `class`, or the two columns of a file without those names. Raises DataError."""
         try:
+            if path.exists() and not path.is_file():
+                raise OSError("it is a folder, a pipe or a device")
             with path.open(newline="", encoding="utf-8-sig") as stream:
                 rows = [row for row in csv.reader(stream) if row]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -39,7 +44,17 @@ def _classes(rows: list[list[str]], path: Path) -> dict[str, int]:
     file, label = (header.index("file"), header.index("class")) if named else (0, 1)
     classes = {}
     for number, row in enumerate(rows[1:] if named else rows, 2 if named else 1):
-        if len(row) <= max(file, label) or not row[label].strip().isdecimal():
-            raise DataError(f"row {number} of {path} is {','.join(row)!r}; give a file and the number of its class")
+        if len(row) <= max(file, label) or not _is_class(row[label].strip()):
+            raise DataError(f"row {number} of {path} is {_shown(row)}; give a file and the number of its class")
         classes[row[file].strip()] = int(row[label])
     return classes
+
+
+def _is_class(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _DIGITS
+
+
+def _shown(row: list[str]) -> str:
+    """A row as far as a message has room for it."""
+    text = ",".join(row)
+    return repr(text if len(text) <= _ROOM else f"{text[:_ROOM]}...")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import zipfile
 import zlib
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 
 from qconv.errors import DataError
 from qconv.model.session import reason
+
+_ADDRESS = re.compile(r":? ?<ast[^>]*>")  # of an object of Python, which a person cannot use
 
 # What reading from a damaged file or zip member raises.
 READ_ERRORS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
@@ -50,8 +54,9 @@ def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dty
             raise ValueError(f"version {version} of the format is for structured arrays")
         read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, fortran, dtype = read(stream)
-    except READ_ERRORS as error:
-        raise DataError(f"{where} is not a readable .npy array ({reason(error)}); write it with numpy.save") from None
+    except (*READ_ERRORS, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, TokenError) as error:
+        said = _ADDRESS.sub("", reason(error))
+        raise DataError(f"{where} is not a readable .npy array ({said}); write it with numpy.save") from None
     if dtype.hasobject or dtype.names or dtype.kind not in "biuf":
         raise DataError(f"{where} holds {dtype}, which is never loaded from a file; save plain numbers")
     if fortran and len(shape) > 1:

@@ -7,7 +7,6 @@ A tensor has a scale and a zero_point, or a min and a max; bits (8), signed (fal
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError, UsageError
 from qconv.model.graph import const_array
+from qconv.model.text_files import read_json
 from qconv.quant.params import params_of_range
 from qconv.quant.pins import PinnedWeight, Pins
 from qconv.quant.types import IntType, QuantParams, Scheme
@@ -60,8 +60,8 @@ def read_encodings(path: str | Path, graph: ir.Graph) -> Pins:
     Raises UsageError where the file cannot be read, ArtifactError where an entry makes no sense.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        data = read_json(path)
+    except (OSError, ValueError) as error:
         raise UsageError(f"the encodings {path} cannot be read ({error}); give a JSON file") from None
     if not isinstance(data, dict):
         raise ArtifactError(f"the encodings {path} are no JSON object; see docs/import.md for the forms")

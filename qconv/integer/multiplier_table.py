@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from qconv.integer.metadata import certificate_to_json, plain, shortest
 from qconv.integer.program import Program, Step
+from qconv.model.text_files import read_json
 from qconv.quant.types import QuantParams
 
 
@@ -76,7 +77,7 @@ def stale_table(path: Path, digest: str) -> str | None:
     """A warning where the table beside the model file `path` was written for another model; `digest` is the hash of this one."""
     table = path.with_suffix(".json")
     try:
-        data = json.loads(table.read_text(encoding="utf-8"))
+        data = read_json(table)
     except (OSError, ValueError):  # no table, or none that could be taken for ours
         return None
     named = data.get("integer_model_sha256") if isinstance(data, dict) else None

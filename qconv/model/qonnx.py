@@ -36,6 +36,8 @@ _NEAREST = ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN")  # they differ at halv
 def holds_qonnx(path: Path) -> bool:
     """Whether a file names a domain of QONNX; nothing is parsed. False where it cannot be read, which others tell."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return any(data.find(domain.encode()) >= 0 for domain in DOMAINS)
     except (OSError, ValueError):

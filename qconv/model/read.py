@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
 from qconv.errors import ModelError
+from qconv.model.functions import check_functions, nodes_within
 from qconv.model.qonnx import has_qonnx, write_standard
 from qconv.model.tensors import check_tensors
 
@@ -44,6 +45,7 @@ def read_model(path: Path) -> ModelFile:
     if rewritten:
         write_standard(proto)
     _check_domains(proto)
+    check_functions(proto)
     files = check_tensors(proto, path.parent)
     return ModelFile(path, _digest(data, files), proto, rewritten)
 
@@ -99,21 +101,13 @@ def _check_versions(proto: onnx.ModelProto, path: Path) -> None:
 def _check_domains(proto: onnx.ModelProto) -> None:
     """Refuses ops other than those that onnx or onnxruntime defines, or a function of the model itself."""
     functions = {(function.domain, function.name) for function in proto.functions}
-    bodies = [node for function in proto.functions for node in _nodes(function.node)]
-    for node in [*_nodes(proto.graph.node), *bodies]:
+    bodies = [node for function in proto.functions for node in nodes_within(function.node)]
+    for node in [*nodes_within(proto.graph.node), *bodies]:
         known = node.domain in ("com.microsoft", "ai.onnx.ml") or (node.domain, node.op_type) in functions
         if known or (node.domain in ("", "ai.onnx") and (onnx.defs.has(node.op_type) or node.op_type in EARLY_OPS | OWN_OPS)):
             continue
         op = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         raise ModelError(f"node '{node.name}' is the custom op {op}, which onnx does not define: replace or remove it")
-
-
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for graph in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
-                yield from _nodes(graph.node)
 
 
 def _digest(data: bytes, files: Iterable[Path]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from qconv.errors import ModelError, OutputError
+from qconv.model.scratch import scratch_folder
 from qconv.model.session import check_file
 
 LARGEST_SINGLE_FILE = 1_900_000_000  # bytes; a protobuf message ends at 2 GB
@@ -69,8 +69,8 @@ def _staging(path: Path) -> Iterator[Path]:
     try:
         if path.exists() and not path.is_file():
             raise OutputError(f"{path} is a folder or a device: give the name of a file")
-        with tempfile.TemporaryDirectory(prefix=".qconv-", dir=path.parent, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with scratch_folder(path.parent) as folder:
+            yield folder
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -13,11 +13,12 @@ import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from qconv.errors import ModelError
+from qconv.errors import ModelError, UsageError
 from qconv.model.light import LightModel, light_model
 from qconv.model.qonnx import has_qonnx, holds_qonnx, write_standard
 from qconv.model.traits import Trait, has_trait
 
+MOST_THREADS = 1024
 _LARGE_MODEL = 1_500_000_000  # bytes; above it a file of onnxruntime needs its weights beside it (protobuf ends at 2 GB)
 
 _SOURCE = re.compile(r"^\S+\.cc:\d+ (\S+ )?")  # file, line and function in onnxruntime's sources
@@ -76,7 +77,7 @@ def check_file(path: Path, *, optimize: bool) -> None:
     _open(path.name, str(path), options, ())
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """What onnxruntime says, without its codes, source paths and further lines, as the end of a sentence."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
@@ -90,6 +91,8 @@ def reason(error: Exception) -> str:
 def _options(threads: int, optimize: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    if not 0 <= threads <= MOST_THREADS:
+        raise UsageError(f"the number of threads is 0, for all cores, or up to {MOST_THREADS}, not {threads}")
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Its plan of the memory comes on top of what the first run took: up to twice as much where activations are large. What it

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx_ir as ir
@@ -54,6 +55,8 @@ def open_source(
 def _open_file(path: Path, inputs: Sequence[InputInfo], labels: Path | None) -> SampleSource:
     if not path.exists():
         raise DataError(f"there is no file {path}; check the path")
+    if not path.is_file():
+        raise DataError(f"{path} is a pipe or a device; give a regular file")
     if path.suffix.lower() not in ARRAY_SUFFIXES:
         raise DataError(f"{path} is not an .npz or .npy file; give one of those, a folder, or module:function")
     return ArrayFile(path, inputs, Labels.read(labels) if labels else None)
@@ -62,7 +65,7 @@ def _open_file(path: Path, inputs: Sequence[InputInfo], labels: Path | None) -> 
 def _open_folder(folder: Path, inputs: Sequence[InputInfo], options: ImageOptions, labels: Path | None) -> SampleSource:
     from qconv.data.images import IMAGE_SUFFIXES, ImageFolder  # Pillow is loaded only where there are images
 
-    found = sorted(path for path in folder.rglob("*") if not path.name.startswith(".") and _is_file(path))
+    found = sorted(path for path in _within(folder) if not path.name.startswith(".") and _is_file(path))
     arrays = [path for path in found if path.suffix.lower() in ARRAY_SUFFIXES]
     images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
     if arrays and images:
@@ -74,6 +77,16 @@ def _open_folder(folder: Path, inputs: Sequence[InputInfo], options: ImageOption
     if images:
         return ImageFolder(folder, images, inputs, options, classes)
     raise DataError(f"{folder} holds no .npz, .npy or image file; give a folder of samples")
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    """All paths in a folder. Raises DataError for a folder that cannot be read, which must not be left out in silence."""
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"the folder {error.filename} cannot be read ({error.strerror}); allow it or take it away") from None
+
+    for place, _, files in os.walk(folder, onerror=refuse):
+        yield from (Path(place) / name for name in files)
 
 
 def _is_file(path: Path) -> bool:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import onnx_ir as ir
 
 from qconv.config import QuantConfig
 from qconv.data.source import Sample, SampleSource
 from qconv.model.machine import adds_pairs_in_int16
+from qconv.model.scratch import scratch_folder
 from qconv.model.session import open_session
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.quantize import Quantized, quantize
@@ -72,8 +71,8 @@ def pair_price(
         return PairPrice(simulated, None)
     again = PreparedModel(loaded.path, loaded.digest, fresh, loaded.original, loaded.imported)
     result = quantize(again, calibration, config=other, samples=source, threads=threads)
-    with tempfile.TemporaryDirectory(prefix="qconv-") as folder:
-        path = Path(folder) / "other.onnx"
+    with scratch_folder() as folder:
+        path = folder / "other.onnx"
         result.save(path)
         found = quick_check(loaded, path, result.model, source).sqnr_db
     return PairPrice(simulated, {name: db for name, db in found.items() if db >= figures.sqnr_db[name] + _MATTERS_DB})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.errors import FloatNodesError, UsageError
+from qconv.model.scratch import scratch_folder
 from qconv.pipeline.analyze import analyze
 from qconv.pipeline.calibrate import calibrate
 from qconv.pipeline.prepared import load_prepared
@@ -117,8 +117,8 @@ def _attempt(
         if what == "as asked":
             raise
         return None
-    with tempfile.TemporaryDirectory(prefix="qconv-") as folder:
-        written = Path(folder) / "integer.onnx"
+    with scratch_folder() as folder:
+        written = folder / "integer.onnx"
         result.save(written)
         found = compare(Side(path, threads=threads), Side(written, result.model, threads=threads), samples)
     sqnr = min(output.similarity.sqnr_db for output in found.outputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from qconv.errors import ArtifactError, UsageError
 from qconv.integer.program import Program
 from qconv.model.load import load
 from qconv.model.save import write_text
+from qconv.model.text_files import read_json
 from qconv.report import comparison_page, report_page
 from qconv.verify.report import Report
 
@@ -31,7 +31,7 @@ def write_comparison(reports: Sequence[Report], path: Path) -> None:
 def read_report(path: Path) -> Report:
     """A report of `qconv verify --json`. Raises UsageError for a file that cannot be read, ArtifactError for another one."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the report {path} cannot be read ({error}); check the path") from None
     except ValueError:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from qconv.errors import ArtifactError
+from qconv.model.text_files import parse_json, read_text
 from qconv.plan.remark import Remark
 from qconv.quant.copies import fits_int8
 from qconv.quant.types import FloatArray, IntArray, IntType, QuantParams
@@ -82,11 +83,11 @@ class QuantPlan:
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ArtifactError(f"this is not a plan file ({FORMAT}); write one with `qconv quantize --save-plan`")
         tensors = data.get("tensors")
-        if not isinstance(tensors, dict) or not isinstance(data.get("float_nodes", {}), dict):
+        if not isinstance(tensors, dict):
             raise ArtifactError("the plan file has no table of tensors; write it anew with `qconv quantize --save-plan`")
         return cls(
             {str(name): _params_from_json(str(name), entry) for name, entry in tensors.items()},
-            {str(k): str(v) for k, v in data.get("float_nodes", {}).items()},
+            {str(k): str(v) for k, v in _table(data, "float_nodes").items()},
             tuple(map(_note_from_json, _list(data, "notes"))),
             str(data.get("model_sha256", "")),
             {str(name): _codes_from_json(str(name), entry) for name, entry in _table(data, "weight_codes").items()},
@@ -107,12 +108,12 @@ class QuantPlan:
     def load(cls, path: str | Path) -> QuantPlan:
         """Reads a plan file. Raises ArtifactError where it cannot be read."""
         try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls.from_json(parse_json(read_text(path)))
         except (OSError, UnicodeDecodeError) as error:
             raise ArtifactError(f"the plan {path} cannot be read ({error}); check the path") from None
         except json.JSONDecodeError as error:
             raise ArtifactError(f"the plan {path} is not valid JSON (line {error.lineno}: {error.msg}); mend that line") from None
-        except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+        except ValueError as error:  # nested too deeply, or a number of thousands of digits
             raise ArtifactError(f"the plan {path} is no plan ({error}); write one with `qconv quantize --save-plan`") from None
 
 
@@ -137,7 +138,9 @@ def _note_from_json(entry: Any) -> Remark:
     """A remark; files of earlier versions have one string, the name of the node before its first colon."""
     if isinstance(entry, dict):
         return Remark(str(entry.get("node", "")), str(entry.get("text", "")))
-    node, _, text = str(entry).partition(": ")
+    if not isinstance(entry, str):
+        raise ArtifactError(f"the plan's entry notes holds {entry!r}, which is no note; mend it or plan anew")
+    node, _, text = entry.partition(": ")
     return Remark(node, text)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from qconv.data.image_options import ImageOptions
 from qconv.errors import ArtifactError
 from qconv.model.save import write_text
+from qconv.model.text_files import parse_json, read_text
 from qconv.statistics.constant_tensors import constant_tensors
 from qconv.statistics.shard import Coverage
 from qconv.statistics.summary import Range, Summary
@@ -120,8 +121,8 @@ class Calibration:
     def loads(cls, text: str, where: str) -> Calibration:
         """The inverse of `dumps`. Raises ArtifactError for anything else, naming `where` it was read."""
         try:
-            data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+            data = parse_json(text)
+        except ValueError as error:
             raise ArtifactError(f"the calibration {where} is not valid JSON ({error}); {_AGAIN}") from None
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             found = data.get("format") if isinstance(data, dict) else None
@@ -137,7 +138,7 @@ class Calibration:
     def load(cls, path: str | Path) -> Calibration:
         """Reads a file. Raises ArtifactError where it cannot be read, is damaged, or is of another version."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise ArtifactError(f"the calibration {path} cannot be read ({error}); {_AGAIN}") from None
         return cls.loads(text, str(path))

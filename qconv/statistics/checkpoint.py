@@ -14,6 +14,7 @@ from typing import Any
 
 from qconv.errors import ArtifactError
 from qconv.model.save import replace_text
+from qconv.model.text_files import read_json
 from qconv.statistics.shard import Shard
 from qconv.statistics.summary import Summary
 
@@ -75,12 +76,12 @@ class Checkpoint:
 
 def _read(path: Path, run: Mapping[str, Any]) -> tuple[int, Summaries]:
     try:
-        entry = json.loads(path.read_text(encoding="utf-8"))
+        entry = read_json(path)
         if entry["format"] != FORMAT or type(entry["done"]) is not int:
             raise ValueError(f"format {entry['format']!r}")
         found, done = entry["run"], entry["done"]
         summaries = {name: Summary.from_json(summary) for name, summary in entry["tensors"].items()}
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"the progress in {path} cannot be read ({type(error).__name__}: {error}); {_ANEW}") from None
     different = [key for key in run if found.get(key) != run[key]]
     if different:

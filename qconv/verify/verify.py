@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +11,7 @@ import onnx_ir as ir
 
 from qconv.data.source import SampleSource
 from qconv.integer.language.audit import Audit, audit
+from qconv.model.scratch import scratch_folder
 from qconv.model.session import open_session
 from qconv.verify.compare import compare
 from qconv.verify.cost import measure
@@ -91,7 +91,7 @@ def verify(
 
 def audit_optimized(model: Path | ir.Model) -> Audit:
     """The audit of the graph that onnxruntime runs, after its own optimization."""
-    with tempfile.TemporaryDirectory(prefix="qconv-") as folder:
-        path = Path(folder) / "optimized.onnx"
+    with scratch_folder() as folder:
+        path = folder / "optimized.onnx"
         open_session(model, threads=1, optimized_path=path)
         return audit(path)

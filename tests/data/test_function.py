@@ -35,6 +35,12 @@ def test_bare_arrays_for_one_input(tmp_path: Path) -> None:
     assert [sample.feeds["x"].shape for sample in samples] == [(1, 3), (1, 3)]
 
 
+def test_what_a_loader_for_training_gives(tmp_path: Path) -> None:
+    body = "def feeds():\n    yield np.ones((2, 3), np.float32), np.array([4, 5])\n    yield [np.zeros((1, 3)), np.array([6])]"
+    samples = list(source(tmp_path, body))
+    assert [(sample.feeds["x"].tolist(), sample.label) for sample in samples] == [([[1] * 3], 4), ([[1] * 3], 5), ([[0] * 3], 6)]
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -44,6 +50,9 @@ def test_bare_arrays_for_one_input(tmp_path: Path) -> None:
         ("def feeds():\n    yield {'a': np.zeros(3), 'b': 1}", "has the arrays a, b, but the model's inputs are x"),
         ("def feeds():\n    yield np.zeros(4)", r"has shape \(4\), but input x"),
         ("def feeds():\n    yield np.zeros(3, np.uint8)", "is uint8, but input x takes float32"),
+        ("import sys\ndef feeds():\n    yield np.zeros(3)\n    sys.exit('bye')", "SystemExit: bye"),
+        ("def feeds():\n    yield [[1, 2], [3]]", r"feeds\[0\] is no array .*give rows of equal length"),
+        ("def feeds():\n    yield np.zeros(3), 1, 2", r"has 3 parts; give 1"),
         ("def feeds():\n    yield np.full(3, np.nan)", r"feeds\[0\] holds NaN"),
     ],
 )

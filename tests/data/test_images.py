@@ -124,3 +124,14 @@ def test_the_description_says_what_was_done(tmp_path: Path) -> None:
     source = ImageFolder(tmp_path, folder(tmp_path, noise()), [NCHW], ImageOptions(preset="tf"))
     expected = "(1 images: resize short side 10, crop 8x8, rgb nchw, scale 0.00784314, mean 1, std 1)"
     assert source.description == f"{tmp_path.name} {expected}"
+
+
+def test_pictures_are_turned_upright(tmp_path: Path) -> None:
+    picture = noise(6, 8)
+    turned, plain = tmp_path / "turned.png", tmp_path / "plain.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held so that the first column is the top
+    Image.fromarray(picture).save(turned, exif=exif)
+    Image.fromarray(np.rot90(picture, -1)).save(plain)
+    recipe = resolve(ImageOptions(preset="raw", resize=(6, 8)), InputInfo("x", np.dtype(np.uint8), (1, 8, 6, 3)))
+    np.testing.assert_array_equal(read_pixels(turned, recipe), read_pixels(plain, recipe))
