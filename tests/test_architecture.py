@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "quant": {"errors"},
     "targets": {"errors"},
     "config": {"errors", "quant", "targets"},
-    "config_file": {"errors", "config"},
+    "config_file": {"errors", "config", "model.text_files"},
     "model": {"errors", "quant"},
     "ops": {"errors", "quant", "model"},
     "prepare": BASE,
