@@ -10,6 +10,8 @@ from qconv.errors import ModelError
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.pins import Pins
 
+from .attention import is_attention_of_codes, take_attention_apart
+from .averages import averages_to_layers
 from .fold_parameters import fold_parameters
 from .integer_products import take_products_apart
 from .pairs import Pairs
@@ -27,14 +29,16 @@ class Imported:
 
 def is_quantized(model: ir.Model) -> bool:
     """Whether a graph has codes in it."""
-    return any(has_trait(node, Trait.ON_CODES) for node in model.graph.all_nodes())
+    return any(has_trait(node, Trait.ON_CODES) or is_attention_of_codes(node) for node in model.graph.all_nodes())
 
 
 def import_quantized(model: ir.Model) -> Imported:
     """Turns a quantized graph into a float one, in place. Raises ModelError where a node has no float counterpart."""
     fold_parameters(model)
+    take_attention_apart(model)
     take_products_apart(model)
     unfuse_operators(model)
+    averages = tuple(averages_to_layers(model))
     pairs = Pairs(model)
     pairs.remove()
     left = [node for node in model.graph.all_nodes() if has_trait(node, Trait.ON_CODES) and not pairs.is_border(node)]
@@ -43,4 +47,5 @@ def import_quantized(model: ir.Model) -> Imported:
             f"node {left[0].name} ({left[0].op_type}) computes with codes in a way that has no float counterpart here; "
             "give the float model, or one with QuantizeLinear and DequantizeLinear"
         )
-    return Imported(pairs.pins(), pairs.count, tuple(pairs.notes))
+    pins = pairs.pins()
+    return Imported(Pins(pins.activations, (*pins.weights, *averages)), pairs.count, tuple(pairs.notes))

@@ -2,6 +2,10 @@
 
 Quant(x, s, z, bits)        = QuantizeLinear, a Clip of fewer codes than the type has, and DequantizeLinear
 BipolarQuant(x, s)          = s where x >= 0, else -s
+Trunc(x, s, 0, b, u, c)     = a pair of (x - d) u / (s 2^t) with the scale u of the output, where t bits go
+
+x is a whole number of steps s. Rounding (x / s - (2^t - 1) / 2) / 2^t to the nearest never meets a half, and is the same as
+rounding x / s / 2^t down; with the other sign, up.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ _ROUNDINGS: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5),
     "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - 0.5),
 }
+_DOWN = {"FLOOR": 0.5, "CEIL": -0.5, "ROUND": 0.0, "HALF_EVEN": 0.0}  # of 2^t - 1 steps, for d
 _NEAREST = ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN")  # they differ at halves alone
 
 
@@ -70,13 +75,14 @@ def _written(graph: onnx.GraphProto, node: onnx.NodeProto, constants: Mapping[st
     if node.domain not in DOMAINS:
         yield node
         return
-    if node.op_type not in ("Quant", "IntQuant", "BipolarQuant"):
+    writers = {"Quant": _Writer.quant, "IntQuant": _Writer.quant, "BipolarQuant": _Writer.bipolar, "Trunc": _Writer.trunc}
+    if node.op_type not in writers:
         raise ModelError(f"node '{node.name}' is {node.op_type} of {node.domain}, which has no counterpart here; export as QCDQ")
     operands = [constants.get(name) for name in node.input[1:]]
     if any(operand is None for operand in operands):
         raise ModelError(f"node '{node.name}' ({node.op_type}) computes its parameters at run time; make them constants")
-    write = _Writer(graph, node, [np.asarray(operand) for operand in operands], constants.get(node.input[0]))
-    yield from write.bipolar() if node.op_type == "BipolarQuant" else write.quant()
+    writer = _Writer(graph, node, [np.asarray(operand) for operand in operands], constants.get(node.input[0]))
+    yield from writers[node.op_type](writer)
 
 
 class _Writer:
@@ -126,6 +132,41 @@ class _Writer:
         yield helper.make_node("GreaterOrEqual", [self._node.input[0], zero], [at_least], name=at_least)
         yield helper.make_node("Where", [at_least, up, down], list(self._node.output), name=self._node.name)
 
+    def trunc(self) -> Iterator[onnx.NodeProto]:
+        """A Trunc of sums of codes: that of QONNX 2, with a scale of the output, or the one before it."""
+        attributes = {a.name: helper.get_attribute_value(a) for a in self._node.attribute}
+        mode = attributes.get("rounding_mode", b"FLOOR").decode().upper()
+        zero, before, *given, bits = (operand.reshape(-1) for operand in self._operands[1:])
+        if mode not in _DOWN or zero.any() or bits[0] > 8 or self._scale.size != 1:
+            raise ModelError(
+                f"node '{self._node.name}' (Trunc) rounds by {mode} to {bits[0]:.0f} bits, with zero points {zero}; "
+                "integer kernels truncate down or to the nearest, to 8 bits, with one scale and zero points of 0"
+            )
+        step = float(self._scale.item())
+        kept = float(given[0][0]) if given else step
+        dropped = round(np.log2(kept / step)) if given else int(before[0] - bits[0])
+        signed = bool(attributes.get("signed", 1)) if given else self._reads_signed(self._node.input[0])
+        low = (-(1 << (int(bits[0]) - 1)) + attributes.get("narrow", 0)) if signed else 0
+        high = (1 << (int(bits[0]) - int(signed))) - 1
+        factor, offset = np.float32(kept / (step * 2**dropped)), np.float32(step * _DOWN[mode] * (2**dropped - 1))
+        x = self._name("moved")
+        yield helper.make_node("Sub", [self._node.input[0], self._add("offset", offset)], [x], name=x)
+        if factor != 1:
+            moved, x = x, self._name("rescaled")
+            yield helper.make_node("Mul", [moved, self._add("factor", factor)], [x], name=x)
+        self._scale = np.asarray(kept, np.float32)
+        yield from self._pair(0, low, high, np.dtype(np.int8 if signed else np.uint8), x)
+
+    def _reads_signed(self, name: str) -> bool:
+        """Whether the quantizer in front of a tensor, with whatever sums lie between, has signed codes."""
+        makers = {output: node for node in self._graph.node for output in node.output}
+        while name in makers:
+            attributes = {a.name: helper.get_attribute_value(a) for a in makers[name].attribute}
+            if "signed" in attributes:
+                return bool(attributes["signed"])
+            name = makers[name].input[0]
+        return True
+
     def _constant(self, codes: NDArray[Any], zero: int, *, signed: bool, bits: int) -> Iterator[onnx.NodeProto]:
         """A weight as codes; a bias, of more bits, as the reals that its codes are."""
         if bits > 8:
@@ -135,9 +176,10 @@ class _Writer:
         dtype = np.dtype(np.int8 if signed else np.uint8)
         yield self._dequantize(self._add("codes", codes.astype(dtype)), self._parameters(zero, dtype))
 
-    def _pair(self, zero: int, low: int, high: int, dtype: np.dtype[Any]) -> Iterator[onnx.NodeProto]:
+    def _pair(self, zero: int, low: int, high: int, dtype: np.dtype[Any], x: str | None = None) -> Iterator[onnx.NodeProto]:
         parameters, codes = self._parameters(zero, dtype), self._name("codes")
-        yield helper.make_node("QuantizeLinear", [self._node.input[0], *parameters], [codes], name=codes, axis=self._axis())
+        inputs = [self._node.input[0] if x is None else x, *parameters]
+        yield helper.make_node("QuantizeLinear", inputs, [codes], name=codes, axis=self._axis())
         limits = np.iinfo(dtype)
         if (low, high) != (limits.min, limits.max):
             ends, clipped = (

@@ -13,7 +13,7 @@ from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.data_free.batchnorm_match import affine_front
 from qconv.errors import ModelError
-from qconv.import_ import Imported, import_quantized, is_quantized
+from qconv.import_ import Imported, import_quantized, is_quantized, signs_to_thresholds
 from qconv.model.load import LoadedModel, load
 from qconv.model.opset import OPSET
 from qconv.model.session import open_session, reason
@@ -37,6 +37,11 @@ class PreparedModel(LoadedModel):
     def pinned(self, config: QuantConfig) -> QuantConfig:
         """The settings with the parameters that the model brings along; what the settings pin themselves goes before."""
         return config if self.imported is None else replace(config, pins=self.imported.pins.under(config.pins))
+
+    def with_thresholds(self, config: QuantConfig) -> QuantConfig:
+        """As `pinned`, with signs behind layers of known codes written as clamps in `ir`: exact for codes, not for reals."""
+        config = self.pinned(config)
+        return replace(config, pins=signs_to_thresholds(self.ir.graph, config.pins)) if config.pins else config
 
     @cached_property
     def with_batchnorms(self) -> ir.Model:

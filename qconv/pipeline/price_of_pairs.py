@@ -56,10 +56,11 @@ def pair_price(
     """What `made` pays; `figures` are those of it. Only where the simulation says that it pays, the model is made anew."""
     if not target_of(config.target).adds_pairs_in_int16:
         return PairPrice(0.0, {})
-    config = loaded.pinned(config)
-    other = replace(config, target=WITHOUT, effort="none")
     fresh = loaded.original.clone()
     prepare(fresh)
+    again = PreparedModel(loaded.path, loaded.digest, fresh, loaded.original, loaded.imported)
+    config = again.with_thresholds(config)
+    other = replace(config, target=WITHOUT, effort="none")
     scaled = fresh.clone()
     apply_scales(scaled, made.plan, config.io)
     simulated = _simulated_price(scaled, made.plan, config, other, list(islice(iter(source), _SAMPLES)), threads)
@@ -69,7 +70,6 @@ def pair_price(
         return PairPrice(simulated, None, recovered=True)
     if adds_pairs_in_int16():
         return PairPrice(simulated, None)
-    again = PreparedModel(loaded.path, loaded.digest, fresh, loaded.original, loaded.imported)
     result = quantize(again, calibration, config=other, samples=source, threads=threads)
     with scratch_folder() as folder:
         path = folder / "other.onnx"

@@ -98,7 +98,7 @@ def quantize(
     calibration = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
     loaded = prepared(model)
     calibration.check_model(loaded.digest)
-    config = loaded.pinned(config)
+    config = loaded.with_thresholds(config)
     choices, found = Choices({}), None
     if plan is None:
         choices = choose(loaded, calibration, config, samples, progress, threads)

@@ -16,13 +16,14 @@ from qconv.ops.scale_rules import Shared
 from qconv.plan.activations import Activations, RangeOf, int_type_of, range_of_tensor
 from qconv.plan.apart import entering_apart, leaving_apart
 from qconv.plan.eligible import float_nodes
+from qconv.plan.pinned import codes_over_copies, pinned_params
 from qconv.plan.policy import check_rules
 from qconv.plan.quant_plan import ChannelScales, QuantPlan, border_nodes
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import SharedScales
-from qconv.plan.weights import given_codes, needs_copies, safe_for, weight_params
+from qconv.plan.weights import safe_for, weight_params
 from qconv.plan.wide import wide_tensors
-from qconv.quant.params import accumulators_fit, widen_for_accumulator
+from qconv.quant.params import widen_for_accumulator
 from qconv.quant.types import IntArray, QuantParams
 
 _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than the output's keeps 256 / 16 codes
@@ -101,14 +102,15 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], given: dict[str
         return []
     weight = const_array(node.inputs[1])
     assert weight is not None and node.inputs[0] is not None and node.inputs[1] is not None
-    name, x, bias, summed = str(node.inputs[1].name), tensors[str(node.inputs[0].name)], bias_of(node), summed_axes(node)
-    params, raised = weight_params(node, weight, config), 0
-    is_pinned = config.pins.weight(weight, channel_axis(node)) is not None
-    if not is_pinned or not accumulators_fit(given_codes(node, weight, params), summed, bias, x, params.scale):
-        params, raised = widen_for_accumulator(params, by_channels(node, weight), bias, x, summed)
-    tensors[name] = params if is_pinned else safe_for(node, weight, params, config)
-    if is_pinned and needs_copies(node, codes := given_codes(node, weight, params), config):
-        given[name] = codes
+    name, x, pinned = str(node.inputs[1].name), tensors[str(node.inputs[0].name)], config.pins.weight(weight, channel_axis(node))
+    if pinned is None:
+        params = weight_params(node, weight, config)
+        params, raised = widen_for_accumulator(params, by_channels(node, weight), bias_of(node), x, summed_axes(node))
+        tensors[name] = safe_for(node, weight, params, config)
+    else:
+        tensors[name], raised = pinned_params(node, weight, pinned, x, tensors.get(str(node.outputs[0].name)), config)
+        codes = codes_over_copies(node, weight, tensors[name], config)
+        given |= {} if codes is None else {name: codes}
     text = f"{raised} channels got a wider weight scale, so that accumulators fit in int32"
     return [Remark(str(node.name), text)] if raised else []
 

@@ -10,9 +10,8 @@ from qconv.config import QuantConfig
 from qconv.ops.forms import by_channels, channel_axis, of_channels
 from qconv.ops.kernel_order import kernel_order, kernel_weight
 from qconv.plan.policy import weight_scheme
-from qconv.quant.copies import fits_int8
 from qconv.quant.params import params_of_weight, quantize_weight
-from qconv.quant.saturation import quantize_safely, safe_params, unsafe_pairs
+from qconv.quant.saturation import quantize_safely, safe_params
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.targets import target_of
 
@@ -29,18 +28,6 @@ def safe_for(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, c
     if order is None or not target_of(config.target).adds_pairs_in_int16:
         return params
     return safe_params(rows, params, order)
-
-
-def given_codes(node: ir.Node, weight: NDArray[np.floating], params: QuantParams) -> IntArray:
-    """The nearest codes of a weight that had codes before, in its own layout, whether or not a kernel takes them."""
-    return np.asarray(of_channels(node, quantize_weight(by_channels(node, weight), params)))
-
-
-def needs_copies(node: ir.Node, codes: IntArray, config: QuantConfig) -> bool:
-    """Whether the target's kernels take the codes of a weight only over copies of input channels: lower/copies.py."""
-    rows, order = kernel_weight(node, codes)
-    pairs = order is not None and target_of(config.target).adds_pairs_in_int16
-    return not fits_int8(codes) or (pairs and order is not None and bool(unsafe_pairs(order.rows(rows)).any()))
 
 
 def rounded_weight(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> FloatArray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -15,7 +16,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.errors import ModelError
-from qconv.import_ import import_quantized
+from qconv.import_ import import_quantized, is_quantized
 from qconv.integer.execution.compare import mismatches
 from qconv.integer.saturation import saturating_nodes
 from qconv.model.load import load
@@ -191,6 +192,37 @@ def quantized_graph(
 
 
 STEP, ZERO = np.asarray(0.1, np.float32), np.asarray(3, np.int8)
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_attention_of_codes_is_taken_apart(static: bool, tmp_path: Path) -> None:
+    """As onnxruntime's quantizers write it, with a QuantizeLinear or a DynamicQuantizeLinear in front."""
+    codes = np.random.default_rng(0).integers(-127, 128, (8, 24)).astype(np.int8)
+    constants: dict[str, Array] = {
+        "w": codes, "b": normal(24), "s": STEP, "z": np.asarray(131, np.uint8), "sw": np.asarray(0.01, np.float32),
+        "zw": np.asarray(0, np.int8),
+    }  # fmt: skip
+    first = (
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"])
+        if static
+        else helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s2", "z2"])
+    )
+    scale, zero = ("s", "z") if static else ("s2", "z2")
+    attention = helper.make_node(
+        "QAttention", ["q", "w", "b", scale, "sw", "", zero, "zw"], ["y"], domain="com.microsoft", num_heads=2
+    )
+    model = quantized_graph([first, attention], constants, TensorProto.FLOAT, TensorProto.FLOAT, [2, 5, 8])
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, tmp_path / "m.onnx")
+    loaded = load(tmp_path / "m.onnx").ir
+    assert is_quantized(loaded)
+    found = import_quantized(loaded)
+    assert len(found.pins.weights) == 1
+    assert list(found.pins.activations) == (["x"] if static else [])
+    ir.save(loaded, tmp_path / "float.onnx")
+    feeds = [{"x": normal(2, 5, 8, seed=seed)} for seed in range(3)]
+    before, after = (np.stack(outputs(tmp_path / name, feeds)) for name in ("m.onnx", "float.onnx"))
+    assert np.abs(before - after).max() < 0.1 * np.abs(before).max()  # the activation's codes are gone
 
 
 def test_integer_inputs_and_outputs_stay(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_model_of_qonnx(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"rounding_mode": "FLOOR"}, "rounds by FLOOR"),
-        ({"op_type": "Trunc"}, "Trunc of .* has no counterpart"),
+        ({"op_type": "FloatQuant"}, "FloatQuant of .* has no counterpart"),
         ({"z": np.float32(0.5)}, "one whole zero point"),
         ({"b8": np.float32(12)}, "12 bits, and integer kernels take 8"),
         ({"sx": None}, "computes its parameters at run time"),
@@ -120,13 +120,42 @@ def test_bipolar_weights_and_activations(tmp_path: Path) -> None:
         helper.make_node("MatMul", ["f", "mq"], ["y"]),
     ]
     constants: dict[str, Any] = {
-        "w": normal(4, 3, 3, 3), "m": normal(64, 5), "sx": np.float32(0.05), "z": np.float32(0), "b8": np.float32(8),
+        "w": normal(4, 3, 3, 3),
+        "m": normal(64, 5),
+        "sx": np.float32(0.0625),
+        "z": np.float32(0),
+        "b8": np.float32(8),
         "one": np.float32(1),
-    }  # fmt: skip
+    }  # fmt: skip  (sums of sixteenths are exact in float32, and so are their signs)
     path = model_of(nodes, constants, tmp_path / "m.onnx")
     result = quantized(path)
     assert result.audit.integer_only
-    assert largest_difference(path, result, 2.0, tmp_path) <= 4.0  # signs next to zero may turn, each by 2
+    step = float(result.plan.tensors["y"].scale)
+    assert largest_difference(path, result, step, tmp_path) <= 0.51  # no sign turns; the output is rounded to 8 bits
+
+
+@pytest.mark.parametrize("rounding", ["FLOOR", "CEIL", "ROUND"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_sums_of_an_average_pool_are_truncated(version: int, rounding: str, tmp_path: Path) -> None:
+    """Version 1 keeps the scale of the sums, a quarter of that of the codes; version 2 names one of its own."""
+    step = np.float32(0.05)
+    scales = {"quarter": step / 4, "sx": step, "z": np.float32(0), "b8": np.float32(8), "b10": np.float32(10)}
+    operands = ["quarter", "z", "b10", "b8"] if version == 1 else ["quarter", "z", "b10", "sx", "z", "b8"]
+    nodes = [
+        helper.make_node("Quant", ["x", "sx", "z", "b8"], ["xq"], domain=QONNX, signed=1, narrow=0, rounding_mode="ROUND"),
+        helper.make_node("AveragePool", ["xq"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Trunc", ["p", *operands], ["y"], domain=QONNX, rounding_mode=rounding),
+    ]
+    path = model_of(nodes, scales, tmp_path / "m.onnx")
+    result = quantized(path)
+    assert result.audit.integer_only
+    result.save(tmp_path / "m.int8.onnx")
+    for seed in range(5):
+        x = normal(1, 3, 6, 6, seed=seed)
+        (after,) = Side(tmp_path / "m.int8.onnx").run({"x": x})
+        sums = np.clip(np.rint(x / step), -128, 127).reshape(1, 3, 3, 2, 3, 2).sum((3, 5))
+        codes = {"FLOOR": np.floor, "CEIL": np.ceil, "ROUND": np.rint}[rounding](sums / 4)
+        assert np.array_equal(np.rint(after / (step / 4 if version == 1 else step)), codes)
 
 
 def pairs(x: str, name: str, scale: str, zero: str, *clip: str, axis: int | None = None) -> list[onnx.NodeProto]:
