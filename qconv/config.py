@@ -13,6 +13,9 @@ from qconv.targets import target_of
 
 Io = Literal["float", "int8", "uint8"]
 Recovery = Literal["none", "fast", "full"]
+Mode = Literal["static", "weight-only", "dynamic"]
+MODES: tuple[Mode, ...] = ("static", "weight-only", "dynamic")
+GROUPS = (16, 32, 64, 128, 256)
 WEIGHT_BITS, ACTIVATION_BITS = (2, 8), (2, 8)
 
 
@@ -45,7 +48,9 @@ class QuantConfig:
     model's inputs and outputs. `method` chooses the ranges, by default the one that the calibration names; `percent` is what
     percentile keeps. `target` names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much
     is done to recover accuracy where there are samples, see qconv/recover. `rules` ask for something else in places; of several
-    that fit, the last one counts (qconv/plan/policy.py). `pins` are parameters that are given, as by a quantized model.
+    that fit, the last one counts (qconv/plan/policy.py). `pins` are parameters that are given, as by a quantized model. `mode`
+    says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic), see qconv/modes; `group`
+    is how many weights share a scale in mode weight-only.
     Raises UsageError for a number of bits that there is not, and for an unknown target.
     """
 
@@ -61,6 +66,8 @@ class QuantConfig:
     effort: Recovery = "fast"
     rules: Sequence[Rule] = ()
     pins: Pins = field(default=Pins(), compare=False, repr=False)
+    mode: Mode = "static"
+    group: int = 32
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))
@@ -69,6 +76,12 @@ class QuantConfig:
         _check_bits(self.weight_bits, self.activation_bits)
         if self.effort not in ("none", "fast", "full"):
             raise UsageError(f"--effort takes none, fast or full, not {self.effort}")
+        if self.mode not in MODES:
+            raise UsageError(f"--mode takes {', '.join(MODES[:-1])} or {MODES[-1]}, not {self.mode}")
+        if self.mode == "dynamic" and self.activation_bits != 8:
+            raise UsageError("mode dynamic has activations of 8 bits; give bits of weights alone, with --weight-bits")
+        if self.group not in GROUPS:
+            raise UsageError(f"--group takes {', '.join(map(str, GROUPS[:-1]))} or {GROUPS[-1]}, not {self.group}")
         if self.io not in ("float", "int8", "uint8"):
             raise UsageError(f"--io takes float, int8 or uint8, not {self.io}")
 

@@ -36,6 +36,8 @@ _KINDS: Kinds = {
     "percentile": ("a number", (int, float)),
     "target": ("a word", str),
     "effort": ("a word", str),
+    "mode": ("a word", str),
+    "group": ("a whole number", int),
 }
 _RULE_KINDS: Kinds = {
     "match": ("a list of patterns", list),

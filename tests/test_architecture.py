@@ -21,7 +21,7 @@ PARTS = {path.stem for path in PACKAGE.iterdir()}
 # What each part may import besides itself. `errors` and `quant` know no graph; stages know each other only where it says so.
 BASE = {"errors", "config", "quant", "model", "ops"}
 CALIBRATION = {"data", "statistics", "ranges", "data_free"}
-STAGES = {"import_", "prepare", "plan", "recover", "analyze", "lower", "tuning", "integer", "verify", "export"}
+STAGES = {"import_", "prepare", "plan", "recover", "analyze", "modes", "lower", "tuning", "integer", "verify", "export"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "sentences": set(),
@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "data_free": BASE | {"data", "statistics", "autodiff"},
     "ranges": BASE | {"data", "statistics", "plan"},
     "plan": BASE | {"targets"},
-    "recover": BASE | {"plan", "ranges", "targets"},
+    "recover": BASE | {"data", "plan", "ranges", "statistics", "targets"},
     "analyze": BASE | {"plan", "ranges", "recover", "statistics"},
     "lower": BASE | {"plan", "integer", "tuning", "targets"},
     "tuning": {"errors", "quant", "model", "ops", "integer"},
@@ -55,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "train": BASE | {"plan", "lower", "targets"},
     "report": BASE | {"integer", "verify"},
     "plot": BASE | {"statistics", "ranges", "analyze"},
+    "modes": BASE | {"plan", "recover", "statistics"},  # activations in float
     "pipeline": BASE | CALIBRATION | STAGES | {"targets", "train", "report", ""},
     "engines": BASE | {"pipeline", "statistics", "data", ""},
     "cli": BASE | CALIBRATION | STAGES | {"config_file", "targets", "engines", "pipeline", "plot", ""},

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import click
 from click.core import ParameterSource
 
 # Everything that is decided in a plan.
 _DECIDED_BY_PLAN = ("bits", "weight_bits", "activation_bits", "method", "percentile", "per_tensor", "exclude")
+
+# What decides ranges and parameters of activations, which modes with activations in float have none of.
+_OF_ACTIVATIONS = (
+    "activation_bits", "method", "percentile", "io", "encodings", "plan", "save_plan",
+    "budget", "max_drop", "min_sqnr", "time_limit",
+)  # fmt: skip
+_WITHOUT_EFFECT = {
+    "static": ("group",),
+    "weight-only": (*_OF_ACTIVATIONS, "per_tensor", "target"),
+    "dynamic": (*_OF_ACTIVATIONS, "group", "effort"),
+}
 
 
 def refuse_idle_flags(context: click.Context) -> None:
@@ -23,9 +36,21 @@ def refuse_idle_flags(context: click.Context) -> None:
         raise click.UsageError(f"--budget and {goals[1]} do not go together; leave one of them out")
     if goals == [names.get("time_limit")]:
         raise click.UsageError("--time-limit bounds the attempts of --max-drop or --min-sqnr; give one of them")
+    _refuse_in_mode(context.params["mode"], names)
     method = context.params["method"]
     if "percentile" in names and method not in (None, "percentile"):
         raise click.UsageError(f"--percentile has no effect on method {method}; leave it out, or choose --method percentile")
+
+
+def _refuse_in_mode(mode: str, names: Mapping[str, str]) -> None:
+    """Raises click.UsageError for options that the mode knows nothing to do with."""
+    idle = [names[name] for name in _WITHOUT_EFFECT[mode] if name in names]
+    if idle:
+        raise click.UsageError(f"{', '.join(idle)}: no effect in mode {mode}; leave {_them(idle)} out")
+
+
+def _them(options: Sequence[str]) -> str:
+    return "it" if len(options) == 1 else "them"
 
 
 def _is_given(context: click.Context, parameter: click.Parameter) -> bool:

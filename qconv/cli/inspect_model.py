@@ -12,9 +12,11 @@ def inspect_model(model: Path, as_json: bool) -> None:
     """Prints what every quantized node computes with, and which nodes are float. Raises ModelError."""
     from qconv.cli.console import out, warn
     from qconv.integer.language.audit import audit
+    from qconv.integer.metadata import mode_of
     from qconv.integer.multiplier_table import dumps_table, rows_of, stale_table
     from qconv.integer.program import Program
     from qconv.model.load import load
+    from qconv.modes.weights import weights_in_codes
     from qconv.verify.processors import exact_on
 
     loaded = load(model)
@@ -23,7 +25,12 @@ def inspect_model(model: Path, as_json: bool) -> None:
     if as_json:
         click.echo(dumps_table(loaded.ir, loaded.digest), nl=False)
         return
-    out.print(_table(rows_of(Program.read(loaded.ir))))
+    if (mode := mode_of(loaded.ir)) != "static":
+        out.print(f"mode {mode}: activations have no fixed scales, so there is no table of multipliers")
+        for line in weights_in_codes(loaded.ir.graph):
+            out.print(line, markup=False)
+    else:
+        out.print(_table(rows_of(Program.read(loaded.ir))))
     found = audit(loaded.ir)
     counts = ", ".join(f"{count} {op}" for op, count in sorted(found.integer.items(), key=lambda item: -item[1]))
     out.print(

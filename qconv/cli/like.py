@@ -43,7 +43,7 @@ def like_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
-def differences(origin: Origin, model_sha256: str, calibration: Calibration) -> list[str]:
+def differences(origin: Origin, model_sha256: str, calibration: Calibration | None) -> list[str]:
     """Why a run cannot give the bytes of the model that it shall be like."""
     from qconv import __version__
     from qconv.pipeline.made import calibration_digest
@@ -51,7 +51,8 @@ def differences(origin: Origin, model_sha256: str, calibration: Calibration) -> 
     found = []
     if origin.model_sha256 != model_sha256:
         found.append("--like: that model was made from another float model, so the result will differ")
-    if origin.calibration is not None and origin.calibration.get("sha256") != calibration_digest(calibration):
+    known = None if origin.calibration is None else origin.calibration.get("sha256")
+    if known is not None and calibration is not None and known != calibration_digest(calibration):
         found.append("--like: that model was made with another calibration, so the result may differ")
     if origin.version != __version__:
         found.append(f"--like: that model was made by qconv {origin.version}, this is {__version__}; the result may differ")

@@ -76,6 +76,25 @@ def effort_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def mode_options(command: F) -> F:
+    """--mode and --group."""
+    options = [
+        click.option(
+            "--mode", type=click.Choice(["static", "weight-only", "dynamic"]), default="static", show_default=True,
+            help="static: integers throughout, with scales from a calibration. The others leave activations in float: "
+            "weight-only keeps the weights of MatMul and Gemm in codes of 2, 4 or 8 bits; dynamic multiplies in integers, with "
+            "scales that each run finds, and needs no samples.",
+        ),
+        click.option(
+            "--group", type=int, default=32, show_default=True, metavar="N",
+            help="How many weights of a column share a scale in mode weight-only: 16, 32, 64, 128 or 256.",
+        ),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 RULES = "qconv.rules"  # where a context keeps the rules of --config
 
 

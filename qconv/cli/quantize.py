@@ -20,6 +20,7 @@ from qconv.cli.options import (
     exclude_option,
     goal_options,
     image_options,
+    mode_options,
     strict_option,
     target_option,
     threads_option,
@@ -52,6 +53,7 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
     "--io", type=click.Choice(["float", "int8", "uint8"]), default="float", show_default=True, help="Type of inputs and outputs."
 )
 @target_option
+@mode_options
 @effort_option
 @goal_options
 @click.option(
@@ -67,9 +69,9 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, exclude: tuple[str, ...],
-    integer_only: bool, io: Any, target: str, effort: Any, budget: str | None, max_drop: float | None, min_sqnr: float | None,
-    time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None, as_json: bool, strict: bool,
-    threads: int, output: Path | None, **images: Any,
+    integer_only: bool, io: Any, target: str, mode: Any, group: int, effort: Any, budget: str | None, max_drop: float | None,
+    min_sqnr: float | None, time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None,
+    as_json: bool, strict: bool, threads: int, output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
 
@@ -83,6 +85,7 @@ def quantize(
     from qconv.cli.calibrations import calibration_of
     from qconv.cli.console import be_quiet, hint, progress, warn
     from qconv.cli.idle_flags import refuse_idle_flags
+    from qconv.cli.quantize_in_mode import quantize_in_mode
     from qconv.config import QuantConfig
     from qconv.model.save import write_text
     from qconv.plan.quant_plan import QuantPlan
@@ -93,7 +96,7 @@ def quantize(
         be_quiet()
     config = QuantConfig(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort,
-        context.meta.get(RULES, ()),
+        context.meta.get(RULES, ()), mode=mode, group=group,
     )  # fmt: skip
     given = QuantPlan.load(plan) if plan else None
     loaded = pipeline.load_prepared(model)
@@ -104,6 +107,8 @@ def quantize(
     job = pipeline.Job(
         model, loaded.digest, data, method or "minmax", samples, image_options(**images), config, threads=threads
     )  # fmt: skip
+    if config.mode != "static":
+        return quantize_in_mode(loaded, calibration, job, written, as_json=as_json, strict=strict)
     found, source, findings = calibration_of(loaded, calibration, job)
     if (origin := context.meta.get(ORIGIN)) is not None:
         findings = [*findings, *differences(origin, loaded.digest, found)]
@@ -132,6 +137,7 @@ def quantize(
         summarize(loaded, written, result, figures, source)
     if given is None and not as_json:
         _show_better_target(loaded, found, result, config, source, figures, threads)
+        _show_better_mode(loaded, config, source, figures, threads)
     warned = bool(figures.warnings or found.warnings or findings or missed)
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
         hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
@@ -198,3 +204,16 @@ def _show_better_target(
     known = "most of which recovery has won back already" if price.recovered else "as simulated, because it cannot run here"
     gain = ", ".join(gains) or f"up to {price.simulated_db:.1f} dB less noise, {known}"
     hint(f"--target x86-vnni would give {gain}; it is wrong on x86 with AVX2 and without VNNI")
+
+
+def _show_better_mode(
+    loaded: PreparedModel, config: QuantConfig, source: SampleSource, figures: QuickCheck, threads: int
+) -> None:
+    """Prints what mode dynamic would give, where that is much."""
+    from qconv import pipeline
+    from qconv.cli.console import hint
+
+    better = pipeline.dynamic_gain(loaded, config, source, figures, threads)
+    gains = [f"output {name} {db:.1f} dB instead of {figures.sqnr_db[name]:.1f}" for name, db in better.items()]
+    if gains:
+        hint(f"--mode dynamic would give {', '.join(gains)}; what is between its layers is float")

@@ -161,6 +161,11 @@ def read_origin(model: ir.Model) -> Origin:
     return Origin(version, digest, target, exact_on, *tables)
 
 
+def mode_of(model: ir.Model) -> str:
+    """How a model was quantized: static, weight-only or dynamic; static where it does not tell."""
+    return str((read_origin(model).settings or {}).get("mode", "static"))
+
+
 def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
     """A certificate as plain data, by the names of its fields."""
     return dataclasses.asdict(certificate)

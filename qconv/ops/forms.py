@@ -230,3 +230,8 @@ def of_groups(node: ir.Node, groups: NDArray[np.floating], shape: tuple[int, ...
         case _:
             outputs_first = node.op_type == "Gemm" and attr_int(node, "transB", 0)
             return groups[0, :, :, 0] if outputs_first else groups[0, :, :, 0].T
+
+
+def is_table_lookup(node: ir.Node) -> bool:
+    """Whether a node takes rows out of its first input."""
+    return key_of(node) == ("", "Gather") and attr_int(node, "axis", 0) == 0

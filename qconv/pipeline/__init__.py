@@ -2,6 +2,7 @@
 
 from qconv.import_ import read_encodings
 from qconv.pipeline.analyze import analyze
+from qconv.pipeline.better_mode import dynamic_gain
 from qconv.pipeline.budget import Budget, Within, quantize_within
 from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
@@ -37,6 +38,7 @@ __all__ = [
     "calibrate",
     "check_outputs",
     "check_samples",
+    "dynamic_gain",
     "export",
     "files_of",
     "load_prepared",

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
 from qconv import __version__
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
-from qconv.errors import ArtifactError, FloatNodesError
+from qconv.errors import ArtifactError, FloatNodesError, UsageError
 from qconv.integer.language.audit import Audit, audit
 from qconv.integer.metadata import Origin, write_origin
 from qconv.integer.multiplier_table import dumps_table
+from qconv.integer.program import Program
 from qconv.lower import Lowering, lower
 from qconv.model.packed import packed
 from qconv.model.read import digest_of
@@ -22,6 +24,7 @@ from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.made import calibration_digest, settings_to_json
+from qconv.pipeline.modes import InMode, in_mode
 from qconv.pipeline.prepared import PreparedModel, prepared
 from qconv.pipeline.recovery import Recovery, recovery, recovery_samples
 from qconv.plan.check import check_plan
@@ -44,7 +47,8 @@ class Quantized:
     `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given. `measured`
     tells with how many samples method auto measured.
     `recovery` tells what scales per channel and better weights gained, None where they were not tried. `imported` tells of a
-    quantized model what became of its parameters. `config` is what was asked for.
+    quantized model what became of its parameters. `config` is what was asked for. `in_mode` tells what a mode other than static
+    did.
     """
 
     model: ir.Model
@@ -54,6 +58,7 @@ class Quantized:
     choices: Mapping[str, Choice]
     measured: int = 0
     recovery: Recovery | None = None
+    in_mode: InMode | None = None
     imported: tuple[str, ...] = ()
     config: QuantConfig = field(default_factory=QuantConfig)
 
@@ -77,7 +82,7 @@ class Quantized:
 
 def quantize(
     model: str | Path | PreparedModel,
-    calibration: Calibration | str | Path,
+    calibration: Calibration | str | Path | None,
     *,
     config: QuantConfig = QuantConfig(),
     plan: QuantPlan | None = None,
@@ -85,7 +90,7 @@ def quantize(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Quantized:
-    """Turns a float model into an integer one. `calibration` may be the path of its file.
+    """Turns a float model into an integer one. `calibration` may be the path of its file; modes other than static need none.
 
     `plan` overrides what the calibration would decide.
 
@@ -95,9 +100,15 @@ def quantize(
     Raises ArtifactError when the calibration or the plan belongs to another model, FloatNodesError when `config.integer_only`
     is set and nodes stay in float. A PreparedModel given is used up.
     """
-    calibration = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
+    if calibration is not None and not isinstance(calibration, Calibration):
+        calibration = Calibration.load(calibration)
     loaded = prepared(model)
-    calibration.check_model(loaded.digest)
+    if calibration is not None:
+        calibration.check_model(loaded.digest)
+    if config.mode != "static":
+        return _in_mode(loaded, calibration, config, samples, threads, progress)
+    if calibration is None:
+        raise UsageError("ranges come from a calibration, and none is given; run `qconv calibrate` first")
     config = loaded.with_thresholds(config)
     choices, found = Choices({}), None
     if plan is None:
@@ -118,8 +129,22 @@ def quantize(
     notes = () if loaded.imported is None else loaded.imported.notes
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target))
-    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, told, config)
+    result = Quantized(
+        loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, imported=told, config=config
+    )
     _describe(loaded, calibration, config, result.methods)
+    return result
+
+
+def _in_mode(
+    loaded: PreparedModel, calibration: Calibration | None, config: QuantConfig, samples: SampleSource | None, threads: int,
+    progress: Progress | None,
+) -> Quantized:  # fmt: skip
+    done = in_mode(loaded, calibration, config, samples, threads, progress)
+    plan = QuantPlan({}, done.rewritten.float_nodes, model_sha256=loaded.digest)
+    lowering = Lowering(Program.build(loaded.ir.graph, {}, {}), ())
+    result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), {}, in_mode=done, config=config)
+    _describe(loaded, calibration, config, {})
     return result
 
 
@@ -138,15 +163,17 @@ def _refuse_float(plan: QuantPlan) -> None:
         )
 
 
-def _describe(loaded: PreparedModel, calibration: Calibration, config: QuantConfig, methods: Mapping[str, list[str]]) -> None:
+def _describe(
+    loaded: PreparedModel, calibration: Calibration | None, config: QuantConfig, methods: Mapping[str, list[str]]
+) -> None:
     """Writes into the model what made it; the tensors by method where there are several."""
-    chosen = {"chosen": methods} if len(methods) > 1 else {}
-    ranges = {
-        **calibration.origin(),
-        "method": config.method or calibration.method,
-        **chosen,
-        "sha256": calibration_digest(calibration),
-    }
+    ranges = None if calibration is None else _ranges(calibration, config, methods)
     exact = ", ".join(exact_on(loaded.ir.graph))
     write_origin(loaded.ir, Origin(__version__, loaded.digest, config.target, exact, ranges, settings_to_json(config)))
     loaded.ir.producer_name, loaded.ir.producer_version = "qconv", __version__
+
+
+def _ranges(calibration: Calibration, config: QuantConfig, methods: Mapping[str, list[str]]) -> dict[str, Any]:
+    chosen = {"chosen": methods} if len(methods) > 1 else {}
+    method = config.method or calibration.method
+    return {**calibration.origin(), "method": method, **chosen, "sha256": calibration_digest(calibration)}

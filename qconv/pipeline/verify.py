@@ -13,6 +13,7 @@ from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
 from qconv.data.source import SampleSource
 from qconv.errors import ModelError
+from qconv.integer.metadata import mode_of
 from qconv.integer.multiplier_table import stale_table
 from qconv.model.load import load
 from qconv.pipeline.prepared import PreparedModel, load_prepared
@@ -83,7 +84,8 @@ def quick_check(
     if output_warnings(found.outputs, "", lambda tensor: None, made_up=False):
         culprit = _culprit(model, integer, integer_side, few)
         made_up = synthetic(source) is not None
-        warnings = (*output_warnings(found.outputs, str(model.path), culprit, made_up=made_up), *warnings)
+        bad = output_warnings(found.outputs, str(model.path), culprit, made_up=made_up, mode=mode_of(integer))
+        warnings = (*bad, *warnings)
     return QuickCheck(found.samples, {output.name: output.similarity.sqnr_db for output in found.outputs}, warnings)
 
 

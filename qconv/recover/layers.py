@@ -75,16 +75,34 @@ class Layer:
         if not self.is_conv:
             taken = _draw(y.size // y.shape[-1], count, rng)
             return x.reshape(-1, x.shape[-1])[taken][None], y.reshape(-1, y.shape[-1])[taken][None]
-        spatial = y.shape[2:]
-        taken = _draw(len(y) * math.prod(spatial), count, rng)
-        batch, *places = np.unravel_index(taken, (len(y), *spatial))
+        taken = _draw(len(y) * math.prod(y.shape[2:]), count, rng)
+        outputs = np.moveaxis(y, 1, -1).reshape(-1, y.shape[1])[taken].reshape(len(taken), self.groups, -1)
+        return self._seen(x, taken, zero_point), np.ascontiguousarray(outputs.transpose(1, 0, 2))
+
+    def inputs(self, x: Array, count: int, rng: np.random.Generator) -> Array:
+        """At most `count` rows [G, R, K] of what the layer sees of x, whose zero is 0; drawn as for `rows`."""
+        if not self.is_conv:
+            return x.reshape(-1, x.shape[-1])[_draw(x.size // x.shape[-1], count, rng)][None]
+        positions = math.prod(self._windows(x[:, :1], 0).shape[2 : x.ndim])
+        return self._seen(x, _draw(len(x) * positions, count, rng), 0)
+
+    @property
+    def sight(self) -> str:
+        """What rows it sees, in words: layers of equal sight have equal second moments."""
+        if not self.is_conv:
+            return self.x
+        parts = (self.groups, self.width, *self.shape[2:], *self.strides, *self.dilations, *self.pads)
+        return f"{self.x} {'x'.join(map(str, parts))}"
+
+    def _seen(self, x: Array, taken: NDArray[np.int64], zero_point: int) -> Array:
+        """The rows [G, R, K] at some of the positions of a convolution's output, numbered through all items of a batch."""
+        windows = self._windows(x, zero_point)
+        batch, *places = np.unravel_index(taken, (len(x), *windows.shape[2 : x.ndim]))
         at: tuple[Any, ...] = (batch, slice(None), *places)
-        windows = self._windows(x, zero_point)[at]
-        split = np.moveaxis(windows.reshape(len(taken), self.groups, -1, *windows.shape[2:]), (1, 2), (0, -1))
+        found = windows[at]
+        split = np.moveaxis(found.reshape(len(taken), self.groups, -1, *found.shape[2:]), (1, 2), (0, -1))
         padding = [(0, 0)] * (split.ndim - 1) + [(0, self.width - split.shape[-1])]
-        codes = np.pad(split, padding, constant_values=zero_point).reshape(self.groups, len(taken), -1)
-        outputs = y[at].reshape(len(taken), self.groups, -1)
-        return codes, np.ascontiguousarray(outputs.transpose(1, 0, 2))
+        return np.pad(split, padding, constant_values=zero_point).reshape(self.groups, len(taken), -1)
 
     def _windows(self, x: Array, zero_point: int) -> Array:
         """Views [N, C, *out, *kernel] of what each output position sees."""

@@ -20,15 +20,19 @@ _FEWEST_LABELS = 20  # fewer labelled samples cannot tell a poor network from ch
 Culprit = Callable[[str], str | None]  # a float tensor -> the node that lost it first
 
 
-def output_warnings(outputs: Sequence[OutputReport], model: str, culprit: Culprit, *, made_up: bool) -> tuple[str, ...]:
-    """A sentence for every output, or part of one, that is below 15 dB or dead. `made_up` says that the samples are synthetic."""
+def output_warnings(
+    outputs: Sequence[OutputReport], model: str, culprit: Culprit, *, made_up: bool, mode: str = "static"
+) -> tuple[str, ...]:
+    """A sentence for every output, or part of one, that is below 15 dB or dead. `made_up` says that the samples are synthetic,
+    `mode` how the model was quantized.
+    """
     found = []
     for output in outputs:
         bad = [part for part in output.parts if _trouble(part)] or [output.whole]
         for part in bad:
             trouble = _trouble(part)
             if trouble is not None:
-                found.append(_sentence(output.name, part, trouble, model, culprit(part.tensor), made_up))
+                found.append(_sentence(output.name, part, trouble, model, culprit(part.tensor), made_up, mode))
     return tuple(found)
 
 
@@ -80,17 +84,20 @@ def _trouble(part: PartReport) -> str | None:
     return None
 
 
-def _sentence(name: str, part: PartReport, trouble: str, model: str, node: str | None, made_up: bool) -> str:
+def _sentence(name: str, part: PartReport, trouble: str, model: str, node: str | None, made_up: bool, mode: str) -> str:
     where = f"output {name}" if part.tensor == name else f"the part {part.tensor} of output {name}"
-    return f"{where} {trouble}{_blame(node)}; try: {' or '.join(_remedies(model, node, made_up))}"
+    return f"{where} {trouble}{_blame(node)}; try: {' or '.join(_remedies(model, node, made_up, mode))}"
 
 
 def _blame(node: str | None) -> str:
     return "" if node is None else f"; node {node} lost it first"
 
 
-def _remedies(model: str, node: str | None, made_up: bool) -> Iterator[str]:
+def _remedies(model: str, node: str | None, made_up: bool, mode: str) -> Iterator[str]:
     command = f"qconv quantize {shlex.quote(model)}"
+    if mode != "static":
+        yield f"{command} --mode {mode} with more --weight-bits" + (" or a smaller --group" if mode == "weight-only" else "")
+        return
     if made_up:
         yield f"{command} --data DATA"
     if node is not None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from qconv.data.source import SampleSource
 from qconv.integer.language.audit import Audit, audit
+from qconv.integer.metadata import mode_of
 from qconv.model.scratch import scratch_folder
 from qconv.model.session import open_session
 from qconv.verify.compare import compare
@@ -64,7 +65,9 @@ def verify(
     comparison = compare(Side(models.float_path, threads=threads), integer_side, source, progress, parts)
     layers = layer_reports(models.prepared, models.integer, integer_side, islice(source, effort.layer_samples))
     culprit = first_loss(models.prepared.graph, layers)
-    bad = output_warnings(comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None)
+    bad = output_warnings(
+        comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None, mode=mode_of(models.integer)
+    )
     first = next(iter(source))
     exact = exactness(models.integer, integer_side, islice(source, effort.exact_samples), effort.exact_elements)
     return Report(

@@ -17,8 +17,8 @@ from qconv.model.session import open_session, reason
 class Exposed:
     """onnxruntime with tensors exposed; a single session stays open where one piece holds all, else each is opened in turn."""
 
-    def __init__(self, model: ir.Model, values: Sequence[ir.Value]) -> None:
-        self._model = model
+    def __init__(self, model: ir.Model, values: Sequence[ir.Value], *, optimize: bool = True) -> None:
+        self._model, self._optimize = model, optimize
         self._pieces = [[str(value.name) for value in piece] for piece in pieces(values)]
         self._place = {name: place for place, piece in enumerate(self._pieces) for name in piece}
         self._open: tuple[int, ort.InferenceSession] | None = None
@@ -28,7 +28,7 @@ class Exposed:
         place = self._place[name]
         if self._open is None or self._open[0] != place:
             self._open = None  # frees the other session first
-            self._open = place, open_session(self._model, outputs=self._pieces[place], threads=1)
+            self._open = place, open_session(self._model, outputs=self._pieces[place], threads=1, optimize=self._optimize)
         return run(self._open[1], self._pieces[place], feeds)
 
 

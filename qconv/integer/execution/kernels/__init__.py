@@ -33,6 +33,7 @@ MICROSOFT = "com.microsoft"
 KERNELS: Mapping[tuple[str, str], Kernel] = {
     ("", "QuantizeLinear"): quantize.quantize_linear,
     ("", "DequantizeLinear"): quantize.dequantize_linear,
+    ("", "DynamicQuantizeLinear"): quantize.dynamic_quantize_linear,
     ("", "QLinearConv"): conv.qlinear_conv,
     ("", "QLinearMatMul"): matmul.qlinear_matmul,
     (MICROSOFT, "QGemm"): matmul.qgemm,
@@ -79,8 +80,22 @@ KERNELS: Mapping[tuple[str, str], Kernel] = {
     **{("", op_type): reference.evaluate for op_type in reference.OPERATORS},
 }
 
+# They find the scales of codes in each run.
+FOUND_BY_RUN = frozenset({("", "DynamicQuantizeLinear")})
+
 # They read or write float tensors and are still exact: the two ends of the language, and what only moves or measures.
 FLOAT_TOLERANT = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Expand"}
+    {
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "Identity",
+        "Reshape",
+        "Flatten",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Expand",
+    }
     | {"Concat", "Split", "Slice", "Gather", "Shape", "Size"}
 )

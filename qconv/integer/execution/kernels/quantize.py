@@ -1,4 +1,4 @@
-"""QuantizeLinear and DequantizeLinear: the two ends of an integer graph.
+"""QuantizeLinear and DequantizeLinear, the two ends of an integer graph; and the codes of mode dynamic.
 
 q = clip(rint(x / S) + Z)        real = S * (q - Z)        (docs/arithmetic.md, equation 1 and its inverse)
 """
@@ -25,6 +25,16 @@ def dequantize_linear(node: ir.Node, inputs: Operands) -> list[Array]:
     """Reals of the codes x, per tensor or along `axis`."""
     x = required(inputs, 0)
     return [_params(node, inputs, x.dtype, x.ndim).dequantize(x)]
+
+
+def dynamic_quantize_linear(node: ir.Node, inputs: Operands) -> list[Array]:
+    """Codes of float32 x in uint8, their scale and their zero point: S = (max - min) / 255 with 0 between them, in float32."""
+    x = required(inputs, 0)
+    lowest, highest = np.minimum(x.min(initial=0), np.float32(0)), np.maximum(x.max(initial=0), np.float32(0))
+    scale = np.float32(1) if lowest == highest else np.float32((highest - lowest) / np.float32(UINT8.qmax))
+    zero_point = np.rint(np.clip(-lowest / scale, 0, UINT8.qmax)).astype(np.uint8)
+    params = QuantParams(np.asarray(scale, np.float32), np.asarray(zero_point), UINT8)
+    return [params.quantize(x), np.asarray(scale, np.float32), np.asarray(zero_point)]
 
 
 def _params(node: ir.Node, inputs: Operands, dtype: np.dtype[np.generic], rank: int) -> QuantParams:

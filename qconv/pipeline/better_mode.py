@@ -1,0 +1,60 @@
+"""What mode dynamic would give where static quantization loses much: networks of products with matrices, such as transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from qconv.config import QuantConfig
+from qconv.data.source import SampleSource
+from qconv.errors import UsageError
+from qconv.model.graph import const_array
+from qconv.model.scratch import scratch_folder
+from qconv.model.traits import Trait, has_trait
+from qconv.pipeline.prepared import PreparedModel
+from qconv.pipeline.quantize import quantize
+from qconv.pipeline.samples import synthetic
+from qconv.pipeline.verify import QuickCheck, quick_check
+from qconv.prepare import prepare
+
+_GOOD_DB = 25.0  # an output with more than this has little to gain
+_MATTERS_DB = 3.0
+_SHARE = 0.5  # of the weights, which must be matrices: the mode leaves convolutions in float
+_SAMPLES = 8
+
+
+def dynamic_gain(
+    loaded: PreparedModel, config: QuantConfig, source: SampleSource, figures: QuickCheck, threads: int = 0
+) -> Mapping[str, float]:
+    """The SQNR in dB of outputs that mode dynamic would improve by 3 dB and more; empty where it was not tried.
+
+    `figures` are those of the static model, whose outputs must have less than 25 dB for a trial.
+    """
+    asks_static = config.integer_only or config.io != "float" or config.pins
+    worst = min(figures.sqnr_db.values(), default=_GOOD_DB)
+    if asks_static or worst >= _GOOD_DB or synthetic(source) is not None or _matrix_share(loaded.original) < _SHARE:
+        return {}
+    model = loaded.original.clone()
+    prepare(model)
+    wanted = QuantConfig(mode="dynamic", exclude=config.exclude, target=config.target)
+    try:
+        result = quantize(replace(loaded, ir=model), None, config=wanted, samples=source, threads=threads)
+    except UsageError:  # it has nothing to quantize
+        return {}
+    with scratch_folder() as folder:
+        path = folder / "dynamic.onnx"
+        result.save(path)
+        found = quick_check(loaded, path, result.model, source, samples=_SAMPLES).sqnr_db
+    return {name: db for name, db in found.items() if db >= figures.sqnr_db.get(name, db) + _MATTERS_DB}
+
+
+def _matrix_share(model: ir.Model) -> float:
+    """The share of matrices in the weights of all layers."""
+    sizes = {False: 0, True: 0}
+    for node in model.graph:
+        weight = const_array(node.inputs[1]) if has_trait(node, Trait.WEIGHTS) else None
+        if weight is not None:
+            sizes[weight.ndim <= 2] += weight.size
+    return sizes[True] / max(sum(sizes.values()), 1)
