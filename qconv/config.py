@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qconv.errors import UsageError
+from qconv.quant.grids import DYADIC, POWERS, Grid
 from qconv.quant.pins import Pins
 from qconv.quant.types import IntType, PerChannel, PerTensor, Scheme
 from qconv.targets import target_of
@@ -48,10 +49,11 @@ class QuantConfig:
     model's inputs and outputs. `method` chooses the ranges, by default the one that the calibration names; `percent` is what
     percentile keeps. `target` names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much
     is done to recover accuracy where there are samples, see qconv/recover. `rules` ask for something else in places; of several
-    that fit, the last one counts (qconv/plan/policy.py). `pins` are parameters that are given, as by a quantized model. `mode`
+    that fit, the last one counts (qconv/plan/policy.py). `pow2` asks for scales that are powers of two, `dyadic` for multipliers
+    k 2^-n with k of 8 bits and sums of equal scales. `pins` are parameters that are given, as by a quantized model. `mode`
     says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic), see qconv/modes; `group`
     is how many weights share a scale in mode weight-only.
-    Raises UsageError for a number of bits that there is not, and for an unknown target.
+    Raises UsageError for a number of bits that there is not, for an unknown target, and for settings that exclude each other.
     """
 
     weight_bits: int = 8
@@ -65,6 +67,8 @@ class QuantConfig:
     target: str = "x86"
     effort: Recovery = "fast"
     rules: Sequence[Rule] = ()
+    pow2: bool = False
+    dyadic: bool = False
     pins: Pins = field(default=Pins(), compare=False, repr=False)
     mode: Mode = "static"
     group: int = 32
@@ -74,6 +78,10 @@ class QuantConfig:
         target_of(self.target)
         object.__setattr__(self, "rules", tuple(self.rules))
         _check_bits(self.weight_bits, self.activation_bits)
+        if self.pow2 and self.dyadic:
+            raise UsageError("--pow2 and --dyadic exclude each other: a power of two is a multiplier of one bit")
+        if not self.grid.free and self.pins:
+            raise UsageError("--pow2 and --dyadic choose scales, and this model has its own; give a float model")
         if self.effort not in ("none", "fast", "full"):
             raise UsageError(f"--effort takes none, fast or full, not {self.effort}")
         if self.mode not in MODES:
@@ -84,6 +92,11 @@ class QuantConfig:
             raise UsageError(f"--group takes {', '.join(map(str, GROUPS[:-1]))} or {GROUPS[-1]}, not {self.group}")
         if self.io not in ("float", "int8", "uint8"):
             raise UsageError(f"--io takes float, int8 or uint8, not {self.io}")
+
+    @property
+    def grid(self) -> Grid:
+        """What scales and multipliers may be."""
+        return POWERS if self.pow2 else DYADIC if self.dyadic else Grid.FREE
 
     @property
     def activation(self) -> Scheme:
@@ -97,12 +110,12 @@ class QuantConfig:
 
     def activation_of(self, bits: int) -> Scheme:
         """The scheme of an activation of so many bits."""
-        return Scheme(IntType(bits, target_of(self.target).signed_activations))
+        return Scheme(IntType(bits, target_of(self.target).signed_activations), scale_bits=self.grid.scale_bits)
 
     def weight_of(self, bits: int, axis: int | None, *, per_tensor: bool) -> Scheme:
         """The scheme of a weight: signed, symmetric, without the lowest code; per channel along `axis` unless `per_tensor`."""
         granularity = PerTensor() if per_tensor or axis is None else PerChannel(axis)
-        return Scheme(IntType(bits, signed=True, narrow=True), symmetric=True, granularity=granularity)
+        return Scheme(IntType(bits, signed=True, narrow=True), True, granularity, self.grid.scale_bits)
 
 
 def _check_bits(weight: int | None, activation: int | None) -> None:

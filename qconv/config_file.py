@@ -34,6 +34,8 @@ _KINDS: Kinds = {
     "io": ("a word", str),
     "method": ("a word", str),
     "percentile": ("a number", (int, float)),
+    "pow2": ("true or false", bool),
+    "dyadic": ("true or false", bool),
     "target": ("a word", str),
     "effort": ("a word", str),
     "mode": ("a word", str),

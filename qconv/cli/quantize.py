@@ -47,6 +47,8 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 @click.option("--method", type=click.Choice(METHODS), help="How ranges are chosen.  [default: what the calibration names]")
 @click.option("--percentile", type=float, default=99.99, show_default=True, help="Elements that method percentile keeps, in %.")
 @click.option("--per-tensor", is_flag=True, help="One weight scale per layer instead of one per output channel.")
+@click.option("--pow2", is_flag=True, help="Every scale a power of two, so that rescaling is a shift.")
+@click.option("--dyadic", is_flag=True, help="Multipliers k / 2^n with k of 8 bits, and one scale for both operands of a sum.")
 @exclude_option
 @click.option("--integer-only", is_flag=True, help="Fail, naming each, if any node would stay in float.")
 @click.option(
@@ -68,10 +70,10 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 @click.option("-o", "--output", type=PATH, help="The integer model.  [default: MODEL.int8.onnx, by --bits]")
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
-    activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, exclude: tuple[str, ...],
-    integer_only: bool, io: Any, target: str, mode: Any, group: int, effort: Any, budget: str | None, max_drop: float | None,
-    min_sqnr: float | None, time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None,
-    as_json: bool, strict: bool, threads: int, output: Path | None, **images: Any,
+    activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, pow2: bool,
+    dyadic: bool, exclude: tuple[str, ...], integer_only: bool, io: Any, target: str, mode: Any, group: int, effort: Any,
+    budget: str | None, max_drop: float | None, min_sqnr: float | None, time_limit: float | None, encodings: Path | None,
+    plan: Path | None, save_plan: Path | None, as_json: bool, strict: bool, threads: int, output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
 
@@ -96,7 +98,7 @@ def quantize(
         be_quiet()
     config = QuantConfig(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort,
-        context.meta.get(RULES, ()), mode=mode, group=group,
+        context.meta.get(RULES, ()), mode=mode, group=group, pow2=pow2, dyadic=dyadic,
     )  # fmt: skip
     given = QuantPlan.load(plan) if plan else None
     loaded = pipeline.load_prepared(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: Q
         out.print(_channels(result), markup=False)
     if result.recovery is not None:
         out.print(_recovery(result.recovery.weights), markup=False)
-    for line in (*_proofs(result.lowering.program.certificates), *_processors(result)):
+    for line in (*_proofs(result.lowering.program.certificates), *_short(result), *_processors(result)):
         out.print(line, markup=False)
     for name, sqnr in figures.sqnr_db.items():
         out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
@@ -93,6 +94,7 @@ def to_json(
             "proved": sum(c.proved for c in certificates),
             "nudged": sum(c.nudged for c in certificates),
         },
+        **_short_to_json(result),
         "exact_on": result.model.metadata_props["qconv.exact_on"].split(", "),
         "outputs": [{"name": name, "sqnr_db": db if math.isfinite(db) else None} for name, db in figures.sqnr_db.items()],
         "samples": {"source": source.description, "number": figures.samples},
@@ -100,6 +102,12 @@ def to_json(
         "warnings": [*warnings, *figures.warnings],
     }
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def _short_to_json(result: Quantized) -> dict[str, object]:
+    from qconv.integer.shifts import in_grid
+
+    return {} if result.config.grid.free else {"short": asdict(in_grid(result.lowering.program, result.config.grid))}
 
 
 def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
@@ -112,6 +120,21 @@ def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
     yield f"{free} of {scales} multipliers give the same codes where halves are rounded up instead of to even"
     open_ = [(f"{name} ({c.scales - c.proved} of {c.scales})", c.why) for name, c in certificates.items() if c.why]
     yield from grouped("not proved", open_)
+
+
+def _short(result: Quantized) -> Iterator[str]:
+    """How many multipliers are shifts, or as short as was asked for, and where the others are."""
+    from qconv.integer.shifts import in_grid
+
+    grid = result.config.grid
+    if grid.free:
+        return
+    found = in_grid(result.lowering.program, grid)
+    what = "a shift" if grid.powers else f"{grid.bits} bits and a shift"
+    text = f"{found.short} of {found.multipliers} multipliers are {what}"
+    yield f"{text}; {found.powers} of {found.scales} scales are powers of two" if grid.powers else text
+    if found.others:
+        yield f"  note: {some_of(found.others)}: its scales or multipliers are others"
 
 
 def _channels(result: Quantized) -> str:

@@ -55,7 +55,7 @@ def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:
     """One multiplier above zero, another below; proved over all codes. The kernel has positive slopes only."""
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     alpha = attr_float(node, "alpha", 0.01)
-    if not 0 < alpha < _STEEPEST:
+    if not 0 < alpha < _STEEPEST or not ctx.grid.free:
         lower_table(node, ctx)
         return
     scale, certificate = certify_table(
@@ -71,6 +71,9 @@ def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:
 
 def lower_sigmoid(node: ir.Node, ctx: Context) -> None:
     """A table in onnxruntime; proved equal to the correctly rounded one by running the kernel on all codes."""
+    if ctx.grid.powers:
+        lower_table(node, ctx)
+        return
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     scale, certificate = certify_table(x.params, lambda x: sigmoid_table(x, y), lambda x: _kernel_table("QLinearSigmoid", x, y))
     _unary(node, ctx, "QLinearSigmoid", x, y, scale, {}, [], certificate)
@@ -90,7 +93,8 @@ def lower_softmax(node: ir.Node, ctx: Context) -> None:
 def lower_hard_sigmoid(node: ir.Node, ctx: Context) -> None:
     """clip(alpha x + beta, 0, 1) is a change of parameters: scale alpha S_x, and beta / S_y added to the zero point."""
     y = ctx.params(node.outputs[0])
-    codes = _hard_sigmoid(node, ctx, attr_float(node, "alpha", 0.2), attr_float(node, "beta", 0.5), y)
+    alpha, beta = attr_float(node, "alpha", 0.2), attr_float(node, "beta", 0.5)
+    codes = _hard_sigmoid(node, ctx, alpha, beta, y) if ctx.grid.free else None
     if codes is None:
         lower_table(node, ctx)
     else:
@@ -99,6 +103,9 @@ def lower_hard_sigmoid(node: ir.Node, ctx: Context) -> None:
 
 def lower_hard_swish(node: ir.Node, ctx: Context) -> None:
     """x clip(x / 6 + 1/2, 0, 1): a HardSigmoid and a product."""
+    if not ctx.grid.free:
+        lower_table(node, ctx)
+        return
     x = ctx.codes(node.inputs[0])
     params = hard_sigmoid_params(0.5, x.params.int_type)
     gate = _hard_sigmoid(node, ctx, 1.0 / 6.0, 0.5, params, "hard_sigmoid")

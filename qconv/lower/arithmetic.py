@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from qconv.lower.builder import MS
 from qconv.lower.context import Context
+from qconv.lower.lookup import lower_table
 from qconv.lower.requantize import requantize
 from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
@@ -50,7 +51,7 @@ def lower_sub(node: ir.Node, ctx: Context) -> None:
     assert value is not None
     array = const_array(value)
     if array is not None:
-        params = params_of_constant(-array, Scheme(a.params.int_type))
+        params = params_of_constant(-array, Scheme(a.params.int_type, scale_bits=ctx.grid.scale_bits))
         _emit_add(node, ctx, a, ctx.constant_codes(-array, params, f"{value.name}_negated"))
         return
     b = ctx.codes(value)
@@ -73,20 +74,31 @@ def lower_mul(node: ir.Node, ctx: Context) -> None:
     x = ctx.codes(value)
     scaled = Codes(x.value, replace(x.params, scale=x.params.scale * np.float32(factor)))
     wanted = ctx.params(output)
-    ctx.set_codes(output, scaled if scaled.params == wanted else requantize(ctx, scaled, wanted, str(output.name)))
+    if ctx.grid.powers and scaled.params != wanted:
+        lower_table(node, ctx)
+        return
+    ctx.set_codes(output, scaled if scaled.params == wanted else requantize(ctx, scaled, wanted, str(output.name), ctx.grid))
 
 
 def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:
     y = ctx.params(node.outputs[0])
-    found = certified_sum(a.params, b.params, y, adds_in_integers=ctx.target.adds_in_integers)
+    a, b = (_as_summed(node, ctx, codes, step, y) for codes, step in ((a, "a"), (b, "b")))
+    found = certified_sum(a.params, b.params, y, adds_in_integers=ctx.target.adds_in_integers, grid=ctx.grid)
     multipliers = [Multiplier.of(found.a.scale / y.scale), Multiplier.of(found.b.scale / y.scale)]
     ctx.set_codes(node.outputs[0], _emit_binary(node, ctx, "QLinearAdd", a, b, found, multipliers))
+
+
+def _as_summed(node: ir.Node, ctx: Context, codes: Codes, step: str, y: QuantParams) -> Codes:
+    """An operand of a sum; in steps of the sum where multipliers are short, so that codes are added as they are."""
+    if ctx.grid.free or ctx.grid.powers or codes.params.scale == y.scale:
+        return codes
+    return requantize(ctx, codes, y, f"{node.name}_{step}", ctx.grid)
 
 
 def emit_mul(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> Codes:
     """The QLinearMul of two tensors of codes, for the output of `node`."""
     y = ctx.params(node.outputs[0])
-    found = certified_product(a.params, b.params, y)
+    found = certified_product(a.params, b.params, y, ctx.grid)
     return _emit_binary(node, ctx, "QLinearMul", a, b, found, [Multiplier.of(mul_scale(found.a.scale, found.b.scale, y.scale))])
 
 

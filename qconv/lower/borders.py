@@ -64,7 +64,7 @@ def lower_first_dequantizer(node: ir.Node, ctx: Context) -> None:
     signed = wanted.int_type.signed
     codes = value if signed == given.int_type.signed else _with_other_sign(ctx, value, f"{output.name}_quantized")
     found = Codes(codes, with_sign(given, signed))
-    ctx.set_codes(output, found if found.params == wanted else requantize(ctx, found, wanted, str(output.name)))
+    ctx.set_codes(output, found if found.params == wanted else requantize(ctx, found, wanted, str(output.name), ctx.grid))
 
 
 def float_reads(graph: ir.Graph, lowered: Collection[ir.Node]) -> Reads:

@@ -32,7 +32,7 @@ def _rescaling(node: ir.Node, ctx: Context, parts: list[Codes], axis: int) -> Co
     inputs = [*ctx.scale_and_zero_point(y, f"{node.name}_y")]
     multipliers, certificates = [], []
     for index, part in enumerate(parts):
-        scale, certificate = certified_affine(part.params, y)
+        scale, certificate = certified_affine(part.params, y, ctx.grid)
         certificates.append(certificate)
         multipliers.append(Multiplier.of(scale / y.scale))
         inputs += [part.value, *ctx.scale_and_zero_point(part.params, f"{node.name}_x{index}", scale)]

@@ -21,6 +21,7 @@ from qconv.model.graph import const_array
 from qconv.ops.forms import bias_of
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.remark import Remark
+from qconv.quant.grids import Grid
 from qconv.quant.types import IntArray, QuantParams
 from qconv.targets import Target
 
@@ -28,9 +29,9 @@ from qconv.targets import Target
 class Context(Builder):
     """The state of one lowering: the plan, and which integers stand for which float tensor so far."""
 
-    def __init__(self, graph: ir.Graph, plan: QuantPlan, target: Target) -> None:
+    def __init__(self, graph: ir.Graph, plan: QuantPlan, target: Target, grid: Grid = Grid.FREE) -> None:
         super().__init__(graph)
-        self.plan, self.target = plan, target
+        self.plan, self.target, self.grid = plan, target, grid
         self.borders: dict[ir.Value, QuantParams] = {}
         self.notes: list[Remark] = []
         self._codes: dict[ir.Value, Codes] = {}
@@ -71,7 +72,7 @@ class Context(Builder):
         if array is not None:
             return self.constant_codes(array, params, f"{value.name}_quantized")
         codes = self.codes(value)
-        return codes if codes.params == params else requantize(self, codes, params, str(value.name))
+        return codes if codes.params == params else requantize(self, codes, params, str(value.name), self.grid)
 
     def constant_codes(self, array: NDArray[np.floating], params: QuantParams, wish: str) -> Codes:
         """A constant, quantized now."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from qconv.lower.values import Codes
 from qconv.model.graph import attr_int, attr_ints, const_array
 from qconv.ops.forms import averages_whole_windows, summed_axes
 from qconv.ops.kernel_order import conv_order, kernel_order
+from qconv.quant.grids import power_of_two
 from qconv.quant.types import INT8, QuantParams
 
 
@@ -26,7 +28,7 @@ def lower_conv(node: ir.Node, ctx: Context) -> None:
     assert weight is not None and value is not None
     w, order = ctx.params(value), kernel_order(node, weight.shape)
     codes, bias, group = ctx.weight_codes(value), ctx.bias(node), attr_int(node, "group", 1)
-    linear = quantize_linear(ctx.target, str(node.name), weight, bias, summed_axes(node), x.params, w, y, order, codes)
+    linear = quantize_linear(ctx.target, str(node.name), weight, bias, summed_axes(node), x.params, w, y, order, codes, ctx.grid)
     x, linear = with_copies(node, ctx, x, linear, (1, 1), partial(conv_order, group=group), group)
     attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
     ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, str(value.name), attributes))
@@ -41,15 +43,21 @@ def lower_average_pool(node: ir.Node, ctx: Context) -> None:
     if not averages_whole_windows(node):
         _pool_codes(node, ctx, ctx.codes_as(node.inputs[0], y))
         return
-    x = ctx.codes(node.inputs[0])
-    kernel = attr_ints(node, "kernel_shape", [])
+    kept = {a.name: a for a in node.attributes.values() if a.name in ("strides", "pads", "dilations")}
+    emit_average(node, ctx, attr_ints(node, "kernel_shape", []), kept)
+
+
+def emit_average(node: ir.Node, ctx: Context, kernel: Sequence[int], kept: Mapping[str, ir.Attr]) -> None:
+    """A mean over windows as a depthwise convolution: ones with the scale 1 / size, or the nearest code of a power of two."""
+    x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     assert node.inputs[0] is not None and node.inputs[0].shape is not None
     channels = node.inputs[0].shape[1]
     assert isinstance(channels, int)
-    share = QuantParams(np.asarray(1.0 / np.prod(kernel), np.float32), np.asarray(0), INT8)
-    weight = np.full((channels, 1, *kernel), share.scale)
-    linear = quantize_linear(ctx.target, str(node.name), weight, None, tuple(range(1, weight.ndim)), x.params, share, y, None)
-    kept = {a.name: a for a in node.attributes.values() if a.name in ("strides", "pads", "dilations")}
+    share = 1.0 / math.prod(kernel)
+    scale = power_of_two(share / INT8.qmax) if ctx.grid.powers else np.asarray(share, np.float32)
+    weight = np.full((channels, 1, *kernel), np.float32(share))
+    summed, params = tuple(range(1, weight.ndim)), QuantParams(scale, np.asarray(0), INT8)
+    linear = quantize_linear(ctx.target, str(node.name), weight, None, summed, x.params, params, y, None, None, ctx.grid)
     attributes: dict[str, Attribute | ir.Attr] = {**kept, "kernel_shape": kernel, "group": channels}
     ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, f"{node.name}_ones", attributes))
 

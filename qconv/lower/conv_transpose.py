@@ -45,7 +45,7 @@ def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
     bias = None if bias is None else np.repeat(bias, count)
     order = conv_order(phases.shape, group)
     given = None if given is None else phase_weights(given, strides, group)
-    linear = quantize_linear(ctx.target, str(node.name), phases, bias, (1, 2, 3), x.params, params, y, order, given)
+    linear = quantize_linear(ctx.target, str(node.name), phases, bias, (1, 2, 3), x.params, params, y, order, given, ctx.grid)
     x, linear = with_copies(node, ctx, x, linear, (1, 1), partial(conv_order, group=group), group)
     attributes: dict[str, Attribute] = {"group": group, "kernel_shape": taps, "pads": [taps[0] - 1, taps[1] - 1] * 2}
     bounds = _crop_bounds(node, [s * t - k for s, t, k in zip(strides, taps, weight.shape[2:], strict=True)])

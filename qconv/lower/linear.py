@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qconv.errors import ArtifactError
 from qconv.quant.certify import Certificate, Interval, Reach, certify_weight_scale, effective_scale
 from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.grids import Grid
 from qconv.quant.params import accumulator_bounds, accumulators_fit, quantize_bias, quantize_weight
 from qconv.quant.saturation import KernelOrder, quantize_safely
 from qconv.quant.types import INT8, FloatArray, IntArray, QuantParams
@@ -36,6 +37,7 @@ class Linear:
 def quantize_linear(
     target: Target, name: str, weight: NDArray[np.floating], bias: NDArray[np.floating] | None, summed: tuple[int, ...],
     x: QuantParams, w: QuantParams, y: QuantParams, order: KernelOrder | None, codes: IntArray | None = None,
+    grid: Grid = Grid.FREE,
 ) -> Linear:  # fmt: skip
     """Quantizes a weight and a bias, and nudges the weight scale until requantization is proved for every accumulator.
 
@@ -51,7 +53,7 @@ def quantize_linear(
     _check_int32(name, codes, summed, bias, x, w)
     reach = _reach(codes, summed, bias, x, per_channel=w.axis is not None)
     ends = limits.min - zero_point, limits.max - zero_point
-    scale, certificate = certify_weight_scale(x.scale, np.atleast_1d(w.scale), y.scale, *ends, reach)
+    scale, certificate = certify_weight_scale(x.scale, np.atleast_1d(w.scale), y.scale, *ends, reach, grid)
     scale = scale.reshape(w.scale.shape)
     bias_codes = None if bias is None else quantize_bias(bias, x.scale, scale)
     multiplier = Multiplier.of(effective_scale(x.scale, scale, y.scale))

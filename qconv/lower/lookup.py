@@ -19,10 +19,12 @@ def lower_table(node: ir.Node, ctx: Context) -> None:
     index below zero counts from the end, so that the entries of negative codes stand there. Where f has no value, as Acos above
     1, that of the nearest code that has one stands in: the network only comes there by rounding.
     """
-    x, y, output = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0]), node.outputs[0]
+    constants, output = [const_array(value) for value in node.inputs], node.outputs[0]
+    place = next(index for index, array in enumerate(constants) if array is None)
+    x, y = ctx.codes(node.inputs[place]), ctx.params(output)
     reals = x.params.dequantize(codes_of(x.params.int_type).astype(x.params.int_type.dtype))
     with np.errstate(all="ignore"):
-        table = y.quantize(_defined(run_float_node(node, [reals, *map(const_array, node.inputs[1:])])[0]))
+        table = y.quantize(_defined(run_float_node(node, [*constants[:place], reals, *constants[place + 1 :]])[0]))
     table = np.roll(table, int(codes_of(x.params.int_type)[0]))
     name, kinds = str(node.name), [ir.DataType.from_numpy(params.int_type.dtype) for params in (x.params, y)]
     flat_like = ir.Value(shape=ir.Shape([None]))

@@ -43,6 +43,7 @@ from qconv.ops.scale_rules import NoFloat, Same, ScaleRule
 from qconv.plan.quant_plan import QuantPlan, border_nodes
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import integer_nodes
+from qconv.quant.grids import Grid
 from qconv.quant.types import QuantParams
 from qconv.targets import TARGETS, Target
 from qconv.tuning.fold_border_scales import fold_border_scales
@@ -106,14 +107,16 @@ def rule_for(node: ir.Node) -> Rule:
     return _RULES.get(node.op_type) or _BY_SCALE_RULE.get(type(rule_of(node))) or lower_table
 
 
-def lower(model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = TARGETS["x86"]) -> Lowering:
-    """Rewrites a prepared float graph into an integer graph, in place, as the plan says.
+def lower(
+    model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = TARGETS["x86"], grid: Grid = Grid.FREE
+) -> Lowering:
+    """Rewrites a prepared float graph into an integer graph, in place, as the plan says, with multipliers of a grid.
 
     The result is exact on every processor of `target`. Raises ArtifactError when the plan has no parameters for a tensor that an
     integer node touches.
     """
     graph = model.graph
-    ctx = Context(graph, plan, target)
+    ctx = Context(graph, plan, target, grid)
     nodes = list(integer_nodes(graph, plan.kept))
     reads = float_reads(graph, nodes)
     given = set(graph.all_nodes()) - set(nodes)

@@ -96,7 +96,7 @@ def _operands(node: ir.Node, ctx: Context, y: QuantParams) -> tuple[Codes, Linea
     assert weight is not None and value is not None
     w, order, codes = ctx.params(value), kernel_order(node, weight.shape), ctx.weight_codes(value)
     bias, summed = ctx.bias(node), summed_axes(node)
-    linear = quantize_linear(ctx.target, str(node.name), weight, bias, summed, x.params, w, y, order, codes)
+    linear = quantize_linear(ctx.target, str(node.name), weight, bias, summed, x.params, w, y, order, codes, ctx.grid)
     last = -1 if x.value.shape is None else len(x.value.shape) - 1
     return with_copies(node, ctx, x, linear, (last, summed[0]), partial(kernel_order, node))
 
@@ -133,7 +133,7 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
     def scale_of(scale: FloatArray) -> FloatArray:
         return effective_scale(scale, b.params.scale, y.scale)
 
-    scale, certificate = certify_one(a.params.scale, scale_of, limits.min - zero_point, limits.max - zero_point, *sums)
+    scale, certificate = certify_one(a.params.scale, scale_of, limits.min - zero_point, limits.max - zero_point, *sums, ctx.grid)
     inputs = [
         a.value,
         *ctx.scale_and_zero_point(a.params, f"{node.name}_a", scale),

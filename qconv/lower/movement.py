@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from qconv.lower.builder import MS
 from qconv.lower.context import Context
+from qconv.lower.conv import emit_average
 from qconv.model.graph import attr_str, const_array
 from qconv.quant.certify import Certificate, certify_one
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
@@ -69,11 +70,17 @@ def lower_global_max_pool(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
-    """Sum and one rescaling by S_x / (S_y n); proved when the number n of averaged positions is known."""
+    """Sum and one rescaling by S_x / (S_y n); proved when the number n of averaged positions is known.
+
+    Where multipliers are to be powers of two, 1 / n becomes the weight of a convolution.
+    """
     value, output = node.inputs[0], node.outputs[0]
     assert value is not None and value.shape is not None
     x, y = ctx.codes(value), ctx.params(output)
     sizes = [d for d in value.shape[2:] if isinstance(d, int)]
+    if ctx.grid.powers and len(sizes) == len(value.shape) - 2 and isinstance(value.shape[1], int):
+        emit_average(node, ctx, sizes, {})
+        return
     scale, multiplier, certificate = x.params.scale, [], None
     if len(sizes) == len(value.shape) - 2:
         count = int(np.prod(sizes))
@@ -82,7 +89,7 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
             return np.asarray(s / (y.scale * np.float32(count)), np.float32)
 
         acc_lo, acc_hi = (count * end for end in _ends(x.params))
-        scale, certificate = certify_one(scale, scale_of, *_ends(y), acc_lo, acc_hi)
+        scale, certificate = certify_one(scale, scale_of, *_ends(y), acc_lo, acc_hi, ctx.grid)
         multiplier = [Multiplier.of(scale_of(scale))]
     else:
         why = "the size of its map is not known, so that neither its multiplier nor its sums are; export it with a fixed size"

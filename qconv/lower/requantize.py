@@ -9,12 +9,13 @@ from qconv.lower.affine import certified_affine
 from qconv.lower.builder import MS, Builder
 from qconv.lower.values import Codes
 from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.grids import Grid
 from qconv.quant.types import QuantParams
 
 
-def requantize(build: Builder, codes: Codes, params: QuantParams, name: str) -> Codes:
+def requantize(build: Builder, codes: Codes, params: QuantParams, name: str, grid: Grid = Grid.FREE) -> Codes:
     """The same reals under other parameters: a QLinearConcat of one input."""
-    scale, certificate = certified_affine(codes.params, params)
+    scale, certificate = certified_affine(codes.params, params, grid)
     node_name = f"{build.source}/requantize"
     if build.names.has_node(node_name):  # another operand of the same node
         node_name = f"{node_name}/{name}"

@@ -128,7 +128,7 @@ def quantize(
         _refuse_float(plan)
     notes = () if loaded.imported is None else loaded.imported.notes
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
-    lowering = lower(loaded.ir, plan, config.io, target_of(config.target))
+    lowering = lower(loaded.ir, plan, config.io, target_of(config.target), config.grid)
     result = Quantized(
         loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, imported=told, config=config
     )

@@ -21,11 +21,13 @@ from qconv.plan.policy import activation_scheme
 from qconv.plan.shared_scales import Group, SharedScales
 from qconv.plan.weights import rounded_weight
 from qconv.plan.wide import wide_tensors
+from qconv.quant.grids import power_of_two
 from qconv.quant.params import params_of_range
 from qconv.quant.types import FloatArray, IntType, QuantParams, Scheme
 
 Range = tuple[float, float]
 RangeOf = Callable[[str], tuple[float, float] | None]
+_DWARFED = 4.0  # an operand this many times wider than its sum, as a mask is, gets no scale in common with it
 _DWARFS = 2.0  # an operand this many times wider than what its sum can show is bounded: a bit and more
 _ALIKE = 1.25  # scales that differ less than this may as well be one: a third of a bit
 _MOST_STEPS = 1 << 13  # of one, for a range within [0, 1]: with finer ones, few multipliers of what reads them can be proved
@@ -39,6 +41,8 @@ class Activations:
         self._done: dict[Group, QuantParams] = {}
         self._narrowed: dict[Group, Range] = {}
         ties.join_alike(self._span, _ALIKE)
+        if not (config.grid.free or config.grid.powers):
+            ties.join_sums(self._span, _DWARFED)
         for node in ties.integer_nodes():
             if has_trait(node, Trait.SUMS):
                 self._narrow(node)
@@ -61,7 +65,8 @@ class Activations:
             origin = self._ties.group(source)
             assert origin is not None
             base = self.params(origin)
-            return QuantParams(base.scale * np.float32(factor), base.zero_point, base.int_type)
+            scale = base.scale * np.float32(factor)
+            return QuantParams(power_of_two(scale) if self._config.pow2 else scale, base.zero_point, base.int_type)
         if group.within is not None:
             return params_within(group.within, *self._span(group), self._scheme(group))
         return params_of_range(*self._span(group), self._scheme(group))
@@ -143,9 +148,9 @@ class ActivationPlan:
         }
 
     def _ties(self) -> SharedScales:
-        return SharedScales(
-            self._graph, self._in_float, partial(int_type_of, config=self._config), self._apart, self._config.pins.activations
-        )
+        config = self._config
+        type_of = partial(int_type_of, config=config)
+        return SharedScales(self._graph, self._in_float, type_of, self._apart, config.pins.activations, config.grid)
 
 
 def _type_of_group(ties: SharedScales, value: ir.Value, config: QuantConfig) -> IntType:
@@ -168,7 +173,7 @@ def params_within(limits: QuantParams, lo: float, hi: float, scheme: Scheme) -> 
     narrow = params_of_range(max(lo, low), min(hi, high), scheme)
     if float(narrow.scale) * _ALIKE > float(limits.scale):
         return limits
-    if int(limits.zero_point) != limits.int_type.qmin:
+    if int(limits.zero_point) != limits.int_type.qmin or scheme.scale_bits == 1:
         return narrow
     steps = min(math.floor((1.0 + 2.0**-20) / float(narrow.scale)), _MOST_STEPS)
     steps -= steps % 2 if steps > 2 else 0  # of an odd number, a half, which Sigmoid gives for 0, lies between two codes

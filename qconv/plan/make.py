@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import onnx_ir as ir
@@ -23,6 +24,7 @@ from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import SharedScales
 from qconv.plan.weights import safe_for, weight_params
 from qconv.plan.wide import wide_tensors
+from qconv.quant.certify import scales_in_grid
 from qconv.quant.params import widen_for_accumulator
 from qconv.quant.types import IntArray, QuantParams
 
@@ -31,17 +33,13 @@ _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than 
 
 def tensors_to_observe(graph: ir.Graph, config: QuantConfig) -> list[str]:
     """Names of the tensors whose ranges a plan for this graph will ask for, in graph order."""
-    ties = SharedScales(
-        graph, float_nodes(graph, config.excluded), partial(int_type_of, config=config), pinned=config.pins.activations
-    )
+    ties = _ties(graph, float_nodes(graph, config.excluded), config)
     return [str(value.name) for value in ties.observed()]
 
 
 def bounded_tensors(graph: ir.Graph, config: QuantConfig) -> dict[str, tuple[float, float]]:
     """Those of the tensors to observe whose values the mathematics of an op bound, with the bounds: Sigmoid, Softmax, Tanh."""
-    ties = SharedScales(
-        graph, float_nodes(graph, config.excluded), partial(int_type_of, config=config), pinned=config.pins.activations
-    )
+    ties = _ties(graph, float_nodes(graph, config.excluded), config)
     limits = {str(value.name): group.within for value in ties.observed() if (group := ties.group(value)) is not None}
     return {name: params.ends for name, params in limits.items() if params is not None}
 
@@ -49,7 +47,7 @@ def bounded_tensors(graph: ir.Graph, config: QuantConfig) -> dict[str, tuple[flo
 def _ties(
     graph: ir.Graph, in_float: Mapping[str, str], config: QuantConfig, apart: Mapping[str, str] | None = None
 ) -> SharedScales:
-    return SharedScales(graph, in_float, partial(int_type_of, config=config), apart, config.pins.activations)
+    return SharedScales(graph, in_float, partial(int_type_of, config=config), apart, config.pins.activations, config.grid)
 
 
 def make_plan(
@@ -106,13 +104,21 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], given: dict[str
     if pinned is None:
         params = weight_params(node, weight, config)
         params, raised = widen_for_accumulator(params, by_channels(node, weight), bias_of(node), x, summed_axes(node))
-        tensors[name] = safe_for(node, weight, params, config)
+        tensors[name] = _in_grid(node, safe_for(node, weight, params, config), tensors, config)
     else:
         tensors[name], raised = pinned_params(node, weight, pinned, x, tensors.get(str(node.outputs[0].name)), config)
         codes = codes_over_copies(node, weight, tensors[name], config)
         given |= {} if codes is None else {name: codes}
     text = f"{raised} channels got a wider weight scale, so that accumulators fit in int32"
     return [Remark(str(node.name), text)] if raised else []
+
+
+def _in_grid(node: ir.Node, params: QuantParams, tensors: Mapping[str, QuantParams], config: QuantConfig) -> QuantParams:
+    """The parameters of a weight with scales whose multipliers are as short as is asked for."""
+    x, y = node.inputs[0], tensors.get(str(node.outputs[0].name))
+    if x is None or y is None or config.grid.free:
+        return params
+    return replace(params, scale=scales_in_grid(tensors[str(x.name)].scale, params.scale, y, config.grid))
 
 
 def _concat_notes(

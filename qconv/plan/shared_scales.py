@@ -9,7 +9,7 @@ end counts. That is how a Conv in front of a Relu, or of a MaxPool, takes the ra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -19,6 +19,7 @@ from qconv.model.traits import Trait, has_trait
 from qconv.ops.op_table import Role, reads_integers, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Averages, Fixed, Same, Scaled, Shared, Within
 from qconv.plan.apart import parts_to_observe
+from qconv.quant.grids import Grid, power_of_two
 from qconv.quant.params import params_of_values
 from qconv.quant.pins import with_sign
 from qconv.quant.types import IntType, QuantParams
@@ -54,12 +55,13 @@ class SharedScales:
         type_of: Callable[[ir.Value], IntType],
         apart: Mapping[str, str] | None = None,
         pinned: Mapping[str, QuantParams] = {},
+        grid: Grid = Grid.FREE,
     ) -> None:
-        """`pinned` are parameters that tensors have already.
+        """`pinned` are parameters that tensors have already, `grid` says what scales and multipliers may be.
 
         `type_of` tells what is asked for of a tensor; a group has the fewest bits that are asked for of its members.
         """
-        self._graph, self._type_of = graph, type_of
+        self._graph, self._type_of, self._grid = graph, type_of, grid
         self._groups: dict[ir.Value, Group] = {}
         self._float_nodes = {**float_nodes, **(apart or {})}
         self._parts = parts_to_observe(graph, float_nodes)
@@ -97,15 +99,23 @@ class SharedScales:
     def join_alike(self, span: Callable[[Group], tuple[float, float]], limit: float) -> None:
         """Joins the inputs of a Concat with its output where the joint range is at most `limit` times each one's own."""
         for node in self.integer_nodes():
-            if not isinstance(rule_of(node), Shared):
-                continue
-            for value in _data_inputs(node):
-                output, own = self._groups[node.outputs[0]], self._groups[value]
-                if own is output or own.settled or output.settled or self.bits(own) != self.bits(output):
-                    continue
-                (lo, hi), (low, high) = span(output), span(own)
+            for value in _data_inputs(node) if isinstance(rule_of(node), Shared) else ():
+                (lo, hi), (low, high) = span(self._groups[node.outputs[0]]), span(self._groups[value])
                 if max(hi, high) - min(lo, low) <= limit * min(hi - lo, high - low):
-                    self._union(node.outputs[0], value)
+                    self._join(node, value)
+
+    def join_sums(self, span: Callable[[Group], tuple[float, float]], limit: float) -> None:
+        """Joins the operands of sums with them, unless the joint range is more than `limit` times that of the sum."""
+        for node in self.integer_nodes():
+            for value in _data_inputs(node) if has_trait(node, Trait.SUMS) else ():
+                (lo, hi), (low, high) = span(self._groups[node.outputs[0]]), span(self._groups[value])
+                if const_array(value) is None and max(hi, high) - min(lo, low) <= limit * (hi - lo):
+                    self._join(node, value)
+
+    def _join(self, node: ir.Node, value: ir.Value) -> None:
+        output, own = self._groups[node.outputs[0]], self._groups[value]
+        if own is not output and not own.settled and not output.settled and self.bits(own) == self.bits(output):
+            self._union(node.outputs[0], value)
 
     def ends_in(self, group: Group, node: ir.Node) -> bool:
         """Whether nothing but `node` reads the members of a group, besides what passes them on within it."""
@@ -143,7 +153,7 @@ class SharedScales:
                 constants = [const_array(value) for value in _data_inputs(node)]
                 if has_trait(node, Trait.CHOOSES) and all(array is not None for array in constants):
                     values = np.concatenate([array.reshape(-1) for array in constants if array is not None])
-                    self._group(outputs[0]).fixed = params_of_values(values, self._type_of(outputs[0]))
+                    self._group(outputs[0]).fixed = self._allowed(params_of_values(values, self._type_of(outputs[0])))
                     return
                 for value in dict.fromkeys(_data_inputs(node)):
                     # An input that is used elsewhere, or whose parameters are decided, keeps them and is rescaled here.
@@ -151,10 +161,10 @@ class SharedScales:
                         self._union(outputs[0], value)
             case Fixed(params):
                 group = self._group(outputs[0])
-                group.fixed = group.fixed or params(node, self._type_of(outputs[0]))
+                group.fixed = group.fixed or self._allowed(params(node, self._type_of(outputs[0])))
             case Within(params):
                 group = self._group(outputs[0])
-                group.within = params(node, self._type_of(outputs[0]))
+                group.within = self._allowed(params(node, self._type_of(outputs[0])))
                 spec = spec_of(node)
                 if (
                     group.fixed is not None
@@ -165,6 +175,10 @@ class SharedScales:
             case Scaled(factor):
                 source = next(v for v in _data_inputs(node) if const_array(v) is None)
                 self._group(outputs[0]).scaled_from = (source, factor)
+
+    def _allowed(self, params: QuantParams) -> QuantParams:
+        """Parameters from the mathematics of an op; their scale as a power of two where all are to be some."""
+        return replace(params, scale=power_of_two(params.scale)) if self._grid.powers else params
 
     def _pads_beyond(self, node: ir.Node) -> bool:
         """Whether a Pad brings in a value that the fixed parameters of what it pads have no code for."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
-from qconv.ops.forms import by_channels, channel_axis, of_channels
+from qconv.ops.forms import by_channels, by_phases, channel_axis, of_channels
 from qconv.ops.kernel_order import kernel_order, kernel_weight
 from qconv.plan.policy import weight_scheme
+from qconv.quant.grids import power_of_two
 from qconv.quant.params import params_of_weight, quantize_weight
-from qconv.quant.saturation import quantize_safely, safe_params
+from qconv.quant.saturation import KernelOrder, quantize_safely, safe_params
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.targets import target_of
+
+POWERS_NEARBY = (0.5, 1.0, 2.0)  # of the one that covers all of a weight
 
 
 def weight_params(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> QuantParams:
@@ -23,11 +28,30 @@ def weight_params(node: ir.Node, weight: NDArray[np.floating], config: QuantConf
 
 
 def safe_for(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, config: QuantConfig) -> QuantParams:
-    """The parameters, with wider scales where the target's kernels would saturate and that loses less."""
+    """The parameters, with wider scales where the target's kernels would saturate and that loses less.
+
+    Scales that are to be powers of two are those near by that lose least.
+    """
     rows, order = kernel_weight(node, weight)
-    if order is None or not target_of(config.target).adds_pairs_in_int16:
-        return params
-    return safe_params(rows, params, order)
+    safe_order = order if target_of(config.target).adds_pairs_in_int16 else None
+    if safe_order is not None:
+        params = safe_params(rows, params, safe_order)
+    return _best_powers(rows, params, safe_order, 0 if by_phases(node) else params.axis) if config.pow2 else params
+
+
+def _best_powers(rows: NDArray[np.floating], params: QuantParams, order: KernelOrder | None, axis: int | None) -> QuantParams:
+    """Powers of two for the scales of a weight as its kernel gets it, with channels along `axis`, of the least squared error."""
+    axis = None if params.axis is None else axis
+    base, losses = power_of_two(params.scale), []
+    others = tuple(other for other in range(rows.ndim) if other != axis)
+    repeats = 1 if axis is None else rows.shape[axis] // params.scale.size  # phases of one channel
+    for factor in POWERS_NEARBY:
+        scale = base * np.float32(factor) if axis is None else np.repeat(base * np.float32(factor), repeats)
+        tried = QuantParams(scale, np.zeros(scale.shape, np.int8), params.int_type, axis)
+        codes = quantize_weight(rows, tried) if order is None else quantize_safely(rows, tried, order)
+        lost = np.square(tried.dequantize(codes) - rows).sum(axis=others, dtype=np.float64)
+        losses.append(lost.reshape(*base.shape, -1).sum(axis=-1))
+    return replace(params, scale=base * np.asarray(POWERS_NEARBY, np.float32)[np.stack(losses).argmin(axis=0)])
 
 
 def rounded_weight(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> FloatArray:

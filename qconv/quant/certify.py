@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale
+from qconv.quant.grids import Grid, ScaleOf
 from qconv.quant.ties import tie_free
 from qconv.quant.types import BoolArray, FloatArray, QuantParams
 
@@ -34,6 +35,8 @@ Table = Callable[[QuantParams], Int64Array]  # the outputs for all codes of an o
 _BEYOND_FLOAT32 = "accumulators beyond 2^24, which float32 rounds, reach too many output codes"
 _BEYOND_INT32 = "onnxruntime's kernel is off by more than one code, as where values leave int32 before they are clamped"
 _NO_SCALE = f"no scale within {MAX_ULPS} ulps makes float32 and fixed point equal"
+_NOT_IN_GRID = "no multiplier of so few bits nearby makes float32 and fixed point equal"
+_MOST_IN_GRID = 64  # multipliers of few bits that are tried
 
 
 @dataclass(frozen=True)
@@ -148,27 +151,38 @@ class Nudged:
     ulps: Int64Array
     proved: BoolArray
 
+    def where_proved(self, other: Nudged) -> Nudged:
+        """These, and where they are not proved the others: to be exact comes before a short multiplier."""
+        values, ulps = np.where(self.proved, self.values, other.values), np.where(self.proved, self.ulps, other.ulps)
+        return Nudged(values, ulps, self.proved | other.proved)
+
     def certificate(self, low: int, high: int, why: str, tie_free: int) -> Certificate:
         """What they show on [low, high]; `why` is the reason for those that are not proved."""
         nudged, most, proved = int((self.ulps > 0).sum()), int(self.ulps.max(initial=0)), int(self.proved.sum())
         return Certificate(len(self.values), proved, nudged, most, low, high, "" if self.proved.all() else why, tie_free)
 
 
-def nudge(start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray], hopeless: BoolArray | None = None) -> Nudged:
-    """Raises each of `start` (shape (channels,)) by ulps until `failing(values, indices)` is false for it.
+def nudge(
+    start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray], hopeless: BoolArray | None = None,
+    grid: Grid = Grid.FREE, scale_of: ScaleOf | None = None,
+) -> Nudged:  # fmt: skip
+    """Raises each of `start` (shape (channels,)) until `failing(values, indices)` is false for it.
 
-    A value that is `hopeless`, or stays unproved after MAX_ULPS, keeps what it began with.
+    By ulps; where a grid has few multipliers, which `scale_of` makes of the values, from one to the next. Powers of two stay what
+    they are. A value that is `hopeless`, or stays unproved after MAX_ULPS, keeps what it began with.
     """
+    of_values = scale_of or (lambda values: values)
+    start = start if grid.powers else grid.snapped(start, of_values)
     values = np.array(start, np.float32)
     failed = failing(values, np.arange(len(values)))
     proved = ~failed
     open_ = np.flatnonzero(failed if hopeless is None else failed & ~hopeless)
     ulps = np.zeros(len(values), np.int64)
-    for step in range(1, MAX_ULPS + 1):
+    for _ in range(MAX_ULPS if grid.free else 0 if grid.powers else _MOST_IN_GRID):
         if not len(open_):
             break
-        values[open_] = np.nextafter(values[open_], np.float32(np.inf))
-        ulps[open_] = step
+        values[open_] = grid.raised(values[open_], of_values)
+        ulps[open_] = values[open_].view(np.int32) - start[open_].view(np.int32)
         still = failing(values[open_], open_)
         proved[open_[~still]] = True
         open_ = open_[still]
@@ -177,41 +191,77 @@ def nudge(start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArr
     return Nudged(values, ulps, proved)
 
 
+def scales_in_grid(x_scale: FloatArray | np.float32, w_scale: FloatArray, y: QuantParams, grid: Grid) -> FloatArray:
+    """Weight scales, of any shape, whose multipliers are in a grid and are proved whatever the accumulators are.
+
+    `y` are the parameters of the output of the layer. Powers of two stay what they are.
+    """
+    if grid.free or grid.powers:
+        return w_scale
+    most, limits = np.int64((1 << 31) - 1), np.iinfo(y.int_type.dtype)
+    lo, hi = (int(end) - int(y.zero_point) for end in (limits.min, limits.max))
+
+    def scale_of(values: FloatArray) -> FloatArray:
+        return effective_scale(x_scale, values, y.scale)
+
+    def failing(values: FloatArray, which: Int64Array) -> BoolArray:
+        ends = np.full(len(which), most)
+        return unproved(scale_of(values), lo, hi, -ends, ends)
+
+    return nudge(np.reshape(w_scale, -1), failing, None, grid, scale_of).values.reshape(np.shape(w_scale))
+
+
 def certify_weight_scale(
-    x_scale: FloatArray | np.float32, w_scale: FloatArray, y_scale: FloatArray | np.float32, lo: int, hi: int, reach: Reach
-) -> tuple[FloatArray, Certificate]:
+    x_scale: FloatArray | np.float32, w_scale: FloatArray, y_scale: FloatArray | np.float32, lo: int, hi: int, reach: Reach,
+    grid: Grid = Grid.FREE,
+) -> tuple[FloatArray, Certificate]:  # fmt: skip
     """Weight scales, shape (channels,), nudged until requantization is proved; lo, hi are codes less the zero point.
 
     The accumulators that `reach` gives depend on the scale, because the bias codes do: so they are asked for again with it.
     """
 
+    def scale_of(values: FloatArray) -> FloatArray:
+        return effective_scale(x_scale, values, y_scale)
+
     def failing(values: FloatArray, which: Int64Array) -> BoolArray:
-        return unproved(effective_scale(x_scale, values, y_scale), lo, hi, *reach(values, which))
+        return unproved(scale_of(values), lo, hi, *reach(values, which))
 
     every = np.arange(len(w_scale))
-    inexact = inexact_thresholds(effective_scale(x_scale, w_scale, y_scale), lo, hi, *reach(w_scale, every))
-    hopeless = inexact > _LUCK
-    found = nudge(w_scale, failing, hopeless)
+    hopeless = inexact_thresholds(scale_of(w_scale), lo, hi, *reach(w_scale, every)) > _LUCK
+    found = nudge(w_scale, failing, hopeless, grid, scale_of)
+    if not grid.free and not found.proved.all():
+        found = found.where_proved(nudge(w_scale, failing, hopeless))
     acc_lo, acc_hi = reach(found.values, every)
-    why = _BEYOND_FLOAT32 if (hopeless & ~found.proved).any() else _NO_SCALE
-    free = int(tie_free(effective_scale(x_scale, found.values, y_scale), lo, hi, acc_lo, acc_hi).sum())
+    why = _BEYOND_FLOAT32 if (hopeless & ~found.proved).any() else _why_none(grid)
+    free = int(tie_free(scale_of(found.values), lo, hi, acc_lo, acc_hi).sum())
     return found.values, found.certificate(int(acc_lo.min()), int(acc_hi.max()), why, free)
 
 
 def certify_one(
-    x_scale: FloatArray, scale_of: Callable[[FloatArray], FloatArray], lo: int, hi: int, acc_lo: int, acc_hi: int
+    x_scale: FloatArray, scale_of: ScaleOf, lo: int, hi: int, acc_lo: int, acc_hi: int, grid: Grid = Grid.FREE
 ) -> tuple[FloatArray, Certificate]:
     """One scale (0-d) nudged until the float32 scale `scale_of(x_scale)` is proved on [acc_lo, acc_hi]."""
     ends = np.asarray([acc_lo], np.int64), np.asarray([acc_hi], np.int64)
-    found = nudge(np.reshape(x_scale, 1), lambda v, _: unproved(scale_of(v), lo, hi, *ends))
+    start = np.reshape(x_scale, 1)
+
+    def failing(values: FloatArray, _: Int64Array) -> BoolArray:
+        return unproved(scale_of(values), lo, hi, *ends)
+
+    found = nudge(start, failing, None, grid, scale_of)
+    if not grid.free and not found.proved.all():
+        found = found.where_proved(nudge(start, failing))
     free = int(tie_free(scale_of(found.values), lo, hi, *ends).sum())
-    return found.values.reshape(()), found.certificate(acc_lo, acc_hi, _NO_SCALE, free)
+    return found.values.reshape(()), found.certificate(acc_lo, acc_hi, _why_none(grid), free)
 
 
-def certify_table(x: QuantParams, ours: Table, *theirs: Table, half_up: Table | None = None) -> tuple[FloatArray, Certificate]:
+def certify_table(
+    x: QuantParams, ours: Table, *theirs: Table, half_up: Table | None = None, grid: Grid = Grid.FREE,
+    scale_of: ScaleOf | None = None,
+) -> tuple[FloatArray, Certificate]:  # fmt: skip
     """The scale of x (0-d) nudged until our table equals each of `theirs` for every code: a proof by enumeration.
 
-    `half_up` is our table with halves rounded up, to tell whether they matter; None for one that nobody computes anew.
+    `half_up` is our table with halves rounded up, to tell whether they matter; None for one that nobody computes anew. `scale_of`
+    gives the multiplier that is to be in the grid.
     """
 
     def failing(values: FloatArray, _: Int64Array) -> BoolArray:
@@ -222,10 +272,14 @@ def certify_table(x: QuantParams, ours: Table, *theirs: Table, half_up: Table | 
     # An ulp moves no output by more than one code, so that a larger difference stays however far the scale is raised.
     start = ours(x)
     hopeless = any(np.abs(start - other(x)).max(initial=0) > 1 for other in theirs)
-    found = nudge(np.reshape(x.scale, 1), failing, np.asarray([hopeless]))
+    found = nudge(np.reshape(x.scale, 1), failing, np.asarray([hopeless]), grid, scale_of)
     limits = np.iinfo(x.int_type.dtype)
-    why = _BEYOND_INT32 if hopeless else _NO_SCALE
+    why = _BEYOND_INT32 if hopeless else _why_none(grid)
     values = found.values.reshape(())
     params = replace(x, scale=values)
     free = int(half_up is None or np.array_equal(ours(params), half_up(params)))
     return values, found.certificate(int(limits.min), int(limits.max), why, free)
+
+
+def _why_none(grid: Grid) -> str:
+    return _NO_SCALE if grid.free else _NOT_IN_GRID

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.quant.fixedpoint import ACC_LIMIT, Int64Array
+from qconv.quant.grids import shortened
 from qconv.quant.types import FloatArray, IntArray, IntType, PerChannel, QuantParams, Scheme
 
 # Below this a product of two scales leaves the normal float32 numbers, where onnxruntime computes the multiplier.
@@ -35,9 +36,9 @@ def params_of_range(lo: float, hi: float, scheme: Scheme) -> QuantParams:
         bound, zero_point = max(-lo, hi), 0
         if not int_type.signed:
             zero_point = 1 << (int_type.bits - 1)
-        scale = _at_least_smallest(bound / (int_type.qmax - zero_point))
+        scale = _stored(bound / (int_type.qmax - zero_point), scheme)
     else:
-        scale = _at_least_smallest((hi - lo) / (int_type.qmax - int_type.qmin))
+        scale = _stored((hi - lo) / (int_type.qmax - int_type.qmin), scheme)
         zero_point = int(np.clip(np.rint(int_type.qmin - lo / float(scale)), int_type.qmin, int_type.qmax))
     return QuantParams(scale, np.asarray(zero_point), int_type)
 
@@ -67,7 +68,7 @@ def params_of_weight(weight: NDArray[np.floating], scheme: Scheme) -> QuantParam
     largest = _largest_magnitude(weight, axis)
     live = largest[largest > 0]
     largest = np.where(largest > 0, largest, live.min() if live.size else 1.0)
-    scale = _at_least_smallest(largest / scheme.int_type.qmax)
+    scale = _stored(largest / scheme.int_type.qmax, scheme)
     return QuantParams(scale, np.zeros(scale.shape, scheme.int_type.dtype), scheme.int_type, axis)
 
 
@@ -138,6 +139,11 @@ def accumulators_fit(
     unit = float(x_params.scale) * w_scale.astype(np.float64)
     moved = np.float64(0) if bias is None else np.rint(bias.astype(np.float64) / unit)
     return bool(max(-(lo + moved).min(initial=0), (hi + moved).max(initial=0), np.abs(moved).max()) < ACC_LIMIT)
+
+
+def _stored(scale: float | NDArray[np.floating], scheme: Scheme) -> FloatArray:
+    """In float32, with as few bits as the scheme says."""
+    return _at_least_smallest(shortened(scale, scheme.scale_bits))
 
 
 def _at_least_smallest(scale: float | NDArray[np.floating]) -> FloatArray:

@@ -81,11 +81,12 @@ class PerChannel:
 
 @dataclass(frozen=True)
 class Scheme:
-    """What is asked for: an integer type, symmetric or affine, at some granularity."""
+    """What is asked for: an integer type, symmetric or affine, at some granularity, and scales of so many bits."""
 
     int_type: IntType
     symmetric: bool = False
     granularity: PerTensor | PerChannel = PerTensor()
+    scale_bits: int = 24
 
 
 @dataclass(frozen=True, eq=False)

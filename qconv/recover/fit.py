@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qconv.plan.weights import POWERS_NEARBY
+from qconv.quant.certify import scales_in_grid
+from qconv.quant.grids import Grid, power_of_two
 from qconv.quant.params import SMALLEST_SCALE
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.recover.layers import Layer
@@ -40,11 +43,13 @@ class Weights:
 
 
 def fit_weights(
-    layer: Layer, weight: NDArray[np.floating], nearest: Weights, x: QuantParams, train: Fit, held: Fit, *, pairs: bool
-) -> Weights:
+    layer: Layer, weight: NDArray[np.floating], nearest: Weights, x: QuantParams, train: Fit, held: Fit, *, pairs: bool,
+    y: QuantParams | None = None, grid: Grid = Grid.FREE,
+) -> Weights:  # fmt: skip
     """The best for rows that were held back: `nearest` as it is, `nearest` with a better bias, or rounded to second order.
 
     `weight` is the float weight, `x` are the parameters of the layer's input, and `pairs` forbids neighbours that saturate.
+    `grid` tells which multipliers there are, to the parameters `y` of the layer's output where it has some.
     """
     exact: Float64Array = layer.weights(weight.astype(np.float64))
     near = layer.weights(nearest.reals.astype(np.float64))
@@ -54,7 +59,8 @@ def fit_weights(
     if layer.has_bias:
         choices.append((held.loss(near, train.bias(near)), _with(nearest, layer, nearest.codes, near, train)))
     target = _ridge_target(exact, train, held)
-    scales = _scales(target, train, x, levels, per_tensor=nearest.params.axis is None)
+    scales = _scales(target, train, x, levels, per_tensor=nearest.params.axis is None, powers=grid.powers)
+    scales = [_allowed(scale.astype(np.float32), x, y, grid).astype(np.float64) for scale in scales]
     hessian = _ridged(train, _ROUNDING_RIDGE)
     codes, scale = _best_scales(hessian, target, scales, levels)
     codes = descended(hessian, target, scale, codes, levels)
@@ -105,16 +111,25 @@ def _best_scales(
     return np.take_along_axis(by_scale, choice[:, None], 2)[:, :, 0], of_scale
 
 
-def _scales(v: Float64Array, train: Fit, x: QuantParams, levels: Levels, *, per_tensor: bool) -> list[Float64Array]:
-    """Candidates for the scales [G, O]: float32 numbers under which the bias fits in int32."""
+def _scales(v: Float64Array, train: Fit, x: QuantParams, levels: Levels, *, per_tensor: bool, powers: bool) -> list[Float64Array]:
+    """Candidates for the scales [G, O], under which the bias fits in int32."""
     least = float(SMALLEST_SCALE)
     base = np.abs(v).max(axis=1) / levels.qmax
     base = np.where(base > least, base, base[base > least].min(initial=1.0))  # as for nearest codes: a dead channel
     base = np.maximum(base, np.abs(train.bias(v)) / (float(x.scale) * _BIAS_ROOM))
     if per_tensor:
         base = np.full_like(base, base.max())
+    if powers:
+        return [base * factor for factor in POWERS_NEARBY]
     factors = _NARROWER if levels.qmax - levels.qmin < _FEW_LEVELS else _WIDER if levels.pairs else (1.0,)
-    return [(base * factor).astype(np.float32).astype(np.float64) for factor in factors]
+    return [base * factor for factor in factors]
+
+
+def _allowed(scale: FloatArray, x: QuantParams, y: QuantParams | None, grid: Grid) -> FloatArray:
+    """The scales nearby that lead to multipliers of the grid."""
+    if grid.powers:
+        return power_of_two(scale)
+    return scale if y is None else scales_in_grid(x.scale, scale, y, grid)
 
 
 def _ridged(train: Fit, ridge: float) -> Float64Array:

@@ -132,7 +132,8 @@ def _fit(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig, tr
     codes = weight_codes(node, weight, params, config)
     nearest = Weights(params, codes, None if bias is None else bias.astype(np.float32))
     pairs = layer.pairs and target_of(config.target).adds_pairs_in_int16
-    fitted = fit_weights(layer, weight, nearest, plan.tensors[layer.x], train, held, pairs=pairs)
+    x, y = plan.tensors[layer.x], plan.tensors.get(layer.y)
+    fitted = fit_weights(layer, weight, nearest, x, train, held, pairs=pairs, y=y, grid=config.grid)
     return None if fitted is nearest else fitted
 
 

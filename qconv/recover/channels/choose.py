@@ -55,8 +55,10 @@ class _Layer:
     per_tensor: bool
 
 
-def choose_factors(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes]) -> dict[str, ChannelScales]:
-    """Tensor -> k, for the tensors of which some channel has another factor than 1."""
+def choose_factors(
+    classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes], *, powers: bool = False
+) -> dict[str, ChannelScales]:
+    """Tensor -> k, for the tensors of which some channel has another factor than 1; with `powers` all are powers of two."""
     least = _least(classes, plan, extremes)
     factors = np.maximum(least, _SMALLEST)
     factors[0] = 1.0
@@ -70,6 +72,8 @@ def choose_factors(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[s
             best = np.where(rising > 0, (falling / rising) ** 0.25, 0.0)
         factors = np.sqrt(factors * np.clip(best, lowest, 1.0))
         factors[0] = 1.0
+    if powers:
+        factors = np.ldexp(1.0, np.ceil(np.log2(factors)).astype(np.int64))
     found = {str(value.name): classes.of(value) for value in classes.values}
     scales = {name: ChannelScales(c.axis, factors[c.ids].astype(np.float32)) for name, c in found.items()}
     return {name: of_tensor for name, of_tensor in scales.items() if (of_tensor.factors != 1.0).any()}

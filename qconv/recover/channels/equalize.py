@@ -54,7 +54,7 @@ def forms(
     axes = {str(value.name): channels.axis for value, channels in _classes(model, plan, config.io).channels.items()}
     extremes = channel_extremes(model, axes, samples, threads) if axes else {}
     found = [form(model, plan)]
-    for scales in _candidates(model, plan, config.io, extremes):
+    for scales in _candidates(model, plan, config, extremes):
         copy = model.clone()
         new = rescale(copy.graph, _classes(copy, plan, config.io), scales)
         planned = make(copy.graph, _Ranges(range_of, extremes, scales, new), scales)
@@ -93,23 +93,23 @@ class _Ranges:
         return whole if scales is None else scaled_range(self.extremes[source], scales, whole)
 
 
-def _candidates(model: ir.Model, plan: QuantPlan, io: Io, extremes: Mapping[str, Extremes]) -> Iterator[Scales]:
+def _candidates(model: ir.Model, plan: QuantPlan, config: QuantConfig, extremes: Mapping[str, Extremes]) -> Iterator[Scales]:
     """Factors that cost nothing at run time, and those that gates need a convolution for."""
-    whole, free = (_classes(model, plan, io) for _ in range(2))
+    whole, free = (_classes(model, plan, config.io) for _ in range(2))
     free.pin([value for node in whole.gates if (value := node.inputs[0]) is not None])
     for classes in (free, whole):
         if classes is whole and not whole.gates:
             continue
-        scales = _without_small_gains(classes, plan, extremes)
+        scales = _without_small_gains(classes, plan, extremes, powers=config.pow2)
         if scales:
             yield scales
 
 
-def _without_small_gains(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes]) -> Scales:
+def _without_small_gains(classes: ChannelClasses, plan: QuantPlan, extremes: Mapping[str, Extremes], *, powers: bool) -> Scales:
     """The factors, without those of inputs and outputs whose channels are much alike."""
-    scales = choose_factors(classes, plan, extremes)
+    scales = choose_factors(classes, plan, extremes, powers=powers)
     small = [value for value in classes.borders if (k := scales.get(str(value.name))) and k.factors.min() > _ALIKE]
     if not small:
         return scales
     classes.pin(small)
-    return choose_factors(classes, plan, extremes)
+    return choose_factors(classes, plan, extremes, powers=powers)
