@@ -105,7 +105,7 @@ def to_json(
 
 
 def _short_to_json(result: Quantized) -> dict[str, object]:
-    from qconv.integer.shifts import in_grid
+    from qconv.verify.shifts import in_grid
 
     return {} if result.config.grid.free else {"short": asdict(in_grid(result.lowering.program, result.config.grid))}
 
@@ -124,7 +124,7 @@ def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
 
 def _short(result: Quantized) -> Iterator[str]:
     """How many multipliers are shifts, or as short as was asked for, and where the others are."""
-    from qconv.integer.shifts import in_grid
+    from qconv.verify.shifts import in_grid
 
     grid = result.config.grid
     if grid.free:

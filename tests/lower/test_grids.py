@@ -9,8 +9,8 @@ import pytest
 
 from qconv.config import QuantConfig
 from qconv.errors import UsageError
-from qconv.integer.shifts import in_grid
 from qconv.quant.grids import DYADIC, POWERS, Grid
+from qconv.verify.shifts import in_grid
 from tests.lower.harness import normal, quantize_graph
 from tests.lower.test_ops import CASES, Case
 
