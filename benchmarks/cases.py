@@ -32,6 +32,7 @@ ZOO_NETWORKS = (
     "mnist_cntk",
     "ultraface_rfb320",
 )
+DETECTORS = ("digits_yolo",)  # of the sample models
 LARGE_NETWORKS = ("ppocr_v3_det",)  # of 0.1 s and more a sample: for calibration only
 NOISE_SHAPES = {"mlperf_ad01_bn": (1, 640)}  # networks of the zoo without data: standard normal noise of this shape, no score
 SAMPLES = 100  # for calibration, and again for evaluation; all where there are fewer
@@ -91,7 +92,11 @@ def zoo_folder() -> Path:
 
 def zoo_module() -> Any:
     """The zoo.py of the zoo: feeds(name, part, limit), score(name, model), SCORES and PREPARE by name."""
-    spec = importlib.util.spec_from_file_location("qconv_zoo", zoo_folder() / "zoo.py")
+    return _module("qconv_zoo", zoo_folder() / "zoo.py")
+
+
+def _module(name: str, path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -118,18 +123,30 @@ def _noise(name: str, path: Path) -> Case:
 
 
 def _digits(path: Path) -> Case:
-    with np.load(SAMPLE_MODELS / "digits_calib.npz") as file:
-        calibration = _rows(file["image"])
-    with np.load(SAMPLE_MODELS / "digits_test.npz") as file:
-        test, labels = _rows(file["image"]), file["labels"]
+    inputs = [value.name for value in open_session(path, threads=1).get_inputs()]
+    kind = "digits_words" if "input_ids" in inputs else "digits_scenes" if path.stem in DETECTORS else "digits"
+    calibration, test = (_arrays(SAMPLE_MODELS / f"{kind}_{part}.npz") for part in ("calib", "test"))
+    feeds = _rows(test, inputs)
 
     def score(model: Path) -> float:
         session = open_session(model, threads=1)
-        classes = [int(np.argmax(session.run(None, feeds)[0])) for feeds in test]
-        return float(np.mean(np.array(classes) == labels))
+        return score_of_digits(np.concatenate([session.run(None, dict(feed))[0] for feed in feeds]), test)
 
-    return Case(path.stem, path, calibration, test[:SAMPLES], score)
+    return Case(path.stem, path, _rows(calibration, inputs), feeds[:SAMPLES], score)
 
 
-def _rows(images: Array) -> list[Feeds]:
-    return [{"image": image[None]} for image in images]
+def score_of_digits(outputs: Array, test: Feeds) -> float:
+    """The accuracy of logits, or the F1 of detections, for the samples of a test file of the sample models."""
+    if "boxes" in test:
+        return float(_module("detections", SAMPLE_MODELS / "detections.py").f1(outputs, test["boxes"], test["digits"]))
+    return float(np.mean(outputs.argmax(1) == test["labels"]))
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    with np.load(path) as file:
+        return dict(file)
+
+
+def _rows(arrays: Feeds, names: Sequence[str]) -> list[Feeds]:
+    """A feed for each sample."""
+    return [{name: arrays[name][index : index + 1] for name in names} for index in range(len(arrays[names[0]]))]

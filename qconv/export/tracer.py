@@ -13,6 +13,7 @@ from qconv.export.moves import view_of
 from qconv.export.network import Array, Attribute, Network, Node, Rescale, Tensor
 from qconv.integer.execution.executor import Executor
 from qconv.integer.program import Program, Step
+from qconv.model.graph import is_float
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.types import QuantParams
 
@@ -50,12 +51,9 @@ class Tracer:
                 name = self.name(step.node.inputs[0])
                 outputs.append(name)
                 self.reals[name] = str(step.node.outputs[0].name)
-            else:
+            elif not any(map(is_float, step.node.outputs)):  # whoever runs the network joins or splits reals at its ends
                 self.step(step)
-        for output in self.model.graph.outputs:
-            maker = output.producer()
-            if maker is None or maker.op_type != "DequantizeLinear":
-                outputs.append(self.name(output))
+        outputs += [self.name(output) for output in self.model.graph.outputs if not is_float(output)]
         return Network(self.tensors, self.nodes, inputs, list(dict.fromkeys(outputs)), self.reals)
 
     # --- tensors ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
 from qconv.model.traits import Trait, has_trait
-from qconv.ops.forms import clamp_bounds, signs_of_sum
+from qconv.ops.forms import clamp_bounds, scalar_factor, signs_of_sum
 from qconv.ops.op_table import has_weight, rule_of
 from qconv.ops.scale_rules import Fixed, Within, inverse_scale
 from qconv.plan.eligible import float_nodes
@@ -22,11 +23,12 @@ from qconv.plan.shared_scales import Group, SharedScales
 from qconv.plan.weights import rounded_weight
 from qconv.plan.wide import wide_tensors
 from qconv.quant.grids import power_of_two
-from qconv.quant.params import params_of_range
+from qconv.quant.params import params_of_range, params_of_values
 from qconv.quant.types import FloatArray, IntType, QuantParams, Scheme
 
 Range = tuple[float, float]
 RangeOf = Callable[[str], tuple[float, float] | None]
+_LARGEST = float(np.finfo(np.float32).max)
 _DWARFED = 4.0  # an operand this many times wider than its sum, as a mask is, gets no scale in common with it
 _DWARFS = 2.0  # an operand this many times wider than what its sum can show is bounded: a bit and more
 _ALIKE = 1.25  # scales that differ less than this may as well be one: a third of a bit
@@ -40,12 +42,15 @@ class Activations:
         self._ties, self._observed, self._config = ties, observed, config
         self._done: dict[Group, QuantParams] = {}
         self._narrowed: dict[Group, Range] = {}
+        self._integer = dict.fromkeys(ties.integer_nodes())
         ties.join_alike(self._span, _ALIKE)
         if not (config.grid.free or config.grid.powers):
             ties.join_sums(self._span, _DWARFED)
-        for node in ties.integer_nodes():
-            if has_trait(node, Trait.SUMS):
-                self._narrow(node)
+        for group in ties.groups():
+            self._narrow(group)
+        for node in self._integer:
+            if has_trait(node, Trait.MULTIPLIES) and scalar_factor(node) is None:
+                self._narrow_factor(node)
 
     def by_name(self) -> dict[str, QuantParams]:
         """The parameters of all members of all groups."""
@@ -60,49 +65,89 @@ class Activations:
     def _decide(self, group: Group) -> QuantParams:
         if group.fixed is not None:
             return group.fixed
-        if group.scaled_from is not None:
+        if group.values is not None:
+            return self._allowed(params_of_values(np.clip(group.values, *self._span(group)), self._scheme(group).int_type))
+        if group.scaled_from is not None and group not in self._narrowed:
             source, factor = group.scaled_from
             origin = self._ties.group(source)
             assert origin is not None
             base = self.params(origin)
-            scale = base.scale * np.float32(factor)
-            return QuantParams(power_of_two(scale) if self._config.pow2 else scale, base.zero_point, base.int_type)
+            return self._allowed(replace(base, scale=base.scale * np.float32(factor)))
         if group.within is not None:
             return params_within(group.within, *self._span(group), self._scheme(group))
         return params_of_range(*self._span(group), self._scheme(group))
 
+    def _allowed(self, params: QuantParams) -> QuantParams:
+        return replace(params, scale=power_of_two(params.scale)) if self._config.pow2 else params
+
     def _scheme(self, group: Group) -> Scheme:
         return self._config.activation_of(self._ties.bits(group))
 
-    def _narrow(self, node: ir.Node) -> None:
-        """Bounds an operand of a sum, as a mask is, by what can still change the sum within its calibrated range."""
-        operands = [value for value in node.inputs if value is not None]
-        output = self._ties.group(node.outputs[0])
-        groups = [self._ties.group(value) for value in operands]
-        if output is None or len(groups) != 2 or groups[0] is groups[1]:
+    def _narrow(self, group: Group) -> None:
+        """Bounds what only sums read, as masks are, by what can still change one of them within its calibrated range."""
+        if group.fixed is not None or group.within is not None:
             return
+        found = [self._counts(group, node) for node in self._ties.readers(group)]
+        bounds = [bound for bound in found if bound is not None]
+        if not bounds or len(bounds) < len(found):
+            return
+        lo, hi = self._reach(group)
+        narrow = max(lo, min(low for low, _ in bounds)), min(hi, max(high for _, high in bounds))
+        if (narrow[1] - narrow[0]) * _DWARFS < hi - lo:
+            self._narrowed[group] = narrow
+
+    def _counts(self, group: Group, node: ir.Node) -> Range | None:
+        """Which values of an operand can change a sum within its range, with zero among them; None where nothing is said."""
+        output = self._ties.group(node.outputs[0])
+        groups = [None if value is None else self._ties.group(value) for value in node.inputs]
+        if not has_trait(node, Trait.SUMS) or node not in self._integer or output is None or output is group or len(groups) != 2:
+            return None
         signs = signs_of_sum(node)
-        for (own, sign), (other, its_sign) in (pairs := list(zip(groups, signs, strict=True)), pairs[::-1]):
-            if own is None or other is None or own is output or own.settled or not self._ties.ends_in(own, node):
+        place = groups.index(group)
+        other = groups[1 - place]
+        if other is None or other is group:
+            return None
+        low, high = sorted(signs[1 - place] * end for end in self._reach(other))
+        least, most = self._span(output)
+        lower, upper = sorted(signs[place] * end for end in (least - high, most - low))
+        return min(lower, 0.0), max(upper, 0.0)
+
+    def _narrow_factor(self, node: ir.Node) -> None:
+        """Bounds a constant factor by what takes every code of the other one but zero beyond the product's range."""
+        groups = [None if value is None else self._ties.group(value) for value in node.inputs]
+        output = self._ties.group(node.outputs[0])
+        for own, other in (groups, groups[::-1]):
+            if own is None or other is None or output is None or other is own or own.settled or other is output:
                 continue
-            (lo, hi), (low, high), (least, most) = (
-                self._span(own),
-                sorted(its_sign * end for end in self._span(other)),
-                self._span(output),
-            )
-            lower, upper = sorted(sign * end for end in (least - high, most - low))
-            narrow = max(lo, min(lower, 0.0)), min(hi, max(upper, 0.0))
-            if (narrow[1] - narrow[0]) * _DWARFS < hi - lo:
-                self._narrowed[own] = narrow
+            if any(const_array(member) is None for member in own.members) or self._ties.readers(own) != [node]:
+                continue
+            y, (low, high) = self.params(output), self._span(own)
+            enough = (max(map(abs, y.ends)) + float(y.scale)) / float(self.params(other).scale)
+            if max(high, -low) > enough * _DWARFS:
+                self._narrowed[own] = max(low, -enough), min(high, enough)
+
+    def _reach(self, group: Group) -> Range:
+        """The range of a group, also where that is given or follows from another."""
+        if group.fixed is not None:
+            return group.fixed.ends
+        if group.scaled_from is None or group in self._narrowed:
+            return self._span(group)
+        source, factor = group.scaled_from
+        origin = self._ties.group(source)
+        assert origin is not None
+        low, high = self._reach(origin)
+        return low * factor, high * factor
 
     def _span(self, group: Group) -> tuple[float, float]:
         """The union of the ranges of a group's members, with zero in it."""
         if group in self._narrowed:
             return self._narrowed[group]
+        if group.values is not None:
+            return _finite(float(group.values.min(initial=0.0)), float(group.values.max(initial=0.0)))
         ranges = [self._observed[v] for v in group.members if v in self._observed]
         constants = [array for v in group.members if (array := const_array(v)) is not None and array.size]
         ranges += [(float(array.min()), float(array.max())) for array in constants]
-        return min((r[0] for r in ranges), default=0.0), max((r[1] for r in ranges), default=0.0)
+        return _finite(min((r[0] for r in ranges), default=0.0), max((r[1] for r in ranges), default=0.0))
 
 
 class ActivationPlan:
@@ -124,7 +169,7 @@ class ActivationPlan:
         ties = self._ties()
         observed = ties.observed()
         fixed = (node.outputs[0] for node in ties.integer_nodes() if isinstance(rule_of(node), Fixed | Within))
-        pinned = (group.members[0] for group in ties.groups() if group.fixed is not None)
+        pinned = (group.members[0] for group in ties.groups() if group.fixed is not None or group.values is not None)
         rounded = dict.fromkeys((*observed, *fixed, *pinned))
         self.rounded = [str(value.name) for value in rounded]
         self.types = {str(value.name): _type_of_group(ties, value, config) for value in rounded}
@@ -151,6 +196,11 @@ class ActivationPlan:
         config = self._config
         type_of = partial(int_type_of, config=config)
         return SharedScales(self._graph, self._in_float, type_of, self._apart, config.pins.activations, config.grid)
+
+
+def _finite(low: float, high: float) -> Range:
+    """Constants may be infinite, in masks that are narrowed and as bounds."""
+    return float(np.clip(low, -_LARGEST, _LARGEST)), float(np.clip(high, -_LARGEST, _LARGEST))
 
 
 def _type_of_group(ties: SharedScales, value: ir.Value, config: QuantConfig) -> IntType:

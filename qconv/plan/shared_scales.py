@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
 from qconv.model.traits import Trait, has_trait
@@ -20,24 +21,27 @@ from qconv.ops.op_table import Role, reads_integers, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Averages, Fixed, Same, Scaled, Shared, Within
 from qconv.plan.apart import parts_to_observe
 from qconv.quant.grids import Grid, power_of_two
-from qconv.quant.params import params_of_values
 from qconv.quant.pins import with_sign
 from qconv.quant.types import IntType, QuantParams
 
 
 @dataclass(eq=False)
 class Group:
-    """Tensors with one (S, Z). `fixed` and `scaled_from` decide the parameters without a range; `within` bounds them."""
+    """Tensors with one (S, Z). `fixed`, `values` and `scaled_from` decide it without a range; `within` bounds it.
+
+    `values` are the constants that its members are chosen from.
+    """
 
     members: list[ir.Value] = field(default_factory=list)
     fixed: QuantParams | None = None
+    values: NDArray[np.floating] | None = None
     within: QuantParams | None = None
     scaled_from: tuple[ir.Value, float] | None = None
 
     @property
     def decided(self) -> bool:
         """Whether no range is needed."""
-        return self.fixed is not None or self.scaled_from is not None
+        return self.fixed is not None or self.values is not None or self.scaled_from is not None
 
     @property
     def settled(self) -> bool:
@@ -117,11 +121,12 @@ class SharedScales:
         if own is not output and not own.settled and not output.settled and self.bits(own) == self.bits(output):
             self._union(node.outputs[0], value)
 
-    def ends_in(self, group: Group, node: ir.Node) -> bool:
-        """Whether nothing but `node` reads the members of a group, besides what passes them on within it."""
+    def readers(self, group: Group) -> list[ir.Node]:
+        """What reads the members of a group, besides what passes them on within it; none where one is an output."""
+        if any(member.is_graph_output() for member in group.members):
+            return []
         pairs = [(user, member) for member in group.members for user in member.consumers() if not has_trait(user, Trait.MEASURES)]
-        users = {user for user, member in pairs if not self._selects(user, member)}
-        return users == {node} and not any(member.is_graph_output() for member in group.members)
+        return list(dict.fromkeys(user for user, member in pairs if not self._selects(user, member)))
 
     def _group(self, value: ir.Value) -> Group:
         if value not in self._groups:
@@ -137,6 +142,7 @@ class SharedScales:
             return False
         first.members += second.members
         first.fixed, first.within = first.fixed or second.fixed, first.within or second.within
+        first.values = second.values if first.values is None else first.values
         first.scaled_from = first.scaled_from or second.scaled_from
         for member in second.members:
             self._groups[member] = first
@@ -150,12 +156,12 @@ class SharedScales:
                     if not self._pads_beyond(node):
                         self._union(_first_data(node), output)
             case Shared():
-                constants = [const_array(value) for value in _data_inputs(node)]
-                if has_trait(node, Trait.CHOOSES) and all(array is not None for array in constants):
-                    values = np.concatenate([array.reshape(-1) for array in constants if array is not None])
-                    self._group(outputs[0]).fixed = self._allowed(params_of_values(values, self._type_of(outputs[0])))
+                inputs = _data_inputs(node)
+                constants = [array.reshape(-1) for value in inputs if (array := const_array(value)) is not None]
+                if has_trait(node, Trait.CHOOSES) and len(constants) == len(inputs):
+                    self._group(outputs[0]).values = np.concatenate(constants)
                     return
-                for value in dict.fromkeys(_data_inputs(node)):
+                for value in dict.fromkeys(inputs):
                     # An input that is used elsewhere, or whose parameters are decided, keeps them and is rescaled here.
                     if const_array(value) is not None or (sole_consumer(value) is node and not self._group(value).settled):
                         self._union(outputs[0], value)

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from qconv.model.edit import Editor
 from qconv.model.graph import attr_int, attr_str, const_array, is_float
+from qconv.model.traits import Trait, has_trait
 
 from .steps import Steps
 
 _MOST_STEPS = 64  # over all directions; more would make a graph that nobody can read, and gain nothing
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _USUAL = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
-_ODD = ("clip", "input_forget", "activation_alpha", "activation_beta")
+_ODD = ("clip", "activation_alpha", "activation_beta")
 
 Array = NDArray[np.floating]
 
@@ -70,7 +71,20 @@ def _is_plain(node: ir.Node) -> bool:
     functions = node.attributes.get("activations")
     usual = functions is None or list(functions.as_strings()) == _USUAL[node.op_type] * (2 if _is_both(node) else 1)
     odd = [index for index, value in enumerate(node.inputs) if value is not None and index in (4, 7)]
-    return usual and not odd and not any(name in node.attributes for name in _ODD) and not attr_int(node, "layout", 0)
+    others = attr_int(node, "layout", 0) or attr_int(node, "input_forget", 0) or any(name in node.attributes for name in _ODD)
+    return usual and not odd and not others
+
+
+def _is_zero(value: ir.Value) -> bool:
+    """Whether a tensor holds only zeros, whatever its shape."""
+    array, maker = const_array(value), value.producer()
+    if array is not None or maker is None or maker.domain:
+        return array is not None and not array.any()
+    if maker.op_type == "ConstantOfShape":
+        fill = maker.attributes.get("value")
+        return fill is None or not fill.as_tensor().numpy().any()
+    moves = has_trait(maker, Trait.MOVES | Trait.RESHAPES | Trait.PERMUTES)
+    return moves and maker.inputs[0] is not None and _is_zero(maker.inputs[0])
 
 
 def _is_both(node: ir.Node) -> bool:
@@ -152,8 +166,7 @@ class _Layer:
 
     def _initial(self, index: int, direction: int) -> ir.Value | None:
         value = self.node.inputs[index] if index < len(self.node.inputs) else None
-        array = const_array(value)
-        if value is None or (array is not None and not array.any()):
+        if value is None or _is_zero(value):
             return None
         place = self.steps.constant(direction, np.int64)
         return self.steps("Gather", value, place, shape=[self.batch, self.hidden], axis=0)

@@ -72,3 +72,24 @@ def test_the_operand_that_dwarfs_a_sum_is_bounded_by_what_the_sum_can_show(tmp_p
     text = f"g (float[1,{TOKENS},8] x{INPUT}) => (float[1,{TOKENS},8] y) {{ {HEAD} z = Add(s, m) {TAIL} }}"
     plan = quantize_graph(tmp_path, text, {}, feeds).quantized.plan
     assert -200 < plan.tensors["m"].ends[0] < plan.tensors["z"].ends[0]
+
+
+@pytest.mark.parametrize("value", [-1e4, LOWEST])
+def test_a_mask_less_one_by_a_large_number(tmp_path: Path, value: float) -> None:
+    feeds = [{"m": np.where(blocked(i), np.float32(0), np.float32(1))} for i in range(3)]
+    weights = {"one": np.asarray(1, np.float32), "v": np.asarray(-value, np.float32)}
+    assert attention(tmp_path, "o = Sub(m, one) n = Mul(o, v) z = Add(s, n)", INPUT, feeds, weights) > 28
+
+
+@pytest.mark.parametrize(
+    ("mask", "value"),
+    [("n = Where(b, v, zero)", value) for value in (-np.inf, -1e4, LOWEST)]
+    + [("c = Cast<to=1>(b) n = Mul(c, v)", value) for value in (-1e4, LOWEST)]
+    + [("a = Not(b) c = Cast<to=1>(a) d = Sub(one, c) n = Mul(d, v)", value) for value in (-1e4, LOWEST)],
+)
+def test_one_mask_for_several_layers(tmp_path: Path, mask: str, value: float) -> None:
+    """Of what all of them can still show, the widest counts."""
+    feeds = [{"b": blocked(i)} for i in range(3)]
+    weights = {"v": np.asarray(value, np.float32), "zero": np.asarray(0, np.float32), "one": np.asarray(1, np.float32)}
+    again = "z0 = Add(s, n) p0 = Softmax(z0) x0 = MatMul(p0, x) k = MatMul(x0, t) z = Add(k, n)"
+    assert attention(tmp_path, f"{mask} {again}", f", bool[1,{TOKENS},{TOKENS}] b", feeds, weights) > 25

@@ -162,7 +162,7 @@ class Translation:
 
     def _dynamic(self) -> set[ir.Value]:
         """The values that depend on the data: all that a step makes from a tensor."""
-        found = set(self.numbers)
+        found = {*self.numbers, *self.model.graph.inputs}
         for step in self.program.steps:
             if any(read.value in found for read in step.reads):
                 found.update(step.node.outputs)
