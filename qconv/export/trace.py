@@ -16,8 +16,13 @@ def network_of(model: ir.Model) -> Network:
 
     Raises FloatNodesError for one with float nodes, and for an operator that has no place in a network.
     """
+    refuse_float_nodes(model)
+    return Tracer(model, RULES).network()
+
+
+def refuse_float_nodes(model: ir.Model) -> None:
+    """Raises FloatNodesError for a model with float nodes."""
     left = audit(model).float_nodes
     if left:
         listed = ", ".join(f"{node.name} ({node.op_type})" for node in left[:5])
         raise FloatNodesError(f"{len(left)} nodes are in float and have no form outside onnxruntime: {listed}")
-    return Tracer(model, RULES).network()

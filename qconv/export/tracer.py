@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.errors import FloatNodesError
+from qconv.export.dependence import depends_on_data
 from qconv.export.moves import view_of
 from qconv.export.network import Array, Attribute, Network, Node, Rescale, Tensor
 from qconv.integer.execution.executor import Executor
@@ -35,7 +36,7 @@ class Tracer:
         feeds = {str(v.name): np.zeros(_sample_shape(v), _numpy(v)) for v in self.model.graph.inputs}
         self.arrays = Executor(self.model).run(feeds)
         self.arrays |= {n: v.const_value.numpy() for n, v in self.model.graph.initializers.items() if v.const_value is not None}
-        self.dynamic = _depends_on_data(self.model.graph)
+        self.dynamic = depends_on_data(self.model.graph)
         inputs, outputs = list[str](), list[str]()
         for operand in program.inputs:
             if operand.value.dtype not in (ir.DataType.FLOAT,):
@@ -144,15 +145,6 @@ def _sample_shape(value: ir.Value) -> tuple[int, ...]:
 def _numpy(value: ir.Value) -> np.dtype[np.generic]:
     assert value.dtype is not None
     return np.dtype(value.dtype.numpy())
-
-
-def _depends_on_data(graph: ir.Graph) -> set[ir.Value]:
-    """The values that the elements of an input reach; shapes and constants are not among them."""
-    found = {value for value in graph.inputs if not value.is_initializer()}
-    for node in graph:
-        if not has_trait(node, Trait.MEASURES) and any(value in found for value in node.inputs if value is not None):
-            found.update(node.outputs)
-    return found
 
 
 def _indices_known(node: ir.Node, dynamic: set[ir.Value]) -> bool:

@@ -130,12 +130,12 @@ def _write_vectors(
 def _runs(model: ir.Model, network: Network, source: SampleSource | None) -> Iterator[Mapping[str, Array]]:
     """The codes of all tensors for one sample after another: those of the source, or random codes without end."""
     executor = Executor(model)
-    for feeds in _random_feeds(model) if source is None else (sample.feeds for sample in source):
-        single = {name: _one(array, model, name) for name, array in feeds.items()}
+    for feeds in random_feeds(model) if source is None else (sample.feeds for sample in source):
+        single = {name: one_sample(array, model, name) for name, array in feeds.items()}
         yield executor.run(single)
 
 
-def _one(array: Array, model: ir.Model, name: str) -> Array:
+def one_sample(array: Array, model: ir.Model, name: str) -> Array:
     """The first sample of a batch, as the network has the sizes of one."""
     value = next((v for v in model.graph.inputs if v.name == name), None)
     shape = None if value is None else value.shape
@@ -144,7 +144,7 @@ def _one(array: Array, model: ir.Model, name: str) -> Array:
     return array[:1]
 
 
-def _random_feeds(model: ir.Model) -> Iterator[dict[str, Array]]:
+def random_feeds(model: ir.Model) -> Iterator[dict[str, Array]]:
     """Reals of random codes over all that the types of the inputs hold."""
     program, seed = Program.read(model), 0
     first = {operand.name: operand.params for operand in program.inputs}

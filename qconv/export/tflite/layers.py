@@ -10,21 +10,24 @@ import tflite
 from qconv.integer.program import Step
 from qconv.quant.types import INT8, QuantParams
 
-from .translate import _OP, Translation, no_form, signed
+from .translate import OP, Translation, no_form, signed
 from .writer import options
 
 _SAME, _VALID = tflite.Padding.SAME, tflite.Padding.VALID
 
 
 def conv(t: Translation, step: Step) -> None:
-    """A convolution over two axes, depthwise or not."""
+    """A convolution over one or two axes, depthwise or not; a row is a picture of one line."""
     weight, x_shape = t.array(step.reads[1].value), t.array(step.reads[0].value).shape
-    if weight.ndim != 4:
-        raise no_form(step, " but over two axes of a picture")
+    if weight.ndim > 4:
+        raise no_form(step, " over three axes")
+    line = weight.ndim == 3
+    if line:
+        weight, x_shape = weight[:, :, None], (*x_shape[:2], 1, *x_shape[2:])
     group = step.node.attributes.get_int("group", 1)
     params = step.reads[1].params
     assert params is not None
-    x = t.read(step.reads[0], last=True)
+    x = _as_picture(t, step) if line else t.read(step.reads[0], last=True)
     strides, dilations = _pair(step, "strides"), _pair(step, "dilations")
     kernel = [(size - 1) * step_ + 1 for size, step_ in zip(weight.shape[2:], dilations, strict=True)]
     x, padding = _padded(t, step, x, x_shape[2:], kernel, strides, None)
@@ -34,12 +37,39 @@ def conv(t: Translation, step: Step) -> None:
     codes = weight.transpose(1, 2, 3, 0) if depthwise else weight.transpose(0, 2, 3, 1)
     filters = t.writer.constant(f"{step.name}/weight", codes.astype(np.int8), _per_channel(params, 3 if depthwise else 0))
     inputs = [x, filters, _bias(t, step, weight.shape[0], params)]
-    output = t.result(step, last=True)
+    output = _row_as_picture(t, step) if line else t.result(step, last=True)
     if depthwise:
         found = options("DepthwiseConv2DOptions", DepthMultiplier=weight.shape[0] // group, **common)
-        t.writer.operator(_OP.DEPTHWISE_CONV_2D, 3, inputs, output, found)
+        t.writer.operator(OP.DEPTHWISE_CONV_2D, 3, inputs, output, found)
     else:
-        t.writer.operator(_OP.CONV_2D, 6 if group > 1 else 3, inputs, output, options("Conv2DOptions", **common))
+        t.writer.operator(OP.CONV_2D, 6 if group > 1 else 3, inputs, output, options("Conv2DOptions", **common))
+    if line:
+        _as_row(t, step, output)
+
+
+def _as_picture(t: Translation, step: Step) -> int:
+    """[N, C, W] as a picture of one line, [N, 1, W, C]."""
+    x = t.read(step.reads[0], last=False)
+    n, c, w = t.writer.shape(x)
+    turned = t.writer.alike(x, f"{step.name}/turned", (n, w, c))
+    axes = t.writer.constant(f"{step.name}/axes", np.asarray([0, 2, 1], np.int32))
+    t.writer.operator(OP.TRANSPOSE, 2, [x, axes], turned, options("TransposeOptions"))
+    return t.reshape(turned, t.writer.alike(x, f"{step.name}/picture", (n, 1, w, c)))
+
+
+def _row_as_picture(t: Translation, step: Step) -> int:
+    n, c, w = t.array(step.node.outputs[0]).shape
+    own = t.own(step)
+    assert own is not None
+    return t.writer.tensor(f"{step.name}/line", (n, 1, w, c), signed(own))
+
+
+def _as_row(t: Translation, step: Step, line: int) -> None:
+    """[N, 1, W, C] as [N, C, W]."""
+    n, _, w, c = t.writer.shape(line)
+    flat = t.reshape(line, t.writer.alike(line, f"{step.name}/flat", (n, w, c)))
+    axes = t.writer.constant(f"{step.name}/back", np.asarray([0, 2, 1], np.int32))
+    t.writer.operator(OP.TRANSPOSE, 2, [flat, axes], t.result(step, last=False), options("TransposeOptions"))
 
 
 def _per_channel(params: QuantParams, axis: int) -> QuantParams:
@@ -57,16 +87,16 @@ def _bias(t: Translation, step: Step, channels: int, weight: QuantParams) -> int
 
 
 def _pair(step: Step, name: str) -> list[int]:
+    """An attribute of two axes; a row has one line."""
     found = step.node.attributes.get(name)
-    return [1, 1] if found is None else list(found.as_ints())
+    return [1, 1] if found is None else [1, 1, *found.as_ints()][-2:]
 
 
 def _padded(
     t: Translation, step: Step, x: int, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], fill: int | None
 ) -> tuple[int, int]:
     """The tensor and its padding: by the operator where TFLite's SAME is the same, else by a Pad before it."""
-    found = step.node.attributes.get("pads")
-    pads = [0, 0, 0, 0] if found is None else list(found.as_ints())
+    pads = _pads(step) or [0, 0, 0, 0]
     if not any(pads):
         return x, _VALID
     wanted = []
@@ -75,7 +105,7 @@ def _padded(
         wanted.append((total // 2, total - total // 2))
     if [wanted[0][0], wanted[1][0], wanted[0][1], wanted[1][1]] == pads:
         return x, _SAME
-    params = t.params[step.reads[0].value]
+    params = t.codes(step.reads[0].value)
     code = int(params.zero_point) if fill is None else fill
     return _pad_by(t, x, [(0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0)], code, params, step.name), _VALID
 
@@ -92,46 +122,56 @@ def pad_into(
     """Pads a tensor with a code into `output`; `widths` are in the order of the tensor's axes."""
     table = t.writer.constant(f"{name}/pads", np.asarray(widths, np.int32))
     if code == int(params.zero_point):
-        return t.writer.operator(_OP.PAD, 2, [x, table], output, options("PadOptions"))
+        return t.writer.operator(OP.PAD, 2, [x, table], output, options("PadOptions"))
     value = t.writer.constant(f"{name}/value", np.asarray([code], np.int8), params)
-    return t.writer.operator(_OP.PADV2, 2, [x, table, value], output, options("PadV2Options"))
+    return t.writer.operator(OP.PADV2, 2, [x, table, value], output, options("PadV2Options"))
 
 
 def dense(t: Translation, step: Step) -> None:
     """A product with a constant matrix: one scale is a fully connected layer, one for each channel a convolution of one place."""
     if step.reads[1].value in t.numbers:
-        raise no_form(step, " with two computed operands")
+        products(t, step)
+        return
     weight, params = t.array(step.reads[1].value), step.reads[1].params
     assert params is not None
     rows = weight if step.node.attributes.get_int("transB", 0) else weight.T  # [O, K]
     if rows.ndim != 2:
         raise no_form(step, " with a weight of more than two axes")
     x = t.read(step.reads[0], last=False)
-    shape, out_shape = t.writer.shape(x), t.array(step.node.outputs[0]).shape
+    shape = t.writer.shape(x)
     bias = _bias(t, step, len(rows), params)
     if params.scale.ndim == 0:
         filters = t.writer.constant(f"{step.name}/weight", np.ascontiguousarray(rows).astype(np.int8), params)
         found = options("FullyConnectedOptions", KeepNumDims=len(shape) > 2)
-        t.writer.operator(_OP.FULLY_CONNECTED, 5, [x, filters, bias], t.result(step, last=False), found)
+        t.writer.operator(OP.FULLY_CONNECTED, 5, [x, filters, bias], t.result(step, last=False), found)
         return
     count = int(np.prod(shape[:-1]))
-    column = t.reshape(x, (count, 1, 1, shape[-1]), f"{step.name}/column", t.params[step.reads[0].value])
+    column = t.reshape(x, t.writer.alike(x, f"{step.name}/column", (count, 1, 1, shape[-1])))
     codes = np.ascontiguousarray(rows).astype(np.int8).reshape(len(rows), 1, 1, -1)
     filters = t.writer.constant(f"{step.name}/weight", codes, _per_channel(params, 0))
     output = t.own(step)
     assert output is not None
     product = t.writer.tensor(f"{step.name}/product", (count, 1, 1, len(rows)), signed(output))
     geometry = options("Conv2DOptions", Padding=_VALID, StrideH=1, StrideW=1, DilationHFactor=1, DilationWFactor=1)
-    t.writer.operator(_OP.CONV_2D, 3, [column, filters, bias], product, geometry)
-    name = str(step.node.outputs[0].name)
-    t.keep(step.node.outputs[0], t.reshape(product, out_shape, name, signed(output)), signed(output), last=False)
+    t.writer.operator(OP.CONV_2D, 3, [column, filters, bias], product, geometry)
+    t.reshape(product, t.result(step, last=False))
+
+
+def products(t: Translation, step: Step) -> None:
+    """Products of two activations, matrix by matrix."""
+    if step.bias is not None or step.op == "QGemm":
+        raise no_form(step, " with two computed operands and a bias")
+    a, b = (t.operand(step, index, last=False) for index in (0, 1))
+    if min(len(t.writer.shape(number)) for number in (a, b)) < 2:
+        raise no_form(step, " of vectors")
+    t.writer.operator(OP.BATCH_MATMUL, 3, [a, b], t.result(step, last=False), options("BatchMatMulOptions"))
 
 
 def average_all(t: Translation, step: Step) -> None:
     """The mean of each map."""
     axes = t.writer.constant(f"{step.name}/axes", np.asarray([1, 2], np.int32))
     t.writer.operator(
-        _OP.MEAN, 2, [t.read(step.reads[0], last=True), axes], t.result(step, last=True), options("ReducerOptions", KeepDims=True)
+        OP.MEAN, 2, [t.read(step.reads[0], last=True), axes], t.result(step, last=True), options("ReducerOptions", KeepDims=True)
     )
 
 
@@ -144,9 +184,9 @@ def pool(code: int) -> Callable[[Translation, Step], None]:
         kernel, strides = _pair(step, "kernel_shape"), _pair(step, "strides")
         if len(x_shape) != 4 or _pair(step, "dilations") != [1, 1] or attributes.get_int("ceil_mode", 0) != 0:
             raise no_form(step, " with these windows")
-        maximum = code == _OP.MAX_POOL_2D
+        maximum = code == OP.MAX_POOL_2D
         x, padding = _padded(t, step, t.read(step.reads[0], last=True), x_shape[2:], kernel, strides, -128 if maximum else None)
-        explicit = padding == _VALID and attributes.get("pads") is not None and any(attributes["pads"].as_ints())
+        explicit = padding == _VALID and any(_pads(step))
         if not maximum and (explicit != (attributes.get_int("count_include_pad", 0) == 1)) and any(_pads(step)):
             raise no_form(step, " with this padding")
         found = options(
@@ -157,7 +197,7 @@ def pool(code: int) -> Callable[[Translation, Step], None]:
             FilterHeight=kernel[0],
             FilterWidth=kernel[1],
         )
-        output = t.result(step, last=True, params=t.params[step.reads[0].value] if maximum else None)
+        output = t.result(step, last=True, params=t.codes(step.reads[0].value) if maximum else None)
         t.writer.operator(code, 2, [x], output, found)
 
     return rule
@@ -165,4 +205,5 @@ def pool(code: int) -> Callable[[Translation, Step], None]:
 
 def _pads(step: Step) -> list[int]:
     found = step.node.attributes.get("pads")
-    return [] if found is None else list(found.as_ints())
+    pads = [] if found is None else list(found.as_ints())
+    return [0, pads[0], 0, pads[1]] if len(pads) == 2 else pads

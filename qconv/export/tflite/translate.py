@@ -6,7 +6,6 @@ where one meets the other and more than one place of the picture is left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,8 @@ import onnx_ir as ir
 import tflite
 
 from qconv.errors import FloatNodesError
+from qconv.export.dependence import depends_on_data
+from qconv.export.trace import refuse_float_nodes
 from qconv.integer.execution.executor import Executor
 from qconv.integer.language.multipliers import constant
 from qconv.integer.language.operands import layout_of
@@ -22,14 +23,14 @@ from qconv.quant.types import INT8, QuantParams
 
 from .writer import Array, Writer, options
 
-_ULPS = 1e-3  # relative: nudging stays below 2.4e-4
-_LAST = (0, 2, 3, 1)  # from [N, C, H, W] to [N, H, W, C]
-_FIRST = (0, 3, 1, 2)
-_OP = tflite.BuiltinOperator
+LAST = (0, 2, 3, 1)  # from [N, C, H, W] to [N, H, W, C]
+FIRST = (0, 3, 1, 2)
+OP = tflite.BuiltinOperator
 
 
 def tflite_model(model: ir.Model) -> bytes:
     """The file, for one sample. Raises FloatNodesError where a node is in float or has no form in TFLite."""
+    refuse_float_nodes(model)
     return Translation(model).run()
 
 
@@ -48,88 +49,122 @@ def signed(params: QuantParams) -> QuantParams:
 
 
 class Translation:
-    """One walk through a program; `numbers` are the tensors so far, `last` tells which lie with channels last."""
+    """One walk through a program; `numbers` are the tensors so far, `last` tells which of them have their channels last.
+
+    `inputs` and `outputs` are the tensors of the integer model that are those of the file, in order.
+    """
 
     def __init__(self, model: ir.Model) -> None:
         self.model, self.program, self.writer = model, Program.read(model), Writer()
         self.numbers: dict[ir.Value, int] = {}
         self.last: set[ir.Value] = set()
-        self.params: dict[ir.Value, QuantParams] = {}
+        self.meanings = {write.value: write.params for step in self.program.steps for write in step.writes}
+        self.passed: set[ir.Value] = set()  # that have no tensor, as what they lead to is made at once
+        self.inputs: list[ir.Value] = []
+        self.outputs: list[ir.Value] = []
+        self.params: dict[ir.Value, QuantParams | None] = {}  # None for a tensor of numbers
         feeds = {str(v.name): np.zeros([n if isinstance(n, int) else 1 for n in v.shape or ()], v.dtype.numpy())
                  for v in model.graph.inputs if v.dtype is not None}  # fmt: skip
         self.arrays = Executor(model).run(feeds)
         self.arrays |= {n: v.const_value.numpy() for n, v in model.graph.initializers.items() if v.const_value is not None}
 
-    def run(self) -> bytes:
-        """The file."""
+    def run(self, *, everything: bool = False) -> bytes:
+        """The file; with `everything`, each tensor of the integer model that has one in the file is an output of it."""
+        dynamic = depends_on_data(self.model.graph)
+        for operand in self.program.inputs:
+            if operand.value.dtype != ir.DataType.FLOAT:
+                self._input(operand.value, operand.params, operand.name)
+        for step in self.program.steps:
+            if any(value in dynamic and value not in self.passed for value in step.node.outputs):
+                self._step(step)
+        self.outputs += [value for value in self.model.graph.outputs if value in self.numbers]
+        for value in self.outputs:
+            self.keep(value, self.read(value, last=True), self.params[value], last=True)
+        if everything:
+            self.outputs = [value for value in self.numbers if value not in self.inputs]
+        self.outputs = list({self.numbers[value]: value for value in self.outputs}.values())
+        inputs, outputs = ([self.numbers[value] for value in values] for values in (self.inputs, self.outputs))
+        return self.writer.finish(inputs, outputs, f"made by qconv {self.program.origin.version}")
+
+    def _step(self, step: Step) -> None:
         from .rules import RULES
 
-        inputs, outputs = list[int](), list[int]()
-        for operand in self.program.inputs:
-            if operand.params is not None:
-                inputs.append(self._input(operand.value, operand.params, operand.name))
-        for step in self.program.steps:
-            source, result = step.node.inputs[0] if step.node.inputs else None, step.node.outputs[0]
-            if step.op == "QuantizeLinear" and source is not None and source.is_graph_input():
-                params = step.writes[0].params
-                if params is None or params.axis is not None:
-                    raise no_form(step, " with a scale for each channel (quantize with --effort none)")
-                inputs.append(self._input(result, params, str(source.name)))
-            elif step.op == "DequantizeLinear" and result.is_graph_output() and source is not None:
-                scale = constant(step.node, 1)
-                if scale is None or scale.size != 1:
-                    raise no_form(step, " with a scale for each channel (quantize with --effort none)")
-                outputs.append(self.numbers[source])
-            elif step.op in RULES:
-                RULES[step.op](self, step)
-            elif result in self._dynamic():
-                raise no_form(step)
-        outputs += [self.numbers[value] for value in self.model.graph.outputs if value in self.numbers]
-        return self.writer.finish(inputs, list(dict.fromkeys(outputs)), f"made by qconv {self.program.origin.version}")
+        source, result = step.node.inputs[0] if step.node.inputs else None, step.node.outputs[0]
+        if step.op == "QuantizeLinear" and source is not None and source.is_graph_input():
+            params = step.writes[0].params
+            if params is None or params.axis is not None:
+                raise no_form(step, " with a scale for each channel (quantize with --effort none)")
+            self._input(result, params, str(source.name))
+        elif step.op == "DequantizeLinear" and result.is_graph_output() and source is not None:
+            scale = constant(step.node, 1)
+            if scale is None or scale.size != 1:
+                raise no_form(step, " with a scale for each channel (quantize with --effort none)")
+            self.outputs.append(source)
+        elif (rule := RULES.get(step.op)) is not None:
+            rule(self, step)
+        else:
+            raise no_form(step)
 
     def array(self, value: ir.Value | None) -> Array:
         """The values of a constant, or of a tensor in a run on zeros, for its shape."""
         assert value is not None
         return self.arrays[str(value.name)]
 
+    def codes(self, value: ir.Value) -> QuantParams:
+        """What the codes of a tensor of codes stand for."""
+        found = self.params[value]
+        assert found is not None
+        return found
+
     def read(self, operand: Operand | ir.Value, *, last: bool) -> int:
         """The tensor of an operand, with its channels last or as in ONNX, and with the scale that its reader has for it."""
         value = operand.value if isinstance(operand, Operand) else operand
-        number = self.numbers[value]
-        if isinstance(operand, Operand) and operand.params is not None and not _alike(operand.params, self.params[value]):
-            own = signed(operand.params)
-            number = self.reshape(number, self.writer.shape(number), f"{value.name}/read", own)  # the same codes, other reals
+        number, kept = self.numbers[value], self.params[value]
+        if isinstance(operand, Operand) and operand.params is not None and kept is not None and not _alike(operand.params, kept):
+            target = self.writer.tensor(f"{value.name}/read", self.writer.shape(number), signed(operand.params))
+            number = self.reshape(number, target)  # the same codes, other reals
         rank = len(self.writer.shape(number))
         if rank != 4 or (value in self.last) == last:
             return number
-        order = _LAST if last else _FIRST
-        shape = tuple(self.writer.shape(number)[axis] for axis in order)
-        name = f"{value.name}/{'last' if last else 'first'}"
-        if sum(size > 1 for size in self.writer.shape(number)[1:]) <= 1:
-            return self.reshape(number, shape, name, self.params[value])
-        turned = self.writer.tensor(name, shape, self.params[value])
-        axes = self.writer.constant(f"{name}/axes", np.asarray(order, np.int32))
-        return self.writer.operator(_OP.TRANSPOSE, 2, [number, axes], turned, options("TransposeOptions"))
-
-    def reshape(self, number: int, shape: Sequence[int], name: str, params: QuantParams) -> int:
-        """The same elements in another shape."""
-        target = self.writer.tensor(name, shape, params)
-        sizes = self.writer.constant(f"{name}/shape", np.asarray(shape, np.int32))
-        return self.writer.operator(
-            _OP.RESHAPE, 1, [number, sizes], target, options("ReshapeOptions", NewShape=[int(n) for n in shape])
+        order = LAST if last else FIRST
+        turned = self.writer.alike(
+            number, f"{value.name}/{'last' if last else 'first'}", [self.writer.shape(number)[axis] for axis in order]
         )
+        if sum(size > 1 for size in self.writer.shape(number)[1:]) <= 1:
+            return self.reshape(number, turned)
+        axes = self.writer.constant(f"{value.name}/axes", np.asarray(order, np.int32))
+        return self.writer.operator(OP.TRANSPOSE, 2, [number, axes], turned, options("TransposeOptions"))
+
+    def operand(self, step: Step, index: int, *, last: bool) -> int:
+        """The tensor of an operand that may be a constant, laid as the others are."""
+        operand = step.reads[index]
+        if operand.value in self.numbers:
+            return self.read(operand, last=last)
+        array, params = self.array(operand.value), operand.params
+        if array.dtype == np.uint8 and params is None:
+            params = next((self.params[read.value] for read in step.reads if read.value in self.numbers), None)
+        array = as_signed(array)
+        if last and array.ndim > 1:
+            array = array.reshape((1,) * (4 - array.ndim) + array.shape).transpose(LAST)
+        return self.writer.constant(str(operand.name), array, None if params is None else signed(params))
+
+    def reshape(self, number: int, target: int) -> int:
+        """The same elements in the shape of another tensor."""
+        sizes = list(self.writer.shape(target))
+        given = self.writer.constant(f"{self.writer.name(target)}/shape", np.asarray(sizes, np.int32))
+        return self.writer.operator(OP.RESHAPE, 1, [number, given], target, options("ReshapeOptions", NewShape=sizes))
 
     def result(self, step: Step, *, last: bool, params: QuantParams | None = None, name: str = "") -> int:
         """A new tensor for what a step writes; under a `name` a step on the way, which is not yet the output."""
         value, found = step.node.outputs[0], params or self.own(step)
-        if found is None:
-            raise no_form(step, " on integers without a scale")
-        shape = self.array(value).shape
-        if last and len(shape) == 4:
-            shape = tuple(shape[axis] for axis in _LAST)
-        number = self.writer.tensor(f"{value.name}/{name}" if name else str(value.name), shape, signed(found))
+        array = self.array(value)
+        if array.dtype.kind == "f":
+            raise no_form(step, " on reals")
+        shape = tuple(array.shape[axis] for axis in LAST) if last and array.ndim == 4 else array.shape
+        kept, kind = None if found is None else signed(found), "int8" if array.dtype == np.uint8 else array.dtype.name
+        number = self.writer.tensor(f"{value.name}/{name}" if name else str(value.name), shape, kept, kind)
         if not name:
-            self.keep(value, number, signed(found), last=last)
+            self.keep(value, number, kept, last=last)
         return number
 
     def own(self, step: Step) -> QuantParams | None:
@@ -143,37 +178,42 @@ class Translation:
             raise no_form(step, " with a scale for each channel of an activation")
         return QuantParams(scale.reshape(()), zero_point.reshape(()), found.int_type)
 
-    def keep(self, value: ir.Value, number: int, params: QuantParams, *, last: bool) -> None:
+    def keep(self, value: ir.Value, number: int, params: QuantParams | None, *, last: bool) -> None:
         """Lets a tensor stand for a value."""
         self.numbers[value], self.params[value] = number, params
         if last and len(self.writer.shape(number)) == 4:
             self.last.add(value)
 
-    def quantize(self, number: int, target: int) -> int:
-        """Codes under one scale as codes under another."""
-        return self.writer.operator(_OP.QUANTIZE, 2, [number], target, options("QuantizeOptions"))
+    def scaled(self, number: int, target: int, name: str, factor: float = 1.0) -> int:
+        """The reals of codes times a factor, as codes under another scale: a product, which LiteRT rounds as onnxruntime does.
 
-    def _input(self, value: ir.Value, params: QuantParams, name: str) -> int:
-        shape = self.array(value).shape
-        last = len(shape) == 4
-        number = self.writer.tensor(name, tuple(shape[axis] for axis in _LAST) if last else shape, signed(params))
-        self.keep(value, number, signed(params), last=last)
-        return number
+        Its QUANTIZE has a multiplier of eight bits behind the point in XNNPACK, and so has its LEAKY_RELU.
+        """
+        one = QuantParams(np.asarray(factor, np.float32), np.asarray(0), INT8)
+        constant = self.writer.constant(f"{name}/factor", np.asarray([1], np.int8), one)
+        return self.writer.operator(OP.MUL, 2, [number, constant], target, options("MulOptions"))
 
-    def _dynamic(self) -> set[ir.Value]:
-        """The values that depend on the data: all that a step makes from a tensor."""
-        found = {*self.numbers, *self.model.graph.inputs}
-        for step in self.program.steps:
-            if any(read.value in found for read in step.reads):
-                found.update(step.node.outputs)
-        return found
+    def _input(self, value: ir.Value, params: QuantParams | None, name: str) -> None:
+        array = self.array(value)
+        last = array.ndim == 4
+        shape = tuple(array.shape[axis] for axis in LAST) if last else array.shape
+        kept, kind = (None, array.dtype.name) if params is None else (signed(params), "int8")
+        self.keep(value, self.writer.tensor(name, shape, kept, kind), kept, last=last)
+        self.inputs.append(value)
 
 
 def _alike(own: QuantParams, kept: QuantParams) -> bool:
-    """Whether a reader has the scale of its tensor, but for the ulps that certification adds."""
+    """Whether a reader has the scale of its tensor, without the ulps that certification adds.
+
+    What a reader knows of the scales of channels stands in its weights, and one scale for all of them in its node.
+    """
     mine = signed(own)
-    same = np.abs(mine.scale - kept.scale) <= _ULPS * kept.scale
-    return bool(np.all(same)) and bool(np.all(mine.zero_point == kept.zero_point))
+    return own.axis is not None or (bool(np.all(mine.scale == kept.scale)) and bool(np.all(mine.zero_point == kept.zero_point)))
+
+
+def as_signed(codes: Array) -> Array:
+    """The codes of int8 that stand for codes of uint8; everything else as it is."""
+    return (codes.astype(np.int16) - 128).astype(np.int8) if codes.dtype == np.uint8 else codes
 
 
 def integers(array: Any) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import flatbuffers
@@ -16,7 +16,7 @@ from qconv.quant.types import QuantParams
 Array = NDArray[Any]
 Options = tuple[int, Callable[[Any], int]]  # the kind of options, and what writes them
 
-_TYPES = {"int8": tflite.TensorType.INT8, "int32": tflite.TensorType.INT32}
+TYPES = {name: getattr(tflite.TensorType, name.upper()) for name in ("int8", "int16", "int32", "int64", "bool")}
 _ALIGNMENT = 16
 _SCHEMA = 3
 
@@ -25,7 +25,7 @@ _SCHEMA = 3
 class _Tensor:
     name: str
     shape: tuple[int, ...]
-    kind: int
+    kind: str
     buffer: int
     scale: Array | None
     zero_point: Array | None
@@ -48,18 +48,31 @@ class Writer:
     _operators: list[_Operator] = field(default_factory=list)
     _buffers: list[bytes] = field(default_factory=lambda: [b""])
 
-    def tensor(self, name: str, shape: Sequence[int], params: QuantParams | None) -> int:
-        """A tensor of int8 codes, or of int32 without parameters."""
-        return self._add(name, tuple(shape), "int8" if params is not None else "int32", 0, params)
+    def tensor(self, name: str, shape: Sequence[int], params: QuantParams | None, dtype: str = "int8") -> int:
+        """A tensor of codes, or of numbers where it has no parameters."""
+        return self._add(name, tuple(shape), dtype, 0, params)
+
+    def alike(self, number: int, name: str, shape: Sequence[int]) -> int:
+        """A tensor of the type and the parameters of another one."""
+        self._tensors.append(replace(self._tensors[number], name=name, shape=tuple(shape), buffer=0))
+        return len(self._tensors) - 1
 
     def constant(self, name: str, array: Array, params: QuantParams | None = None) -> int:
-        """A constant of int8 or int32."""
+        """A constant of codes, or of numbers where it has no parameters."""
         self._buffers.append(np.ascontiguousarray(array).tobytes())
         return self._add(name, array.shape, str(array.dtype), len(self._buffers) - 1, params)
 
     def shape(self, number: int) -> tuple[int, ...]:
         """The shape of a tensor."""
         return self._tensors[number].shape
+
+    def kind(self, number: int) -> str:
+        """The type of a tensor, as numpy calls it."""
+        return self._tensors[number].kind
+
+    def name(self, number: int) -> str:
+        """The name of a tensor."""
+        return self._tensors[number].name
 
     def operator(self, code: int, version: int, inputs: Sequence[int], output: int, options: Options | None = None) -> int:
         """Adds an operator; returns its output."""
@@ -94,7 +107,7 @@ class Writer:
         scale = None if params is None else np.atleast_1d(params.scale)
         zero = None if params is None else np.atleast_1d(params.zero_point).astype(np.int64)
         axis = 0 if params is None or params.axis is None else params.axis
-        self._tensors.append(_Tensor(name, shape, _TYPES[dtype], buffer, scale, zero, axis))
+        self._tensors.append(_Tensor(name, shape, dtype, buffer, scale, zero, axis))
         return len(self._tensors) - 1
 
     def _buffer(self, b: Any, data: bytes) -> int:
@@ -121,7 +134,7 @@ class Writer:
             quantization = tflite.QuantizationParametersEnd(b)
         tflite.TensorStart(b)
         tflite.TensorAddShape(b, shape)
-        tflite.TensorAddType(b, tensor.kind)
+        tflite.TensorAddType(b, TYPES[tensor.kind])
         tflite.TensorAddBuffer(b, tensor.buffer)
         tflite.TensorAddName(b, name)
         if quantization is not None:

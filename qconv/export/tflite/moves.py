@@ -1,0 +1,157 @@
+"""What only moves elements, in TFLite."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Step
+
+from .layers import pad_into
+from .tables import lookup, pass_table
+from .translate import FIRST, LAST, OP, Translation, as_signed, integers, no_form, signed
+from .writer import Array, options
+
+
+def concat(t: Translation, step: Step) -> None:
+    """Parts under one scale, rescaled before where they have others."""
+    output = step.node.outputs[0]
+    rank = len(t.array(output).shape)
+    last = any(read.value in t.last for read in step.reads)
+    axis = step.node.attributes.get_int("axis", 0) % rank
+    found = None if step.op == "Concat" else t.own(step)
+    kept = next((t.params[read.value] for read in step.reads if read.value in t.numbers), None)
+    wanted = kept if found is None else signed(found)
+    parts = []
+    for index, read in enumerate(step.reads):
+        part = t.operand(step, index, last=last)
+        own = wanted if read.params is None or step.op == "Concat" else signed(read.params)
+        if own is not None and wanted is not None and own != wanted and read.value in t.params:
+            part = t.scaled(
+                part, t.writer.tensor(f"{step.name}/part{index}", t.writer.shape(part), wanted), f"{step.name}/part{index}"
+            )
+        parts.append(part)
+    if len(parts) == 1:  # QLinearConcat of one tensor rescales it
+        t.keep(output, parts[0], wanted, last=last)
+        return
+    result = t.result(step, last=last, params=wanted)
+    place = LAST.index(axis) if last and rank == 4 else axis
+    t.writer.operator(OP.CONCATENATION, 2, parts, result, options("ConcatenationOptions", Axis=place))
+
+
+def reshape(t: Translation, step: Step) -> None:
+    """The same elements in another shape, unless a table follows."""
+    value, output = step.node.inputs[0], step.node.outputs[0]
+    assert value is not None
+    if (found := pass_table(t, step)) is not None:
+        lookup(t, value, *found)
+        return
+    params = t.params[value]
+    target = t.writer.alike(t.numbers[value], str(output.name), t.array(output).shape)
+    t.keep(output, t.reshape(t.read(value, last=False), target), params, last=False)
+
+
+def transpose(t: Translation, step: Step) -> None:
+    """Another order of the axes, which costs nothing where it turns channels last into channels first or back."""
+    value, output = step.node.inputs[0], step.node.outputs[0]
+    assert value is not None
+    order = integers(step.node.attributes["perm"].as_ints())
+    if value in t.last and order == list(LAST):
+        t.keep(output, t.numbers[value], t.params[value], last=False)
+        return
+    if value not in t.last and order == list(FIRST) and len(t.writer.shape(t.numbers[value])) == 4:
+        t.keep(output, t.numbers[value], t.params[value], last=True)
+        return
+    axes = t.writer.constant(f"{step.name}/axes", np.asarray(order, np.int32))
+    result = t.result(step, last=False, params=t.params[value])
+    t.writer.operator(OP.TRANSPOSE, 2, [t.read(value, last=False), axes], result, options("TransposeOptions"))
+
+
+def pad(t: Translation, step: Step) -> None:
+    """A code around a tensor."""
+    node, value = step.node, step.node.inputs[0]
+    assert value is not None
+    if node.attributes.get_string("mode", "constant") != "constant":
+        move(t, step)
+        return
+    rank = len(t.array(value).shape)
+    pads = integers(t.array(node.inputs[1]))
+    axes = integers(t.array(node.inputs[3])) if len(node.inputs) > 3 and node.inputs[3] is not None else list(range(rank))
+    widths = [(0, 0)] * rank
+    for place, axis in enumerate(axes):
+        widths[axis % rank] = pads[place], pads[place + len(axes)]
+    if min(min(width) for width in widths) < 0:
+        raise no_form(step, " that cuts off")
+    last, params = value in t.last, t.codes(value)
+    widths = [widths[axis] for axis in LAST] if last else widths
+    given = t.array(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else np.zeros((), t.array(value).dtype)
+    code = int(as_signed(given).reshape(-1)[0])
+    output = t.result(step, last=last, params=params)
+    pad_into(t, t.read(value, last=last), widths, code, params, step.name, output)
+
+
+def slices(t: Translation, step: Step) -> None:
+    """A part of a tensor, in steps."""
+    node, value = step.node, step.node.inputs[0]
+    assert value is not None
+    shape = t.array(value).shape
+    starts, ends = integers(t.array(node.inputs[1])), integers(t.array(node.inputs[2]))
+    axes = integers(t.array(node.inputs[3])) if len(node.inputs) > 3 and node.inputs[3] is not None else list(range(len(starts)))
+    steps = integers(t.array(node.inputs[4])) if len(node.inputs) > 4 and node.inputs[4] is not None else [1] * len(starts)
+    ranges = [slice(0, size, 1).indices(size) for size in shape]
+    for start, end, axis, step_ in zip(starts, ends, axes, steps, strict=True):
+        ranges[axis] = slice(start, end if step_ > 0 or end >= 0 else None, step_).indices(shape[axis])
+    if min(step_ for _, _, step_ in ranges) < 1:
+        move(t, step)
+        return
+    last = value in t.last
+    ranges = [ranges[axis] for axis in LAST] if last else ranges
+    tables = [t.writer.constant(f"{step.name}/{name}", np.asarray(column, np.int32))
+              for name, column in zip(("begin", "end", "strides"), zip(*ranges, strict=True), strict=True)]  # fmt: skip
+    output = t.result(step, last=last, params=t.params[value])
+    t.writer.operator(OP.STRIDED_SLICE, 2, [t.read(value, last=last), *tables], output, options("StridedSliceOptions"))
+
+
+def move(t: Translation, step: Step) -> None:
+    """Any other move: elements at constant places, found by moving numbers that count them."""
+    value = step.node.inputs[0]
+    assert value is not None
+    if any(v in t.numbers for v in step.node.inputs[1:]):
+        raise no_form(step, " at computed places")
+    shape, last = t.array(value).shape, value in t.last
+    counted = np.arange(np.prod(shape, dtype=int), dtype=np.int32)
+    counted = counted.reshape([shape[axis] for axis in LAST]).transpose(FIRST) if last else counted.reshape(shape)
+    others = [None if v is None else t.array(v) for v in step.node.inputs[1:]]
+    found = Executor(t.model).run_node(step.node, [counted, *others])
+    flat = t.writer.alike(t.numbers[value], f"{step.name}/flat", (counted.size,))
+    t.reshape(t.numbers[value], flat)
+    for output, places in zip(step.node.outputs, found, strict=True):
+        if output.uses() or output.is_graph_output():
+            _at_places(t, flat, places, output, t.numbers[value], last=last and places.ndim == 4)
+            t.params[output] = t.params[value]
+
+
+def _at_places(t: Translation, flat: int, places: Array, output: ir.Value, like: int, *, last: bool) -> None:
+    places = places.transpose(LAST) if last else places
+    index = t.writer.constant(f"{output.name}/places", places.reshape(-1).astype(np.int32))
+    row = t.writer.alike(like, f"{output.name}/row", (places.size,))
+    t.writer.operator(OP.GATHER, 2, [flat, index], row, options("GatherOptions", Axis=0))
+    target = t.writer.alike(like, str(output.name), places.shape)
+    t.keep(output, t.reshape(row, target), None, last=last)
+
+
+def take(t: Translation, step: Step) -> None:
+    """Slices of a constant at computed indices, or any move of a tensor."""
+    data, index = step.node.inputs[:2]
+    assert data is not None and index is not None
+    if data in t.numbers:
+        move(t, step)
+        return
+    table, own = t.array(data), step.writes[0].params
+    if step.op == "GatherElements" and table.ndim != 1:
+        raise no_form(step, " of a table with several axes")
+    axis, last = step.node.attributes.get_int("axis", 0) % table.ndim, step.op == "GatherElements" and index in t.last
+    codes = t.writer.constant(str(data.name), as_signed(table), None if own is None else signed(own))
+    output = t.result(step, last=last, params=own)
+    t.writer.operator(OP.GATHER, 3, [codes, t.read(index, last=last)], output, options("GatherOptions", Axis=axis))
