@@ -59,10 +59,10 @@ def check_dtype(info: InputInfo, dtype: np.dtype[Any], where: str) -> None:
 
 
 def to_feed(info: InputInfo, block: NDArray[Any], shape: tuple[int, ...], where: str) -> NDArray[Any]:
-    """A feed of the input's type, contiguous. Raises DataError when it holds NaN or Inf."""
+    """A feed of the input's type, contiguous. Raises DataError when it holds NaN or Inf, but for -Inf in a mask."""
     with np.errstate(over="ignore"):
         feed = np.asarray(block, info.dtype, order="C").reshape(shape)
-    if feed.dtype.kind == "f" and not np.isfinite(feed).all():
+    if feed.dtype.kind == "f" and not np.isfinite(feed).all() and not (info.masks and (feed < np.inf).all()):
         what = "NaN" if np.isnan(feed).any() else "Inf"
         raise DataError(f"sample {where} holds {what} in input {info.name}; remove or mend the sample")
     return feed

@@ -16,11 +16,15 @@ from qconv.errors import ModelError
 
 @dataclass(frozen=True)
 class InputInfo:
-    """An input of the model: its numpy type and its shape, where None stands for a size that is free."""
+    """An input of the model: its numpy type and its shape, where None stands for a size that is free.
+
+    `masks` says that it may hold -inf, as what is added in front of a Softmax may.
+    """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
+    masks: bool = False
 
     @property
     def batch(self) -> int:

@@ -41,8 +41,8 @@ def shared_arrays(graph: ir.Graph) -> frozenset[str]:
 
 
 def is_float(value: ir.Value) -> bool:
-    """Whether a value is a float32 tensor."""
-    return value.dtype == ir.DataType.FLOAT
+    """Whether a value is a float32 tensor, and no sequence of such."""
+    return value.dtype == ir.DataType.FLOAT and isinstance(value.type, ir.TensorType)
 
 
 def sole_consumer(value: ir.Value) -> ir.Node | None:

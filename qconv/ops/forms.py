@@ -235,3 +235,9 @@ def of_groups(node: ir.Node, groups: NDArray[np.floating], shape: tuple[int, ...
 def is_table_lookup(node: ir.Node) -> bool:
     """Whether a node takes rows out of its first input."""
     return key_of(node) == ("", "Gather") and attr_int(node, "axis", 0) == 0
+
+
+def compares_with_infinity(node: ir.Node) -> bool:
+    """Whether a node asks if values are infinite, as of a row that is masked as a whole."""
+    arrays = [const_array(value) for value in node.inputs if value is not None and has_trait(node, Trait.COMPARES)]
+    return any(array is not None and array.dtype.kind == "f" and not np.isfinite(array).all() for array in arrays)

@@ -26,6 +26,7 @@ from qconv.ops.refusals import (
     refuse_conv,
     refuse_conv_transpose,
     refuse_gemm,
+    refuse_infinite_constant,
     refuse_matmul,
     refuse_norm,
     refuse_pad,
@@ -216,7 +217,7 @@ _ROWS = [
     OpSpec("Min", (D,), Shared(), "Min on codes", refuse_concat_of_constants),
     OpSpec("Where", (H, D, D), Shared(), "Where on codes"),
     *(
-        OpSpec(op, (D, D), NO_FLOAT, f"{op} of a difference in int32")
+        OpSpec(op, (D, D), NO_FLOAT, f"{op} of a difference in int32", refuse_infinite_constant)
         for op in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
     ),
     *(OpSpec(op, (D, H, D), Shared(), f"{op} on codes", refuse_scatter) for op in ("ScatterElements", "ScatterND")),

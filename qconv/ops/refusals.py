@@ -7,7 +7,14 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from qconv.model.graph import attr_float, attr_int, attr_ints, attr_str, const_array
-from qconv.ops.forms import averages_whole_windows, inner_size, reads_probabilities, reduced_axes, row_size
+from qconv.ops.forms import (
+    averages_whole_windows,
+    compares_with_infinity,
+    inner_size,
+    reads_probabilities,
+    reduced_axes,
+    row_size,
+)
 from qconv.quant.reciprocal_root import LONGEST_ROW
 
 LARGEST_INNER = 33_025  # 255 * 255 * 33,025 < 2^31: more products of 8-bit codes may leave int32
@@ -146,7 +153,7 @@ def needs_rank(node: ir.Node) -> str | None:
 
 def refuse_pool(node: ir.Node) -> str | None:
     """Indices have no codes, and padding must be known."""
-    if len(node.outputs) > 1 and node.outputs[1] is not None and node.outputs[1].uses():
+    if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
         return "its second output (indices) is used, which has no integer form"
     if attr_str(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
         return "its auto_pad depends on a size that is not known; export it with explicit pads or fixed sizes"
@@ -169,3 +176,8 @@ def refuse_power(node: ir.Node) -> str | None:
     if exponent is not None and exponent.size != 1:
         return "it has several exponents, and a table of codes holds one; split it by exponent"
     return needs_constant(1)(node)
+
+
+def refuse_infinite_constant(node: ir.Node) -> str | None:
+    """No code stands for an infinity."""
+    return "it compares with an infinity, which no code stands for" if compares_with_infinity(node) else None

@@ -12,7 +12,7 @@ from qconv.data.checks.few import Few
 from qconv.data.checks.identical import Identical
 from qconv.data.checks.watched import Watched
 from qconv.data.limited import Limited
-from qconv.data.source import InputInfo, SampleSource, inputs_of
+from qconv.data.source import InputInfo, SampleSource
 from qconv.data_free.scale_check import Scale
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.samples import synthetic
@@ -32,7 +32,7 @@ def all_checks(front: ir.Model | None, inputs: Sequence[InputInfo], *, part: boo
 
 def checks_for(model: PreparedModel, source: SampleSource, *, part: bool = False) -> tuple[Check, ...]:
     """The checks that suit real samples."""
-    return all_checks(model.front, inputs_of(model.ir), part=part) if synthetic(source) is None else ()
+    return all_checks(model.front, model.inputs, part=part) if synthetic(source) is None else ()
 
 
 def check_samples(model: PreparedModel, source: SampleSource, count: int) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,8 @@ def export(
         _write_bytes(output, _tflite(loaded.ir))
         return Exported((output,), None)
     network = network_of(loaded.ir)
-    source = open_source(data, inputs_of(loaded.ir), images) if isinstance(data, str) else data
+    inputs = [replace(info, masks=True) for info in inputs_of(loaded.ir)]  # of -inf becomes the lowest code
+    source = open_source(data, inputs, images) if isinstance(data, str) else data
     match form:
         case "json":
             return Exported(_write_table(network, loaded, output), network)

@@ -9,7 +9,7 @@ from typing import Any
 
 from qconv.config import QuantConfig
 from qconv.data.image_options import ImageOptions
-from qconv.data.source import SampleSource, inputs_of
+from qconv.data.source import SampleSource
 from qconv.data_free.distilled import moved_if_synthetic
 from qconv.errors import UsageError
 from qconv.pipeline.prepared import PreparedModel
@@ -68,7 +68,7 @@ class Job:
         source = samples_for(model, self.data, images=self.images, samples=self.samples)
         if synthetic(source) is None:
             return source
-        return moved_if_synthetic(source, model.with_batchnorms, inputs_of(model.ir), progress)
+        return moved_if_synthetic(source, model.with_batchnorms, model.inputs, progress)
 
     def identity(self, source: SampleSource, tensors: Collection[str]) -> dict[str, Any]:
         """What a run that resumes this one must have in common with it, in the words of a message."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from qconv.config import QuantConfig
-from qconv.data.source import SampleSource
+from qconv.data.source import InputInfo, SampleSource, inputs_of
 from qconv.data_free.batchnorm_match import affine_front
 from qconv.errors import ModelError
 from qconv.import_ import Imported, import_quantized, is_quantized, signs_to_thresholds
@@ -20,6 +20,7 @@ from qconv.model.session import open_session, reason
 from qconv.prepare import prepare
 from qconv.prepare.selfcheck import largest_relative_difference
 from qconv.prepare.simplify import simplify
+from qconv.statistics.floors import Floors
 from qconv.statistics.nonfinite import run
 
 # Preparation reorders float32 sums and multiplies weights ahead of time: 1e-6 to 1e-4 in practice. More than this is a defect.
@@ -49,6 +50,12 @@ class PreparedModel(LoadedModel):
         model = self.original.clone()
         simplify(model)
         return model
+
+    @cached_property
+    def inputs(self) -> tuple[InputInfo, ...]:
+        """What samples must fill, in order."""
+        masks = Floors.of(self.ir.graph).carriers
+        return tuple(replace(info, masks=info.name in masks) for info in inputs_of(self.ir))
 
     @cached_property
     def front(self) -> ir.Model | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
-from qconv.data.source import InputInfo, SampleSource, inputs_of
+from qconv.data.source import InputInfo, SampleSource
 from qconv.data_free.distilled import MovedSource
 from qconv.data_free.synthetic import SyntheticSource
 from qconv.pipeline.open_source import open_source
@@ -29,7 +29,7 @@ def samples_for(
 ) -> SampleSource:
     """Opens the samples that `data` names, or synthetic ones; `samples` takes only the first. Raises DataError."""
     label_file = None if labels is None else Path(labels)
-    inputs = inputs_of(model.ir)
+    inputs = model.inputs
     original = model.with_batchnorms if data is None else None
     source = open_source(data, inputs, images, labels=label_file, original=original, count=_synthetic_count(inputs))
     return source if samples is None else Limited(source, samples)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
 from qconv.model.traits import Trait, has_trait
+from qconv.ops.forms import compares_with_infinity
 from qconv.ops.op_table import Role, reads_integers, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Averages, Fixed, Same, Scaled, Shared, Within
 from qconv.plan.apart import parts_to_observe
@@ -126,7 +127,8 @@ class SharedScales:
         if any(member.is_graph_output() for member in group.members):
             return []
         pairs = [(user, member) for member in group.members for user in member.consumers() if not has_trait(user, Trait.MEASURES)]
-        return list(dict.fromkeys(user for user, member in pairs if not self._selects(user, member)))
+        readers = (user for user, member in pairs if not self._selects(user, member) and not compares_with_infinity(user))
+        return list(dict.fromkeys(readers))
 
     def _group(self, value: ir.Value) -> Group:
         if value not in self._groups:

@@ -45,8 +45,10 @@ def _selects(node: ir.Node, index: int, graph: ir.Graph) -> bool:
 def used(real: Array, span: tuple[float, float], ends: Sequence[Array]) -> Array:
     """The float values of a tensor, less what its codes cannot hold and none of its endings does: that is cut, as codes are.
 
-    `span` is the least and the greatest real that the codes hold. A value beyond it that comes out in the end stays.
+    `span` is the least and the greatest real that the codes hold. A value beyond it that comes out in the end stays, but for
+    -inf, a mask, which the lowest code is there for.
     """
+    real = np.where(np.isneginf(real), np.asarray(span[0], real.dtype), real) if np.isneginf(real).any() else real
     arrays = [array for array in ends if array.size]
     if not arrays or not real.size:
         return real

@@ -13,7 +13,7 @@ from qconv.verify.classes import Accuracy
 from qconv.verify.compare import OutputReport, PartReport
 from qconv.verify.layers import LayerReport
 
-LOST_DB = 15.0  # below it the error is more than a sixth of the signal, which no network is meant to bear
+LOST_DB = 20.0  # below it the error is more than a tenth of the signal, which few networks bear
 _LOWEST_ACCURACY = 0.05
 _FEWEST_LABELS = 20  # fewer labelled samples cannot tell a poor network from chance
 
@@ -23,7 +23,7 @@ Culprit = Callable[[str], str | None]  # a float tensor -> the node that lost it
 def output_warnings(
     outputs: Sequence[OutputReport], model: str, culprit: Culprit, *, made_up: bool, mode: str = "static"
 ) -> tuple[str, ...]:
-    """A sentence for every output, or part of one, that is below 15 dB or dead. `made_up` says that the samples are synthetic,
+    """A sentence for every output, or part of one, that is below 20 dB or dead. `made_up` says that the samples are synthetic,
     `mode` how the model was quantized.
     """
     found = []
@@ -53,7 +53,7 @@ def accuracy_warnings(accuracy: Accuracy | None, outputs: Sequence[OutputReport]
 
 
 def first_loss(graph: ir.Graph, layers: Sequence[LayerReport]) -> Culprit:
-    """Names the first layer, in the order of the graph, that is below 15 dB among those that a tensor is computed from."""
+    """Names the first layer, in the order of the graph, that is below 20 dB among those that a tensor is computed from."""
     lost = {layer.tensor: layer.node for layer in layers if layer.similarity.sqnr_db < LOST_DB}
 
     def culprit(tensor: str) -> str | None:

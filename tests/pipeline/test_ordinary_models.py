@@ -126,3 +126,15 @@ def test_inputs_and_outputs_of_other_floats_keep_their_type(tmp_path: Path, kind
     expected = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     assert [info.type.tensor_type.elem_type for info in (*proto.graph.input, *proto.graph.output)] == [expected] * 2
     assert [info.name for info in (*proto.graph.input, *proto.graph.output)] == ["x", "y"]
+
+
+def test_indices_of_a_pool_that_are_an_output(tmp_path: Path) -> None:
+    body = "c = Conv(x, w, b) y, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(c)"
+    text = f"{HEAD} g (float[1,3,8,8] x) => (float[1,4,3,3] y, int64[1,4,3,3] i) {{ {body} }}"
+    assert converted(tmp_path, text, CONV, pictures())[0] > 25
+
+
+def test_a_sequence_of_parts(tmp_path: Path) -> None:
+    body = "c = Conv(x, w, b) s = SplitToSequence<axis=1>(c) y = SequenceAt(s, one)"
+    text = f"{HEAD} g (float[1,3,8,8] x) => (float[1,1,6,6] y) {{ {body} }}"
+    assert converted(tmp_path, text, {**CONV, "one": np.array(1)}, pictures())[0] > 25

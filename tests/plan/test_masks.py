@@ -93,3 +93,17 @@ def test_one_mask_for_several_layers(tmp_path: Path, mask: str, value: float) ->
     weights = {"v": np.asarray(value, np.float32), "zero": np.asarray(0, np.float32), "one": np.asarray(1, np.float32)}
     again = "z0 = Add(s, n) p0 = Softmax(z0) x0 = MatMul(p0, x) k = MatMul(x0, t) z = Add(k, n)"
     assert attention(tmp_path, f"{mask} {again}", f", bool[1,{TOKENS},{TOKENS}] b", feeds, weights) > 25
+
+
+def test_a_mask_chosen_between_constants(tmp_path: Path) -> None:
+    """What today's exporters write for a causal mask: Where between 0 and -inf, and a question whether a row is all masked."""
+    mask = (
+        "c = Where(b, v, zero) z = Add(s, c) top = ReduceMax<keepdims=1>(c, axes) lost = Equal(top, v) "
+        "q = Softmax(z) p = Where(lost, zero, q) y = MatMul(p, x)"
+    )
+    text = f"g (float[1,{TOKENS},8] x, bool[1,{TOKENS},{TOKENS}] b) => (float[1,{TOKENS},8] y) {{ {HEAD} {mask} }}"
+    weights = {"v": np.array(-np.inf, np.float32), "zero": np.array(0, np.float32), "axes": np.array([-1])}
+    feeds = [{"x": normal(1, TOKENS, 8, seed=i), "b": blocked(i)} for i in range(3)]
+    result = quantize_graph(tmp_path, text, weights, feeds)
+    result.assert_exact()
+    assert result.sqnr_db() > 28

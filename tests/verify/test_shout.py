@@ -64,11 +64,11 @@ def test_sentences_name_the_node_and_a_line_to_paste() -> None:
     well = OutputReport("z", Similarity(30.0, 1.0, 0.1, 10), None)
     (sentence,) = output_warnings([lost, well], "a b.onnx", lambda tensor: "conv[1]", made_up=False)
     assert sentence == (
-        "output y has an SQNR of 3.0 dB, below 15; node conv[1] lost it first; try: "
+        "output y has an SQNR of 3.0 dB, below 20; node conv[1] lost it first; try: "
         "qconv quantize 'a b.onnx' --exclude 'conv[[]1]' or qconv quantize 'a b.onnx' --method auto"
     )
     (sentence,) = output_warnings([lost], "m.onnx", lambda tensor: None, made_up=True)
-    assert sentence.endswith("below 15; try: qconv quantize m.onnx --data DATA")
+    assert sentence.endswith("below 20; try: qconv quantize m.onnx --data DATA")
 
 
 @pytest.mark.parametrize(("top1", "samples", "warned"), [(0.0, 100, True), (0.04, 100, True), (0.9, 100, False), (0.0, 5, False)])
