@@ -1,8 +1,13 @@
 """Attention over many tokens: exponentials, their product with the values, and the division last.
 
-    e = round(255 exp(S (z - max z)))        y = (sum of e v) / (sum of e)
+    e = round(255 exp(S (z - max z)) / m)        N = sum of e v,  D = sum of e        y = N / D
 
-Probabilities of long rows are a few codes each; the exponentials use all of them.
+Probabilities of long rows are a few codes each; the exponentials use all of them. The quotient is divided out twice, for b bits
+behind the point:
+
+    q = N / D,  r = N - q D,  y = 2^b q + (2^b r) / D        |r| < D, so that 2^b r fits in int32 for b = 31 - bits of D
+
+Of rows whose length is not known, m = 1 + length / 32768 is computed from the shape, so that no sum passes int32.
 """
 
 from __future__ import annotations
@@ -17,7 +22,8 @@ from qconv.ops.forms import row_size
 from qconv.quant.types import UINT8, QuantParams
 
 _INT32_BITS = 31
-_PRODUCT_BITS = 16  # of an exponential and a value
+_LONGEST = 1 << 15  # rows of so many products of two codes fit in int32
+_MOST_BITS = 15  # behind the point: what is cut off there is nothing beside the codes of the values
 
 
 def lower_exponentials(node: ir.Node, ctx: Context) -> None:
@@ -33,31 +39,61 @@ def lower_exponentials(node: ir.Node, ctx: Context) -> None:
     flat = ir.Value(shape=ir.Shape([None]))
     every = ctx.initializer(np.asarray([-1], np.int64), f"{name}_flat")
     index = build.emit("Reshape", [below, every], flat, "flatten")
-    table = np.rint(255.0 * np.exp(-np.arange(256) * float(x.params.scale))).astype(np.uint8)
-    entries = ctx.initializer(table, f"{name}_exponentials")
+    entries = _table(node, build, float(x.params.scale))
     found = build.emit("GatherElements", [entries, index], flat, "lookup", ir.DataType.UINT8, axis=0)
     exponentials = build.emit("Reshape", [found, ctx.shape_of(output, x.value, name)], output, "exponentials", ir.DataType.UINT8)
     scale = np.asarray(1.0 / 255.0, np.float32)
     ctx.set_codes(output, Codes(exponentials, QuantParams(scale, np.asarray(0), UINT8)))
 
 
+def _table(node: ir.Node, build: WideBuilder, scale: float) -> ir.Value:
+    """The exponentials by the distance from the largest code of their row."""
+    table, size = 255.0 * np.exp(-np.arange(256) * scale), row_size(node)
+    if size is not None:
+        return build.ctx.initializer(np.rint(table / _divisor(size)).astype(np.uint8), f"{node.name}_exponentials")
+    x, place = build.ctx.codes(node.inputs[0]).value, ir.Value(shape=ir.Shape([1]))
+    rank = ir.Value(shape=None if x.shape is None else ir.Shape([len(x.shape)]))
+    axis = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_last")
+    sizes = build.emit("Shape", [x], rank, "sizes", ir.DataType.INT64)
+    length = build.emit("Gather", [sizes, axis], place, "length", ir.DataType.INT64, axis=0)
+    length = build.emit("Cast", [length], place, "length_wide", to=int(ir.DataType.INT32))
+    beyond = build.emit("Div", [length, build.constant(_LONGEST, "longest")], place, "beyond")
+    divisor = build.emit("Add", [beyond, build.constant(1, "one")], place, "divisor")
+    entries = ir.Value(shape=ir.Shape([len(table)]))
+    shares = build.emit("Div", [build.constant(np.rint(table).astype(np.int32), "exponentials"), divisor], entries, "shares")
+    return build.emit("Cast", [shares], entries, "table", ir.DataType.UINT8, to=int(ir.DataType.UINT8))
+
+
+def _divisor(size: int) -> int:
+    return 1 + size // _LONGEST
+
+
 def lower_weighted_mean(node: ir.Node, ctx: Context) -> None:
-    """The mean of values, weighted by exponentials: as many bits behind the point as int32 has room for."""
+    """The mean of values, weighted by exponentials."""
     output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
     exponentials, values = ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1])
     size = row_size(node)
-    assert size is not None and output.shape is not None
-    bits = _INT32_BITS - _PRODUCT_BITS - size.bit_length()
+    assert output.shape is not None
+    largest = 255 * (_LONGEST if size is None else min(size, _LONGEST))
+    bits = min(_MOST_BITS, _INT32_BITS - largest.bit_length())
     like, column = exponentials.value, ir.Value(shape=ir.Shape([*output.shape[:-1], 1]))
     zero_points = [
         ctx.initializer(codes.params.zero_point.reshape(()), f"{node.name}_zero_point") for codes in (exponentials, values)
     ]
     products = build.emit("MatMulInteger", [exponentials.value, values.value, *zero_points], output, "products")
-    fine = build.emit("Mul", [products, build.constant(1 << bits, "fine")], output, "finer")
     axes = ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_axes")
     wide = build.emit("Cast", [exponentials.value], like, "weights", to=int(ir.DataType.INT32))
     total = build.emit("ReduceSum", [wide, axes], column, "total", keepdims=1)
-    mean = build.emit("Div", [fine, total], output, "mean")
+    mean = _quotient(build, products, total, bits, output)
     reach = 256 << bits
     found = Wide(mean, float(values.params.scale) / (1 << bits), 0.0, -reach, reach)
     ctx.set_codes(output, build.rescaled(found, ctx.params(output), output))
+
+
+def _quotient(build: WideBuilder, number: ir.Value, divisor: ir.Value, bits: int, like: ir.Value) -> ir.Value:
+    """A quotient with so many bits behind the point."""
+    unit = build.constant(1 << bits, "unit")
+    whole = build.emit("Div", [number, divisor], like, "whole")
+    rest = build.emit("Sub", [number, build.emit("Mul", [whole, divisor], like, "taken")], like, "rest")
+    part = build.emit("Div", [build.emit("Mul", [rest, unit], like, "rest_finer"), divisor], like, "part")
+    return build.emit("Add", [build.emit("Mul", [whole, unit], like, "whole_finer"), part], like, "mean")

@@ -18,8 +18,7 @@ from qconv.model.traits import Trait, has_trait
 from qconv.ops.forms import row_size, scalar_factor
 from qconv.ops.op_table import has_weight
 
-# Rows of fewer probabilities are nearly as good and faster in 8 bits; sums over more would have too few bits left to divide.
-_FEWEST, _MOST = 32, 8192
+_FEWEST = 32  # rows of fewer probabilities are nearly as good and faster in 8 bits
 
 Use = tuple[str, int]  # the name of a node, and the index of its input
 
@@ -81,9 +80,9 @@ def _is_long_softmax(node: ir.Node, integer: Collection[ir.Node]) -> bool:
     as well follow the product.
     """
     output, size = node.outputs[0], row_size(node)
-    if not has_trait(node, Trait.PROBABILITIES) or output.is_graph_output() or output.shape is None or size is None:
+    if not has_trait(node, Trait.PROBABILITIES) or output.is_graph_output() or output.shape is None:
         return False
-    if not _FEWEST <= size <= _MOST or attr_int(node, "axis", -1) % len(output.shape) != len(output.shape) - 1:
+    if (size is not None and size < _FEWEST) or attr_int(node, "axis", -1) % len(output.shape) != len(output.shape) - 1:
         return False
     uses = list(output.uses())
     return bool(uses) and all(use.node in integer and use.idx == 0 and _is_product_of_two(use.node) for use in uses)

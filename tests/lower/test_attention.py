@@ -1,0 +1,52 @@
+"""Attention whose division comes last: over many tokens, over as many as there are, and over more than int32 has room for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.lower.harness import Array, Result, normal, quantize_graph
+
+SIZE = 16
+
+
+def attention(folder: Path, feeds: list[dict[str, Array]], queries: int | str, tokens: int | str) -> Result:
+    """Of vectors of 16 elements."""
+    given = f"float[1,{queries},{SIZE}] q, float[1,{tokens},{SIZE}] k, float[1,{tokens},{SIZE}] v"
+    text = f"""g ({given}) => (float[1,{queries},{SIZE}] y)
+        {{ t = Transpose<perm=[0,2,1]>(k) s = MatMul(q, t) z = Mul(s, c) p = Softmax(z) y = MatMul(p, v) }}"""
+    result = quantize_graph(folder, text, {"c": np.asarray(SIZE**-0.5, np.float32)}, feeds)
+    assert result.quantized.audit.integer_only
+    return result
+
+
+def feed(seed: int, queries: int, tokens: int) -> dict[str, Array]:
+    """Scores are nearly equal, so that the mean is of all values."""
+    sizes = {"q": (queries, 0.4), "k": (tokens, 0.4), "v": (tokens, 1.0)}
+    return {name: normal(1, n, SIZE, seed=3 * seed + i, scale=scale) for i, (name, (n, scale)) in enumerate(sizes.items())}
+
+
+@pytest.mark.parametrize("tokens", [1024, "T"])
+def test_nearly_uniform_attention_of_many_tokens(tmp_path: Path, tokens: int | str) -> None:
+    result = attention(tmp_path, [feed(seed, 64, 1024) for seed in range(2)], 64, tokens)
+    result.assert_exact()
+    assert result.sqnr_db() > 35
+
+
+def test_sequences_of_any_length(tmp_path: Path) -> None:
+    result = attention(tmp_path, [feed(seed, n, n) for seed, n in enumerate((1, 7, 40, 300))], "T", "T")
+    result.assert_exact()
+    assert result.sqnr_db() > 25  # means of many values are small beside those of few, which set the range
+
+
+@pytest.mark.parametrize("tokens", [70_000, "T"])
+def test_no_sum_leaves_int32(tmp_path: Path, tokens: int | str) -> None:
+    """Of 33,026 products of two codes, the greatest sum no longer fits."""
+    given = feed(0, 1, 70_000)
+    given["q"] *= np.float32(1e-3)
+    given["v"] = np.abs(given["v"]) + np.float32(3)
+    result = attention(tmp_path, [given], 1, tokens)
+    result.assert_exact()
+    assert result.sqnr_db() > 35
