@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,7 +50,8 @@ class QuantConfig:
     model's inputs and outputs. `method` chooses the ranges, by default the one that the calibration names; `percent` is what
     percentile keeps. `target` names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much
     is done to recover accuracy where there are samples, see qconv/recover. `rules` ask for something else in places; of several
-    that fit, the last one counts (qconv/plan/policy.py). `pow2` asks for scales that are powers of two, `dyadic` for multipliers
+    that fit, the last one counts (qconv/plan/policy.py). `pin` fixes inputs, or free sizes by their names: {"sr": 16000} or
+    "sr=16000". `pow2` asks for scales that are powers of two, `dyadic` for multipliers
     k 2^-n with k of 8 bits and sums of equal scales. `pins` are parameters that are given, as by a quantized model. `mode`
     says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic), see qconv/modes; `group`
     is how many weights share a scale in mode weight-only.
@@ -69,6 +71,7 @@ class QuantConfig:
     rules: Sequence[Rule] = ()
     pow2: bool = False
     dyadic: bool = False
+    pin: Sequence[str] = ()
     pins: Pins = field(default=Pins(), compare=False, repr=False)
     mode: Mode = "static"
     group: int = 32
@@ -77,6 +80,9 @@ class QuantConfig:
         object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))
         target_of(self.target)
         object.__setattr__(self, "rules", tuple(self.rules))
+        given = (f"{name}={value:g}" for name, value in self.pin.items()) if isinstance(self.pin, Mapping) else self.pin
+        object.__setattr__(self, "pin", tuple(sorted(given)))
+        _ = self.fixed
         _check_bits(self.weight_bits, self.activation_bits)
         if self.pow2 and self.dyadic:
             raise UsageError("--pow2 and --dyadic exclude each other: a power of two is a multiplier of one bit")
@@ -104,6 +110,20 @@ class QuantConfig:
     def activation(self) -> Scheme:
         """The scheme of activations where no rule fits: affine; unsigned or signed, as kernels of the target like it."""
         return self.activation_of(self.activation_bits)
+
+    @property
+    def fixed(self) -> dict[str, float]:
+        """The value of each input, or free size, that is pinned. Raises UsageError for what is no NAME=VALUE."""
+        found = {}
+        for text in self.pin:
+            name, equals, value = text.rpartition("=")
+            try:
+                found[name] = float(value)
+            except ValueError:
+                equals = ""
+            if not name or not equals or not math.isfinite(found[name]):
+                raise UsageError(f"a pin is written NAME=VALUE, with a number, not {text!r}")
+        return found
 
     @property
     def excluded(self) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ _KINDS: Kinds = {
     "per-tensor": ("true or false", bool),
     "exclude": ("a list of patterns", list),
     "integer-only": ("true or false", bool),
+    "pin": ("a list of NAME=VALUE", list),
     "io": ("a word", str),
     "method": ("a word", str),
     "percentile": ("a number", (int, float)),

@@ -16,6 +16,7 @@ from qconv.cli.options import (
     data_options,
     exclude_option,
     image_options,
+    pin_option,
     target_option,
     threads_option,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @data_options
 @click.option("--method", type=click.Choice(METHODS), default="minmax", show_default=True, help="How ranges are chosen.")
 @exclude_option
+@pin_option
 @target_option
 @click.option("--top", type=COUNT, default=15, show_default=True, metavar="N", help="How many places to list.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 @threads_option
 def analyze(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, method: str, exclude: tuple[str, ...],
-    target: str, top: int, as_json: bool, plot: Path | None, threads: int, **images: Any,
+    pin: tuple[str, ...], target: str, top: int, as_json: bool, plot: Path | None, threads: int, **images: Any,
 ) -> None:  # fmt: skip
     """Simulate MODEL with each place alone rounded, and with each alone left in float; rank them by what they cost the outputs.
 
@@ -48,15 +50,17 @@ def analyze(
     makes good by itself, it makes good on top.
     """
     from qconv import pipeline
-    from qconv.cli.calibrations import calibration_of
+    from qconv.cli.calibrations import calibration_of, known_calibration, recall
     from qconv.cli.console import out, progress, warn
     from qconv.config import QuantConfig
 
     rules = click.get_current_context().meta.get(RULES, ())
-    config = QuantConfig(exclude=exclude, method=method, target=target, rules=rules)
-    loaded = pipeline.load_prepared(model)
-    job = pipeline.Job(model, loaded.digest, data, method, samples, image_options(**images), config, threads=threads)
-    found, source, _ = calibration_of(loaded, calibration, job)
+    config = QuantConfig(exclude=exclude, method=method, target=target, rules=rules, pin=pin)
+    known = known_calibration(model, calibration, data)
+    config, pictures = recall(known, config, image_options(**images), data)
+    loaded = pipeline.load_prepared(model, config.fixed)
+    job = pipeline.Job(model, loaded.digest, data, method, samples, pictures, config, threads=threads)
+    found, source, _ = calibration_of(loaded, known, job, named=calibration is not None)
     for warning in found.warnings:
         warn(warning)
     with progress("measuring places") as update:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import METHODS, PATH, RULES, data_options, exclude_option, image_options, threads_option
+from qconv.cli.options import METHODS, PATH, RULES, data_options, exclude_option, image_options, pin_option, threads_option
 from qconv.cli.plotting import plot_option
 from qconv.cli.run_options import check_run_options, run_options
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 @click.option("--exact", is_flag=True, help="Count every element of large tensors instead of a sample of them.")
 @click.option("--check-data", is_flag=True, help="Only check the samples, print what was found, and write nothing.")
 @exclude_option
+@pin_option
 @threads_option
 @run_options
 @plot_option
 @click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
 def calibrate(
     model: Path, data: str | None, samples: int | None, method: str, exact: bool, check_data: bool,
-    exclude: tuple[str, ...], threads: int, shard: str | None, resume: bool, engine: str,
+    exclude: tuple[str, ...], pin: tuple[str, ...], threads: int, shard: str | None, resume: bool, engine: str,
     workers: int | None, address: str | None, plot: Path | None, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
     """Run MODEL over samples in one streaming pass and write a summary of every tensor that quantization needs.
@@ -67,13 +68,14 @@ def calibrate(
     part = Shard.parse(shard) if shard else Shard()
     target = output or _default(model, part)
     partial = progress_beside(target)
-    loaded = pipeline.load_prepared(model)
+    config = QuantConfig(exclude=exclude, rules=rules, pin=pin)
+    loaded = pipeline.load_prepared(model, config.fixed)
     if not check_data:
         read = [*pipeline.files_of(model, loaded.original), *([Path(data)] if data else [])]
         outputs = {"the calibration": (target, pipeline.Kind.CALIBRATION), "its progress": (partial, pipeline.Kind.PROGRESS)}
         pipeline.check_outputs(read, outputs)
     job = pipeline.Job(
-        model, loaded.digest, data, method, samples, image_options(**images), QuantConfig(exclude=exclude, rules=rules), exact,
+        model, loaded.digest, data, method, samples, image_options(**images), config, exact,
         threads, part, progress_file=None if check_data else partial, resume=resume,
     )  # fmt: skip
     with progress("opening samples" if data else "making samples") as update:

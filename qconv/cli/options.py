@@ -131,6 +131,15 @@ def exclude_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def pin_option(command: F) -> F:
+    """Adds --pin."""
+    return click.option(
+        "--pin", multiple=True, metavar="NAME=VALUE",
+        help="Make an input a constant, as --pin sr=16000, or a free size a number, as --pin batch=1; may be repeated. What "
+        "depends on it is computed ahead, and the integer model no longer has the input.",
+    )(command)  # fmt: skip
+
+
 def image_options(
     preset: str | None, resize: str | None, crop: str | None, scale: float | None, mean: str | None, std: str | None,
     layout: Any, channels: Any,

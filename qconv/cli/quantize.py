@@ -21,6 +21,7 @@ from qconv.cli.options import (
     goal_options,
     image_options,
     mode_options,
+    pin_option,
     strict_option,
     target_option,
     threads_option,
@@ -50,6 +51,7 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 @click.option("--pow2", is_flag=True, help="Every scale a power of two, so that rescaling is a shift.")
 @click.option("--dyadic", is_flag=True, help="Multipliers k / 2^n with k of 8 bits, and one scale for both operands of a sum.")
 @exclude_option
+@pin_option
 @click.option("--integer-only", is_flag=True, help="Fail, naming each, if any node would stay in float.")
 @click.option(
     "--io", type=click.Choice(["float", "int8", "uint8"]), default="float", show_default=True, help="Type of inputs and outputs."
@@ -71,7 +73,8 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, pow2: bool,
-    dyadic: bool, exclude: tuple[str, ...], integer_only: bool, io: Any, target: str, mode: Any, group: int, effort: Any,
+    dyadic: bool, exclude: tuple[str, ...], pin: tuple[str, ...],
+    integer_only: bool, io: Any, target: str, mode: Any, group: int, effort: Any,
     budget: str | None, max_drop: float | None, min_sqnr: float | None, time_limit: float | None, encodings: Path | None,
     plan: Path | None, save_plan: Path | None, as_json: bool, strict: bool, threads: int, output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
@@ -84,7 +87,7 @@ def quantize(
     that costs least at the outputs. It pays below 8 bits.
     """
     from qconv import pipeline
-    from qconv.cli.calibrations import calibration_of
+    from qconv.cli.calibrations import calibration_of, known_calibration, recall
     from qconv.cli.console import be_quiet, hint, progress, warn
     from qconv.cli.idle_flags import refuse_idle_flags
     from qconv.cli.quantize_in_mode import quantize_in_mode
@@ -98,20 +101,22 @@ def quantize(
         be_quiet()
     config = QuantConfig(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort,
-        context.meta.get(RULES, ()), mode=mode, group=group, pow2=pow2, dyadic=dyadic,
+        context.meta.get(RULES, ()), mode=mode, group=group, pow2=pow2, dyadic=dyadic, pin=pin,
     )  # fmt: skip
     given = QuantPlan.load(plan) if plan else None
-    loaded = pipeline.load_prepared(model)
+    known = known_calibration(model, calibration, data)
+    config, pictures = recall(known, config, image_options(**images), data)
+    loaded = pipeline.load_prepared(model, config.fixed)
     if encodings is not None:
         config = replace(config, pins=pipeline.read_encodings(encodings, loaded.original.graph))
     written = output or model.with_suffix(f".int{config.weight_bits}.onnx")
     _check_outputs(loaded, written, save_plan, calibration, plan, Path(data) if data else None)
     job = pipeline.Job(
-        model, loaded.digest, data, method or "minmax", samples, image_options(**images), config, threads=threads
+        model, loaded.digest, data, method or "minmax", samples, pictures, config, threads=threads
     )  # fmt: skip
     if config.mode != "static":
         return quantize_in_mode(loaded, calibration, job, written, as_json=as_json, strict=strict)
-    found, source, findings = calibration_of(loaded, calibration, job)
+    found, source, findings = calibration_of(loaded, known, job, named=calibration is not None)
     if (origin := context.meta.get(ORIGIN)) is not None:
         findings = [*findings, *differences(origin, loaded.digest, found)]
     needs_data = bool(pipeline.tensors_to_observe(loaded.ir.graph, loaded.pinned(config)))
@@ -128,19 +133,21 @@ def quantize(
                 loaded, found, config=config, plan=given, samples=source, threads=threads, progress=update
             )  # fmt: skip
     result.save(written)
-    for text in missed:
+    for text in (*result.warnings, *missed):
         warn(text)
     if save_plan:
         write_text(save_plan, result.plan.dumps())
     figures = glance(loaded, written, result, source)
     if as_json:
-        click.echo(to_json(loaded, written, result, figures, source, [*found.warnings, *findings, *missed]), nl=False)
+        click.echo(
+            to_json(loaded, written, result, figures, source, [*found.warnings, *findings, *result.warnings, *missed]), nl=False
+        )
     else:
         summarize(loaded, written, result, figures, source)
     if given is None and not as_json:
         _show_better_target(loaded, found, result, config, source, figures, threads)
         _show_better_mode(loaded, config, source, figures, threads)
-    warned = bool(figures.warnings or found.warnings or findings or missed)
+    warned = bool(figures.warnings or result.warnings or found.warnings or findings or missed)
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
         hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
     return 1 if (strict and warned) or missed else 0

@@ -44,15 +44,20 @@ def verify(
     synthetic ones, with a warning.
     """
     from qconv import pipeline
+    from qconv.cli.calibrations import known_calibration, recall
     from qconv.cli.console import out, progress
+    from qconv.config import QuantConfig
     from qconv.verify import Thresholds
     from qconv.verify.render import render
 
     thresholds = Thresholds(min_sqnr=min_sqnr, min_agreement=min_agreement, max_drop=max_drop)
     target = quantized or model.with_suffix(".int8.onnx")
+    pictures = image_options(**images)
+    if data is not None and not as_json:
+        recall(known_calibration(model, None, data), QuantConfig(), pictures, data)
     with progress("verifying") as update:
         report = pipeline.verify(
-            model, target, data, labels=labels, samples=samples, images=image_options(**images), thresholds=thresholds,
+            model, target, data, labels=labels, samples=samples, images=pictures, thresholds=thresholds,
             threads=threads, progress=update,
         )  # fmt: skip
     if html is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import length_hint
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import onnx_ir as ir
@@ -44,6 +44,7 @@ class Sample:
     name: str
 
 
+@runtime_checkable
 class SampleSource(Protocol):
     """Samples that can be gone through any number of times; has `__len__` where the number is known."""
 

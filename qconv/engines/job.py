@@ -16,7 +16,7 @@ RETRIES = 3  # of a shard whose worker died
 
 def run_job(job: Job, progress: Progress | None = None) -> str:
     """The text of the calibration file. Raises QconvError."""
-    loaded = pipeline.load_prepared(job.model)
+    loaded = pipeline.load_prepared(job.model, job.config.fixed)
     if loaded.digest != job.digest:
         raise ModelError(f"{job.model} is another model for a worker than for the caller; give all machines the same file")
     return pipeline.run(job, loaded, job.open_samples(loaded), progress=progress).dumps()

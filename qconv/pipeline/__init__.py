@@ -13,11 +13,13 @@ from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
 from qconv.pipeline.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.pipeline.reach import Attempt, Goal, reach
+from qconv.pipeline.recall import calibration_beside, recalled, recalled_images
 from qconv.pipeline.report import read_report, write_comparison, write_report
-from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of
+from qconv.pipeline.samples import samples_for, samples_of
 from qconv.pipeline.train import train
 from qconv.pipeline.verify import QuickCheck, quick_check, verify
 from qconv.plan.make import tensors_to_observe
+from qconv.statistics.calibration import CALIBRATION_SUFFIX
 
 __all__ = [
     "CALIBRATION_SUFFIX",
@@ -36,6 +38,7 @@ __all__ = [
     "Within",
     "analyze",
     "calibrate",
+    "calibration_beside",
     "check_outputs",
     "check_samples",
     "dynamic_gain",
@@ -49,6 +52,8 @@ __all__ = [
     "reach",
     "read_encodings",
     "read_report",
+    "recalled",
+    "recalled_images",
     "run",
     "samples_for",
     "samples_of",

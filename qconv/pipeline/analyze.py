@@ -6,7 +6,6 @@ import glob
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
@@ -17,12 +16,12 @@ from qconv.analyze.findings import Known, findings
 from qconv.analyze.propose import LEAST_GAIN_DB, Group, Proposal, groups
 from qconv.analyze.sensitivity import BITS, Measure, sensitivity, worst_sqnr_db
 from qconv.config import QuantConfig
-from qconv.data.source import SampleSource
 from qconv.errors import DataError
 from qconv.model.session import open_session
 from qconv.pipeline.choices import choose, spread
-from qconv.pipeline.prepared import PreparedModel, prepared
-from qconv.pipeline.samples import samples_of
+from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared
+from qconv.pipeline.recall import recalled
+from qconv.pipeline.samples import Data, samples_for, samples_of
 from qconv.plan.make import make_plan
 from qconv.recover.channels.extremes import Extremes, channel_extremes
 from qconv.recover.twin import Twin
@@ -36,10 +35,10 @@ _FEEDS = Mapping[str, NDArray[Any]]
 
 
 def analyze(
-    model: str | Path | PreparedModel,
+    model: AnyModel | PreparedModel,
     calibration: Calibration,
     *,
-    samples: SampleSource | None = None,
+    samples: Data | None = None,
     config: QuantConfig = QuantConfig(),
     threads: int = 0,
     progress: Progress | None = None,
@@ -48,10 +47,11 @@ def analyze(
 
     Raises ArtifactError where the calibration belongs to another model, DataError without samples.
     """
-    loaded = prepared(model)
+    config = recalled(config, calibration.setup)
+    loaded = prepared(model, config.fixed)
     config = loaded.pinned(config)
     calibration.check_model(loaded.digest)
-    source = samples_of(loaded, calibration) if samples is None else samples
+    source = samples_of(loaded, calibration) if samples is None else samples_for(loaded, samples)
     feeds = [sample.feeds for sample in spread(source)[:SAMPLES]]
     if not feeds:
         raise DataError(f"{source.description} has no samples; give at least one")

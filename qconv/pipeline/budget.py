@@ -75,14 +75,18 @@ def quantize_within(
     be counted.
     """
     whole = replace(config, weight_bits=8)
-    made = quantize(load_prepared(path), calibration, config=whole, samples=samples, threads=threads)
+    made = quantize(load_prepared(path, config.fixed), calibration, config=whole, samples=samples, threads=threads)
     table = _Table.of(path, calibration, whole, budget.kind, samples, _file_bytes(made), threads, progress)
     room = budget.share
     while True:
         bits = table.bits(room)
         rules = _rules(bits)
         chosen = replace(whole, rules=(*whole.rules, *rules))
-        result = quantize(load_prepared(path), calibration, config=chosen, samples=samples, threads=threads) if rules else made
+        result = (
+            quantize(load_prepared(path, config.fixed), calibration, config=chosen, samples=samples, threads=threads)
+            if rules
+            else made
+        )
         share = _file_bytes(result) / _file_bytes(made) if budget.kind == "size" else table.share(bits)
         if share <= budget.share + _ROUNDING or bits == table.fewest:
             break
@@ -106,7 +110,7 @@ class _Table:
         cls, path: Path, calibration: Calibration, config: QuantConfig, kind: Kind, samples: SampleSource, file_bytes: int,
         threads: int, progress: Progress | None,
     ) -> _Table:  # fmt: skip
-        loaded = load_prepared(path)
+        loaded = load_prepared(path, config.fixed)
         config = loaded.pinned(config)
         feeds = [sample.feeds for sample in spread(samples)[:_SAMPLES]]
         ranges = {

@@ -14,8 +14,9 @@ from qconv.data.strided import Strided
 from qconv.data_free.ranges import data_free_ranges
 from qconv.pipeline.checks import Warn, checks_for
 from qconv.pipeline.job import Job
-from qconv.pipeline.prepared import PreparedModel, prepared, self_check
-from qconv.pipeline.samples import synthetic
+from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared, self_check
+from qconv.pipeline.recall import setup_of
+from qconv.pipeline.samples import Data, samples_for, synthetic
 from qconv.plan.make import bounded_tensors, tensors_to_observe
 from qconv.plan.outcomes import outcomes
 from qconv.statistics.calibration import Calibration
@@ -27,22 +28,24 @@ from qconv.statistics.summary import Summary
 
 
 def calibrate(
-    model: str | Path | PreparedModel, data: str | SampleSource | None = None, *, method: str = "minmax",
+    model: AnyModel | PreparedModel, data: Data | None = None, *, method: str = "minmax",
     samples: int | None = None, images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(),
     exact: bool = False, threads: int = 0, progress: Progress | None = None, warn: Warn | None = None,
     shard: Shard = Shard(), progress_file: Path | None = None, resume: bool = False,
 ) -> Calibration:  # fmt: skip
     """Summarizes all tensors that a plan will ask for, in one streaming pass; `method` is what ranges are chosen by later.
 
-    `data` is an .npz, a folder of arrays or images, `module:function`, or an open source; without it, synthetic samples are
-    made. With `warn`, the samples are checked as they pass (qconv/data/checks), and it is called with every finding.
+    `data` is an .npz, a folder of arrays or images, `module:function`, or samples at hand (qconv/data/given.py); without it,
+    synthetic ones are made. With `warn`, the samples are checked as they pass (qconv/data/checks), and it is called with every
+    finding.
     `shard` takes a part of the samples, to be merged later. Every few seconds progress is saved in `progress_file`, which the
     caller removes once the result is safe; `resume` goes on from there. `progress` counts samples, and before that the rounds
     in which synthetic ones are made. The prepared model is compared with its file on a few samples first.
     Raises ModelError, DataError, UsageError, or ArtifactError where the progress is of another run.
     """
-    loaded = prepared(model)
-    spec, source = (data, None) if data is None or isinstance(data, str) else (None, data)
+    loaded = prepared(model, config.fixed)
+    spec = str(data) if isinstance(data, str | Path) else None
+    source = None if data is None or spec is not None else samples_for(loaded, data, samples=samples)
     job = Job(loaded.path, loaded.digest, spec, method, samples, images, config, exact, threads, shard, progress_file, resume)
     opened = job.open_samples(loaded, progress) if source is None else source
     self_check(loaded, opened)
@@ -66,6 +69,7 @@ def run(
     calibration = Calibration(
         model.digest, job.method, keeper.seen, source.description, source.warning, summaries, job.data_spec,
         _derived(job, model, source, summaries), _coverage(job, keeper.seen),
+        setup_of(job.config, job.images),
     )  # fmt: skip
     if warn is not None:
         for finding in (*watched.findings(), *calibration.still):

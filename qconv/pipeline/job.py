@@ -13,6 +13,7 @@ from qconv.data.source import SampleSource
 from qconv.data_free.distilled import moved_if_synthetic
 from qconv.errors import UsageError
 from qconv.pipeline.prepared import PreparedModel
+from qconv.pipeline.recall import setup_of
 from qconv.pipeline.samples import samples_for, synthetic
 from qconv.ranges.methods import method_named
 from qconv.statistics.calibration import DataSpec
@@ -56,7 +57,7 @@ class Job:
         """How to open the same samples again, if they are a file or a folder."""
         if self.data is None or not Path(self.data).exists():
             return None
-        return DataSpec(str(Path(self.data).resolve()), self.images, self.samples)
+        return DataSpec(str(Path(self.data).resolve()), self.samples)
 
     def open_samples(self, model: PreparedModel, progress: Progress | None = None) -> SampleSource:
         """The samples that `data` names, or synthetic ones moved towards the batch norms, of which `progress` tells.
@@ -76,6 +77,7 @@ class Job:
         return {
             "model": self.digest,
             "data": [source.description, None if spec is None else spec.to_json()],
+            "setup": setup_of(self.config, self.images).to_json(),
             "set of tensors": sorted(tensors),
             "--exact": self.exact,
             "--shard": str(self.shard),

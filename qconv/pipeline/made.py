@@ -7,8 +7,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import onnx_ir as ir
+
 from qconv.config import QuantConfig, Rule
-from qconv.errors import ArtifactError
+from qconv.errors import ArtifactError, UsageError
+from qconv.integer.metadata import read_origin
 from qconv.statistics.calibration import Calibration
 
 _FLAGS = {"percent": "percentile"}  # names of fields that are not those of their flags
@@ -41,6 +44,15 @@ def flags_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Rule, .
         ]
         return flags, tuple(Rule(**rule) for rule in rules)
     except (AttributeError, TypeError) as error:
+        raise ArtifactError(f"the model's settings are damaged ({error}); make the model again") from None
+
+
+def pins_of(model: ir.Model) -> dict[str, float]:
+    """The inputs and sizes that an integer model was made with as constants. Raises ArtifactError."""
+    settings = read_origin(model).settings or {}
+    try:
+        return QuantConfig(pin=settings.get("pin", ())).fixed
+    except (TypeError, UsageError) as error:
         raise ArtifactError(f"the model's settings are damaged ({error}); make the model again") from None
 
 

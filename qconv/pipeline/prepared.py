@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import onnx
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
 from qconv.data.source import InputInfo, SampleSource, inputs_of
 from qconv.data_free.batchnorm_match import affine_front
 from qconv.errors import ModelError
 from qconv.import_ import Imported, import_quantized, is_quantized, signs_to_thresholds
+from qconv.model.fix_inputs import fix_inputs
 from qconv.model.load import LoadedModel, load
 from qconv.model.opset import OPSET
 from qconv.model.session import open_session, reason
@@ -26,14 +32,20 @@ from qconv.statistics.nonfinite import run
 # Preparation reorders float32 sums and multiplies weights ahead of time: 1e-6 to 1e-4 in practice. More than this is a defect.
 SELF_CHECK_LIMIT = 1e-2
 SELF_CHECK_SAMPLES = 4
+AnyModel = str | Path | onnx.ModelProto
 
 
 @dataclass(frozen=True)
 class PreparedModel(LoadedModel):
-    """A float model before and after preparation, from one reading of its file: `original` shares its weights with `ir`."""
+    """A float model before and after preparation, from one reading of its file: `original` shares its weights with `ir`.
+
+    `fixed` are inputs of the file that are constants in both. `home` is where a model in memory was written to.
+    """
 
     original: ir.Model
     imported: Imported | None = None
+    fixed: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    home: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     def pinned(self, config: QuantConfig) -> QuantConfig:
         """The settings with the parameters that the model brings along; what the settings pin themselves goes before."""
@@ -63,30 +75,49 @@ class PreparedModel(LoadedModel):
         return affine_front(self.original)
 
 
-def load_prepared(path: str | Path) -> PreparedModel:
-    """Loads a model and prepares it; a quantized one becomes float, and its parameters pins. Raises ModelError."""
-    loaded = load(path)
+def load_prepared(model: AnyModel, fixed: Mapping[str, float] = {}) -> PreparedModel:
+    """Loads a model and prepares it; a quantized one becomes float, and its parameters pins.
+
+    `fixed` pins inputs and free sizes. Raises ModelError, and UsageError for pins that there are not.
+    """
+    home = _written(model) if isinstance(model, onnx.ModelProto) else None
+    loaded = load(model if home is None else Path(home.name) / "model.onnx")
+    arrays = fix_inputs(loaded.ir, fixed)
     imported = import_quantized(loaded.ir) if is_quantized(loaded.ir) else None
     original = loaded.ir.clone()
     prepare(loaded.ir)
-    return PreparedModel(loaded.path, loaded.digest, loaded.ir, original, imported)
+    return PreparedModel(loaded.path, loaded.digest, loaded.ir, original, imported, arrays, home)
 
 
-def prepared(model: str | Path | PreparedModel) -> PreparedModel:
+def _written(proto: onnx.ModelProto) -> tempfile.TemporaryDirectory[str]:
+    """A folder with a model in memory as a file, which onnxruntime can open."""
+    home = tempfile.TemporaryDirectory(prefix="qconv-model-")
+    try:
+        (Path(home.name) / "model.onnx").write_bytes(proto.SerializeToString(deterministic=True))
+    except ValueError as error:
+        raise ModelError(
+            f"the model is too large for one message ({error}); save it with external data and give its path"
+        ) from None
+    return home
+
+
+def prepared(model: AnyModel | PreparedModel, fixed: Mapping[str, float] = {}) -> PreparedModel:
     """Does what `load_prepared` does, unless that was done before."""
-    return model if isinstance(model, PreparedModel) else load_prepared(model)
+    return model if isinstance(model, PreparedModel) else load_prepared(model, fixed)
 
 
-def self_check(model: LoadedModel, source: SampleSource) -> float:
+def self_check(model: PreparedModel, source: SampleSource) -> float:
     """The largest relative difference between the prepared model and its file on a few samples; ModelError past a bound."""
     samples = list(islice(iter(source), SELF_CHECK_SAMPLES))
     try:
-        before = model.path if not isinstance(model, PreparedModel) or model.imported is None else model.original
-        difference = largest_relative_difference(before, model.ir, [sample.feeds for sample in samples])
+        before, fixed = (model.path, model.fixed) if model.imported is None else (model.original, {})
+        difference = largest_relative_difference(before, model.ir, [sample.feeds for sample in samples], fixed)
     except Exception as error:
         session = open_session(model.path)
         for sample in samples:
-            run(session, sample)  # names the sample that the model itself cannot take
+            run(
+                session, replace(sample, feeds={**sample.feeds, **model.fixed})
+            )  # names the sample that the model itself cannot take
         raise ModelError(
             f"{model.path} runs as it is, and not at opset {OPSET} and simplified ({reason(error)}); export it to opset {OPSET}"
         ) from error

@@ -25,11 +25,14 @@ from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.made import calibration_digest, settings_to_json
 from qconv.pipeline.modes import InMode, in_mode
-from qconv.pipeline.prepared import PreparedModel, prepared
+from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared
+from qconv.pipeline.recall import recalled
 from qconv.pipeline.recovery import Recovery, recovery, recovery_samples
+from qconv.pipeline.samples import Data, samples_for
 from qconv.plan.check import check_plan
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.subgraphs import untouched_subgraphs
 from qconv.ranges.methods import Choice
 from qconv.recover.channels.equalize import apply_scales
 from qconv.statistics.calibration import Calibration
@@ -48,7 +51,7 @@ class Quantized:
     tells with how many samples method auto measured.
     `recovery` tells what scales per channel and better weights gained, None where they were not tried. `imported` tells of a
     quantized model what became of its parameters. `config` is what was asked for. `in_mode` tells what a mode other than static
-    did.
+    did. `warnings` should be shown.
     """
 
     model: ir.Model
@@ -61,6 +64,7 @@ class Quantized:
     in_mode: InMode | None = None
     imported: tuple[str, ...] = ()
     config: QuantConfig = field(default_factory=QuantConfig)
+    warnings: tuple[str, ...] = ()
 
     @property
     def methods(self) -> dict[str, list[str]]:
@@ -81,12 +85,12 @@ class Quantized:
 
 
 def quantize(
-    model: str | Path | PreparedModel,
+    model: AnyModel | PreparedModel,
     calibration: Calibration | str | Path | None,
     *,
     config: QuantConfig = QuantConfig(),
     plan: QuantPlan | None = None,
-    samples: SampleSource | None = None,
+    samples: Data | None = None,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Quantized:
@@ -102,20 +106,22 @@ def quantize(
     """
     if calibration is not None and not isinstance(calibration, Calibration):
         calibration = Calibration.load(calibration)
-    loaded = prepared(model)
+    config = config if calibration is None else recalled(config, calibration.setup)
+    loaded = prepared(model, config.fixed)
+    source = None if samples is None else samples_for(loaded, samples)
     if calibration is not None:
         calibration.check_model(loaded.digest)
     if config.mode != "static":
-        return _in_mode(loaded, calibration, config, samples, threads, progress)
+        return _in_mode(loaded, calibration, config, source, threads, progress)
     if calibration is None:
         raise UsageError("ranges come from a calibration, and none is given; run `qconv calibrate` first")
     config = loaded.with_thresholds(config)
     choices, found = Choices({}), None
     if plan is None:
-        choices = choose(loaded, calibration, config, samples, progress, threads)
+        choices = choose(loaded, calibration, config, source, progress, threads)
         ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
         plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
-        feeds = recovery_samples(loaded, calibration, config, samples)
+        feeds = recovery_samples(loaded, calibration, config, source)
         if feeds:
             found = recovery(loaded, plan, ranges, config, feeds, threads)
             loaded, plan = replace(loaded, ir=found.form.model), found.plan
@@ -126,11 +132,21 @@ def quantize(
         _refuse_misfits(loaded.ir.graph, plan)
     if config.integer_only:
         _refuse_float(plan)
+    warnings = tuple(untouched_subgraphs(loaded.ir.graph))
     notes = () if loaded.imported is None else loaded.imported.notes
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target), config.grid)
     result = Quantized(
-        loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, imported=told, config=config
+        loaded.ir,
+        plan,
+        lowering,
+        audit(loaded.ir),
+        choices.by_tensor,
+        choices.measured,
+        found,
+        imported=told,
+        config=config,
+        warnings=warnings,
     )
     _describe(loaded, calibration, config, result.methods)
     return result

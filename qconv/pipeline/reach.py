@@ -107,7 +107,7 @@ def _attempt(
     path: Path, calibration: Calibration, what: str, config: QuantConfig, goal: Goal, samples: SampleSource, threads: int
 ) -> Attempt | None:
     """Tries one way; None where nodes would have to stay in float and must not."""
-    loaded = load_prepared(path)
+    loaded = load_prepared(path, config.fixed)
     config = loaded.pinned(config)
     if not set(tensors_to_observe(loaded.ir.graph, config)) <= calibration.tensors.keys():
         calibration = calibrate(loaded, samples, config=config, method=config.method or calibration.method, threads=threads)
@@ -120,7 +120,7 @@ def _attempt(
     with scratch_folder() as folder:
         written = folder / "integer.onnx"
         result.save(written)
-        found = compare(Side(path, threads=threads), Side(written, result.model, threads=threads), samples)
+        found = compare(Side(path, threads=threads, fixed=loaded.fixed), Side(written, result.model, threads=threads), samples)
     sqnr = min(output.similarity.sqnr_db for output in found.outputs)
     drop = None if goal.max_drop_points is None else _drop_points(found)
     met = (goal.min_sqnr_db is None or sqnr >= goal.min_sqnr_db) and (

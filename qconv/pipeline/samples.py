@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from qconv.data.given import GivenSource
 from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
 from qconv.data.source import InputInfo, SampleSource
@@ -16,21 +18,28 @@ from qconv.pipeline.prepared import PreparedModel
 from qconv.statistics.calibration import Calibration
 
 SYNTHETIC_ELEMENTS = 1 << 24
-CALIBRATION_SUFFIX = ".calib.json"
+Data = str | Path | SampleSource | Mapping[str, Any] | Iterable[Any] | Callable[[], Iterable[Any]]
 
 
 def samples_for(
     model: PreparedModel,
-    data: str | None,
+    data: Data | None,
     *,
     images: ImageOptions = ImageOptions(),
     labels: str | Path | None = None,
     samples: int | None = None,
 ) -> SampleSource:
-    """Opens the samples that `data` names, or synthetic ones; `samples` takes only the first. Raises DataError."""
+    """Opens the samples that `data` names or holds, or synthetic ones; `samples` takes only the first. Raises DataError.
+
+    `data` is the path of an .npz or a folder, `module:function`, a source, or what qconv/data/given.py takes.
+    """
     label_file = None if labels is None else Path(labels)
     inputs = model.inputs
     original = model.with_batchnorms if data is None else None
+    if not isinstance(data, str | Path | None):
+        held: SampleSource = data if isinstance(data, SampleSource) else GivenSource(data, inputs)
+        return held if samples is None else Limited(held, samples)
+    data = None if data is None else str(data)
     source = open_source(data, inputs, images, labels=label_file, original=original, count=_synthetic_count(inputs))
     return source if samples is None else Limited(source, samples)
 
@@ -46,7 +55,7 @@ def recorded_samples(model: PreparedModel, calibration: Calibration, *, labels: 
     spec = calibration.data
     if spec is None or not Path(spec.path).exists():
         return None
-    return samples_for(model, spec.path, images=spec.images, labels=labels, samples=spec.samples)
+    return samples_for(model, spec.path, images=calibration.setup.images, labels=labels, samples=spec.samples)
 
 
 def synthetic(source: SampleSource) -> SyntheticSource | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 
 from qconv.data.image_options import ImageOptions
@@ -16,11 +17,13 @@ from qconv.errors import ModelError
 from qconv.integer.metadata import mode_of
 from qconv.integer.multiplier_table import stale_table
 from qconv.model.load import load
-from qconv.pipeline.prepared import PreparedModel, load_prepared
-from qconv.pipeline.samples import CALIBRATION_SUFFIX, samples_for, samples_of, synthetic
+from qconv.pipeline.made import pins_of
+from qconv.pipeline.prepared import AnyModel, PreparedModel, load_prepared
+from qconv.pipeline.recall import calibration_beside, recalled_images
+from qconv.pipeline.samples import Data, samples_for, samples_of, synthetic
 from qconv.prepare import prepare
-from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
+from qconv.statistics.setup import Setup
 from qconv.verify import Effort, Models, Report, Thresholds
 from qconv.verify import verify as compare_models
 from qconv.verify.compare import compare
@@ -33,29 +36,36 @@ QUICK_SAMPLES = 32
 
 
 def verify(
-    model: str | Path, quantized: str | Path, data: str | SampleSource | None = None, *, labels: str | Path | None = None,
+    model: AnyModel, quantized: str | Path, data: Data | None = None, *, labels: str | Path | None = None,
     samples: int | None = None, images: ImageOptions = ImageOptions(), thresholds: Thresholds = Thresholds(),
     effort: Effort = Effort(), threads: int = 0, progress: Progress | None = None,
 ) -> Report:  # fmt: skip
     """Compares an integer model with its float model over samples; `report.verdict` says whether `thresholds` are met.
 
-    Raises ModelError, DataError or UsageError.
+    `images` default to what the calibration beside the model was made with, and inputs that the integer model has as constants
+    are pinned. Raises ModelError, DataError or UsageError.
     """
-    prepared = load_prepared(model)
     if not Path(quantized).exists():
-        raise ModelError(f"there is no integer model {quantized}: make it with `qconv quantize {model}`, or check the path")
+        name = "MODEL" if isinstance(model, onnx.ModelProto) else model
+        raise ModelError(f"there is no integer model {quantized}: make it with `qconv quantize {name}`, or check the path")
     integer = load(quantized)
-    beside = prepared.path.with_suffix(CALIBRATION_SUFFIX)
-    if data is None and beside.exists():
-        source = samples_of(prepared, Calibration.load(beside), labels=labels)
-        source = source if samples is None else Limited(source, samples)
-    elif data is None or isinstance(data, str):
-        source = samples_for(prepared, data, images=images, labels=labels, samples=samples)
-    else:
-        source = data
+    prepared = load_prepared(model, pins_of(integer.ir))
+    source = _source(prepared, data, images, labels, samples)
     stale = stale_table(integer.path, integer.digest)
-    models = Models(prepared.path, prepared.ir, integer.path, integer.ir, () if stale is None else (stale,))
+    models = Models(prepared.path, prepared.ir, integer.path, integer.ir, () if stale is None else (stale,), prepared.fixed)
     return compare_models(models, source, thresholds=thresholds, effort=effort, threads=threads, progress=progress)
+
+
+def _source(
+    model: PreparedModel, data: Data | None, images: ImageOptions, labels: str | Path | None, samples: int | None
+) -> SampleSource:
+    """The samples that are given, or those of the calibration beside the model, or made up."""
+    beside = calibration_beside(model)
+    if data is None and beside is not None:
+        source = samples_of(model, beside, labels=labels)
+        return source if samples is None else Limited(source, samples)
+    setup = Setup() if beside is None else beside.setup
+    return samples_for(model, data, images=recalled_images(images, setup), labels=labels, samples=samples)
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ def quick_check(
     """The outputs of both models over the first `samples`: what `quantize` ends with. `integer` is the graph of `quantized`."""
     integer_side, graph = Side(Path(quantized), integer), model.original.graph
     few = Limited(source, samples)
-    found = compare(Side(model.path), integer_side, few, progress, output_parts(graph))
+    found = compare(Side(model.path, fixed=model.fixed), integer_side, few, progress, output_parts(graph))
     warnings = accuracy_warnings(found.accuracy, found.outputs)
     if output_warnings(found.outputs, "", lambda tensor: None, made_up=False):
         culprit = _culprit(model, integer, integer_side, few)

@@ -19,15 +19,20 @@ NOISE_FACTOR = 1e3
 
 
 def largest_relative_difference(
-    original: Path | ir.Model, prepared: ir.Model, feeds: Sequence[Mapping[str, NDArray[Any]]]
+    original: Path | ir.Model,
+    prepared: ir.Model,
+    feeds: Sequence[Mapping[str, NDArray[Any]]],
+    fixed: Mapping[str, NDArray[Any]] = {},
 ) -> float:
     """The largest over all outputs and feeds of max|a - b| / max(max|a|, 1000 noise); infinite where only one is finite.
 
-    The noise is max|a - a'|, where a' is the original without onnxruntime's optimization. One session is open at a time.
+    `fixed` are inputs of the original alone. The noise is max|a - a'|, where a' is the original without onnxruntime's
+    optimization. One session is open at a time.
     """
     names = [str(output.name) for output in prepared.graph.outputs]
-    before = _outputs(open_session(original), names, feeds)
-    plain = _outputs(open_session(original, optimize=False), names, feeds)
+    whole = [{**feed, **fixed} for feed in feeds]
+    before = _outputs(open_session(original), names, whole)
+    plain = _outputs(open_session(original, optimize=False), names, whole)
     after = _outputs(open_session(prepared), names, feeds)
     largest = 0.0
     for a, other, b in zip(before, plain, after, strict=True):

@@ -5,47 +5,41 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qconv.data.image_options import ImageOptions
 from qconv.errors import ArtifactError
 from qconv.model.save import write_text
 from qconv.model.text_files import parse_json, read_text
 from qconv.statistics.constant_tensors import constant_tensors
+from qconv.statistics.setup import Setup
 from qconv.statistics.shard import Coverage
 from qconv.statistics.summary import Range, Summary
 
 FORMAT = "qconv-calibration-3"
+CALIBRATION_SUFFIX = ".calib.json"  # of MODEL.onnx's calibration beside it
 _AGAIN = "run `qconv calibrate` again"
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """How to open the samples again: a file or a folder, how its pictures are read, and how many samples are taken."""
+    """How to open the samples again: a file or a folder, and how many samples are taken."""
 
     path: str
-    images: ImageOptions = field(default_factory=ImageOptions)
     samples: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What differs from the defaults, as plain data."""
-        images = {key: value for key, value in asdict(self.images).items() if value is not None}
-        return {
-            "path": self.path,
-            **({"images": images} if images else {}),
-            **({"samples": self.samples} if self.samples else {}),
-        }
+        return {"path": self.path, **({"samples": self.samples} if self.samples else {})}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DataSpec:
         """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on other data."""
-        images: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.get("images", {}).items()}
         samples = data.get("samples")
         if not isinstance(data["path"], str) or not (samples is None or type(samples) is int):
             raise TypeError("data has a path and a count")
-        return cls(data["path"], ImageOptions(**images), samples)
+        return cls(data["path"], samples)
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ class Calibration:
 
     `derived` are ranges that hold whatever the method: those of a model without real samples (qconv/data_free/ranges.py).
 
-    `shards` tells which shards were seen, where some are missing.
+    `shards` tells which shards were seen, where some are missing. `setup` is what later stages use, too.
     """
 
     model_sha256: str
@@ -71,6 +65,7 @@ class Calibration:
     data: DataSpec | None = None
     derived: Mapping[str, Range] = field(default_factory=dict)
     shards: Coverage | None = None
+    setup: Setup = field(default_factory=Setup)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -101,6 +96,8 @@ class Calibration:
         """The text of the file: sorted, a line per tensor; equal calibrations give equal bytes."""
         data = None if self.data is None else self.data.to_json()
         head = {"format": FORMAT, "model_sha256": self.model_sha256, **self.origin(), "warning": self.warning, "data": data}
+        if setup := self.setup.to_json():
+            head["setup"] = setup
         if self.shards is not None:
             head["shards"] = self.shards.to_json()
         if self.derived:
@@ -158,7 +155,8 @@ def _from_json(data: Mapping[str, Any]) -> Calibration:
     spec = None if data.get("data") is None else DataSpec.from_json(data["data"])
     derived = {name: _range(pair) for name, pair in data.get("derived", {}).items()}
     shards = Coverage.from_json(data["shards"]) if "shards" in data else None
-    return Calibration(digest, method, samples, source, warning, tensors, spec, derived, shards)
+    setup = Setup.from_json(data.get("setup") or {"images": (data.get("data") or {}).get("images", {})})  # where they stood once
+    return Calibration(digest, method, samples, source, warning, tensors, spec, derived, shards, setup)
 
 
 def _range(pair: Any) -> Range:

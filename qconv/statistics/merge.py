@@ -57,6 +57,8 @@ def _differences(a: Calibration, b: Calibration) -> Iterator[str]:
         yield "the model"
     if _of(a)[0] != _of(b)[0]:
         yield f"the number of shards ({_of(a)[0]} and {_of(b)[0]})"
+    if a.setup != b.setup:
+        yield "the way pictures are read, the exclusions or the pins"
     if (a.source, a.data, a.warning) != (b.source, b.data, b.warning):
         yield f"the data or how it is read ({a.source} and {b.source})"
     if a.method != b.method:

@@ -31,10 +31,15 @@ class Cost:
 
 
 def measure(
-    float_path: Path, integer_path: Path, integer: ir.Model, sample: Mapping[str, Array], budget: float = _BUDGET
+    float_path: Path,
+    integer_path: Path,
+    integer: ir.Model,
+    sample: Mapping[str, Array],
+    budget: float = _BUDGET,
+    fixed: Mapping[str, Array] = {},
 ) -> Cost:
     """Runs both models in turn on one sample, so that whatever else the machine does weighs on both alike."""
-    sides = Side(float_path, threads=1), Side(integer_path, integer, threads=1)
+    sides = Side(float_path, threads=1, fixed=fixed), Side(integer_path, integer, threads=1)
     feeds = [side.feeds(sample) for side in sides]
     times: tuple[list[float], list[float]] = ([], [])
     started = time.perf_counter()

@@ -22,8 +22,12 @@ _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(fl
 class Side:
     """One model in onnxruntime. Codes at its borders, if it has any, are made from reals and turned back into them."""
 
-    def __init__(self, path: Path, model: ir.Model | None = None, *, threads: int = 0) -> None:
-        """`model` is given for an integer model: the graph of the file, with the scales of integer inputs and outputs."""
+    def __init__(self, path: Path, model: ir.Model | None = None, *, threads: int = 0, fixed: Mapping[str, Array] = {}) -> None:
+        """`model` is given for an integer model: the graph of the file, with the scales of integer inputs and outputs.
+
+        `fixed` are inputs that samples need not have.
+        """
+        self._fixed = fixed
         self._path = path
         self._session = open_session(path, threads=threads)
         self._inputs = {} if model is None else _borders(model.graph.inputs, model)
@@ -43,6 +47,7 @@ class Side:
 
     def feeds(self, sample: Mapping[str, Array]) -> dict[str, Array]:
         """What onnxruntime is given for a sample. Raises DataError for an input that the sample lacks."""
+        sample = {**sample, **self._fixed}
         missing = [name for name in self._wanted if name not in sample]
         if missing:
             raise DataError(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from qconv.verify.compare import compare
 from qconv.verify.cost import measure
 from qconv.verify.exactness import exactness
 from qconv.verify.layers import layer_reports
+from qconv.verify.metrics import Array
 from qconv.verify.parts import output_parts
 from qconv.verify.processors import machine_warnings
 from qconv.verify.report import DataReport, Report
@@ -42,7 +43,7 @@ class Effort:
 class Models:
     """What is compared: the float file, the float graph that was lowered, the integer file and its graph.
 
-    `warnings` tell what was found when they were opened; the report repeats them.
+    `warnings` tell what was found when they were opened; the report repeats them. `fixed` are inputs of the float file alone.
     """
 
     float_path: Path
@@ -50,6 +51,7 @@ class Models:
     integer_path: Path
     integer: ir.Model
     warnings: tuple[str, ...] = ()
+    fixed: Mapping[str, Array] = field(default_factory=dict)
 
 
 def verify(
@@ -62,7 +64,7 @@ def verify(
     """
     integer_side = Side(models.integer_path, models.integer, threads=threads)
     parts = output_parts(models.prepared.graph)
-    comparison = compare(Side(models.float_path, threads=threads), integer_side, source, progress, parts)
+    comparison = compare(Side(models.float_path, threads=threads, fixed=models.fixed), integer_side, source, progress, parts)
     layers = layer_reports(models.prepared, models.integer, integer_side, islice(source, effort.layer_samples))
     culprit = first_loss(models.prepared.graph, layers)
     bad = output_warnings(
@@ -81,7 +83,7 @@ def verify(
         written=audit(models.integer_path),
         optimized=audit_optimized(models.integer_path),
         exactness=exact,
-        cost=measure(models.float_path, models.integer_path, models.integer, first.feeds, effort.latency_seconds),
+        cost=measure(models.float_path, models.integer_path, models.integer, first.feeds, effort.latency_seconds, models.fixed),
         verdict=thresholds.judge(comparison.outputs, comparison.accuracy, exact.reasons),
         warnings=(
             *models.warnings,

@@ -39,7 +39,7 @@ def test_only_files_and_folders_can_be_opened_again(tmp_path: Path) -> None:
     assert replace(JOB, data="module:function").data_spec is None
     spec = replace(JOB, data=str(tmp_path)).data_spec
     assert spec is not None
-    assert (spec.path, spec.images, spec.samples) == (str(tmp_path.resolve()), JOB.images, 7)
+    assert (spec.path, spec.samples) == (str(tmp_path.resolve()), 7)
 
 
 def test_identity_tells_runs_apart_that_must_not_be_mixed(sample_models: Path) -> None:

@@ -1,0 +1,46 @@
+"""Work inside If, Loop and Scan, which planning does not enter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx_ir as ir
+
+from qconv.model.graph import const_array
+from qconv.model.traits import Trait, has_trait
+
+
+def untouched_subgraphs(graph: ir.Graph) -> list[str]:
+    """A sentence for each node whose subgraphs hold layers with weights, and what decides about it."""
+    inputs = {value for value in graph.inputs if const_array(value) is None}
+    found = []
+    for node in graph:
+        layers = sum(has_trait(part, Trait.WEIGHTS) for inside in _subgraphs(node) for part in inside.all_nodes())
+        if layers:
+            deciding = [
+                str(source.name) for value in node.inputs if value is not None for source in _sources(value) if source in inputs
+            ]
+            remedy = f"--pin {deciding[0]}=VALUE makes one of them the network" if deciding else "export what is inside by itself"
+            count = "1 layer" if layers == 1 else f"{layers} layers"
+            found.append(f"node {node.name} ({node.op_type}) keeps {count} with weights in float, inside its subgraphs; {remedy}")
+    return found
+
+
+def _subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield attribute.as_graph()
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            yield from attribute.as_graphs()
+
+
+def _sources(value: ir.Value) -> Iterator[ir.Value]:
+    """A value, and all that it is computed from."""
+    pending, seen = [value], {value}
+    while pending:
+        current = pending.pop()
+        yield current
+        maker = current.producer()
+        new = [source for source in maker.inputs if source is not None and source not in seen] if maker is not None else []
+        seen.update(new)
+        pending += new
