@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     help="How `qconv quantize` chooses ranges if it is not told; only ema must be asked for here.",
 )  # fmt: skip
 @click.option("--exact", is_flag=True, help="Count every element of large tensors instead of a sample of them.")
+@click.option(
+    "--moments", is_flag=True,
+    help="Also sum up second moments of what each layer reads, in a file beside the calibration: `qconv quantize` fits weights "
+    "to them where the samples are gone.",
+)  # fmt: skip
 @click.option("--check-data", is_flag=True, help="Only check the samples, print what was found, and write nothing.")
 @exclude_option
 @pin_option
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
 @plot_option
 @click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
 def calibrate(
-    model: Path, data: str | None, samples: int | None, method: str, exact: bool, check_data: bool,
+    model: Path, data: str | None, samples: int | None, method: str, exact: bool, moments: bool, check_data: bool,
     exclude: tuple[str, ...], pin: tuple[str, ...], threads: int, shard: str | None, resume: bool, engine: str,
     workers: int | None, address: str | None, plot: Path | None, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
@@ -60,10 +65,13 @@ def calibrate(
     from qconv.config import QuantConfig
     from qconv.engines.spread import Engine, calibrate_by
     from qconv.statistics.checkpoint import progress_beside, remove_progress
+    from qconv.statistics.moments_file import moments_beside
     from qconv.statistics.shard import Shard
 
     rules = click.get_current_context().meta.get(RULES, ())
     check_run_options(data, shard, resume, engine, workers, address)
+    if moments and resume:
+        raise click.UsageError("--moments keeps no progress to go on from; leave out --resume")
     check_plot(plot, check_data)
     part = Shard.parse(shard) if shard else Shard()
     target = output or _default(model, part)
@@ -73,10 +81,12 @@ def calibrate(
     if not check_data:
         read = [*pipeline.files_of(model, loaded.original), *([Path(data)] if data else [])]
         outputs = {"the calibration": (target, pipeline.Kind.CALIBRATION), "its progress": (partial, pipeline.Kind.PROGRESS)}
+        outputs |= {"its moments": (moments_beside(target), pipeline.Kind.MOMENTS)} if moments else {}
         pipeline.check_outputs(read, outputs)
     job = pipeline.Job(
         model, loaded.digest, data, method, samples, image_options(**images), config, exact,
         threads, part, progress_file=None if check_data else partial, resume=resume,
+        moments=moments and not check_data,
     )  # fmt: skip
     with progress("opening samples" if data else "making samples") as update:
         source = job.open_samples(loaded, update)
@@ -97,6 +107,8 @@ def calibrate(
     out.print(
         f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}"
     )
+    if calibration.moments is not None:
+        out.print(f"{moments_beside(target)}: second moments of what {len(calibration.moments)} layers read", markup=False)
     out.print(f"simplifying the model changed its outputs by at most {difference:.1e} of their size")
     if plot is not None:
         out.print(draw(calibration, plot, job.config.activation, network_of(loaded.ir.graph)), markup=False)

@@ -23,11 +23,15 @@ def merge(files: tuple[Path, ...], output: Path) -> None:
     from qconv.pipeline import Kind, check_outputs
     from qconv.statistics.calibration import Calibration
     from qconv.statistics.merge import merge as add_up
+    from qconv.statistics.moments_file import moments_beside
 
     calibrations = {str(path): Calibration.load(path) for path in files}
     if len(calibrations) < len(files):
         raise UsageError("a file is named twice; give each shard once")
-    check_outputs(files, {"the calibration": (output, Kind.CALIBRATION)})
+    outputs = {"the calibration": (output, Kind.CALIBRATION)}
+    if any(calibration.moments is not None for calibration in calibrations.values()):
+        outputs["its moments"] = (moments_beside(output), Kind.MOMENTS)
+    check_outputs([*files, *map(moments_beside, files)], outputs)
     merged = add_up(calibrations)
     for warning in (*merged.warnings, *merged.still):
         warn(warning)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qconv.data.source import SampleSource
     from qconv.pipeline import PreparedModel, Quantized, QuickCheck
     from qconv.quant.certify import Certificate
+    from qconv.recover.from_moments import FromMoments
     from qconv.recover.recover import Recovered
 
 
@@ -60,6 +61,8 @@ def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: Q
         out.print(_channels(result), markup=False)
     if result.recovery is not None:
         out.print(_recovery(result.recovery.weights), markup=False)
+    if result.by_moments is not None:
+        out.print(_by_moments(result.by_moments), markup=False)
     for line in (*_proofs(result.lowering.program.certificates), *_short(result), *_processors(result)):
         out.print(line, markup=False)
     for name, sqnr in figures.sqnr_db.items():
@@ -157,6 +160,15 @@ def _recovery(recovered: Recovered) -> str:
     return (
         f"recovery: the weights of {layers} are fitted to {recovered.samples} samples; signal to noise at the outputs, on "
         f"samples held back, {before:.1f} -> {after:.1f} dB"
+    )
+
+
+def _by_moments(found: FromMoments) -> str:
+    """What was done without samples, and what is lost by it."""
+    return (
+        f"recovery: the weights of {found.layers} layers are fitted to second moments of the float network, because the samples "
+        "are gone: each layer repairs its own rounding, not what those before it lost; no tensor has a scale for each channel, "
+        "and no samples held back judge the result"
     )
 
 

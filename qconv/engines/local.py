@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from qconv.engines.job import RETRIES, run_job
+from qconv.engines.job import RETRIES, Part, run_job
 from qconv.errors import QconvError
 from qconv.pipeline import Job
 from qconv.statistics.observe import Progress
@@ -29,13 +29,13 @@ class _Worker:
     process: SpawnProcess
 
 
-def run_local(jobs: Sequence[Job], total: int | None = None, progress: Progress | None = None) -> list[str]:
-    """One process for each job; the texts of the calibrations, in order. `total` is for `progress`.
+def run_local(jobs: Sequence[Job], total: int | None = None, progress: Progress | None = None) -> list[Part]:
+    """One process for each job; the parts of the calibration, in order. `total` is for `progress`.
 
     Raises what a job raises, and QconvError where the processes of a job are killed again and again.
     """
     workers = dict(_start(job, index, 0) for index, job in enumerate(jobs))
-    texts: dict[int, str] = {}
+    parts: dict[int, Part] = {}
     done = dict.fromkeys(range(len(jobs)), 0)
     try:
         while workers:
@@ -53,14 +53,14 @@ def run_local(jobs: Sequence[Job], total: int | None = None, progress: Progress 
                 worker.process.join()
                 connection.close()
                 if message is not None:
-                    texts[worker.index] = message
+                    parts[worker.index] = message
                 else:
                     workers.update([_again(jobs[worker.index], worker)])
     finally:
         for worker in workers.values():
             worker.process.terminate()
             worker.process.join()
-    return [texts[index] for index in range(len(jobs))]
+    return [parts[index] for index in range(len(jobs))]
 
 
 def _start(job: Job, index: int, attempt: int) -> tuple[Connection, _Worker]:
@@ -82,10 +82,10 @@ def _again(job: Job, worker: _Worker) -> tuple[Connection, _Worker]:
     return _start(replace(job, resume=True), worker.index, worker.attempt + 1)
 
 
-def _receive(connection: Connection) -> str | int | QconvError | None:
-    """The text of a calibration, a number of samples, a mistake; None where the process ended."""
+def _receive(connection: Connection) -> Part | int | QconvError | None:
+    """A part of the calibration, a number of samples, a mistake; None where the process ended."""
     try:
-        message: str | int | QconvError = connection.recv()
+        message: Part | int | QconvError = connection.recv()
     except (EOFError, ConnectionResetError):
         return None
     return message

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qconv.engines.job import RETRIES, run_job
+from qconv.engines.job import RETRIES, Part, run_job
 from qconv.errors import QconvError, UsageError
 from qconv.pipeline import Job
-from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 
 
@@ -21,8 +20,8 @@ def run_ray(
     address: str | None = None,
     total: int | None = None,
     progress: Progress | None = None,
-) -> list[str]:
-    """The texts of the calibrations that `jobs(tasks)` give, in order; as many tasks as the cluster has cores by default.
+) -> list[Part]:
+    """The parts of the calibration that `jobs(tasks)` give, in order; as many tasks as the cluster has cores by default.
 
     `address` is what Ray takes: host:port, ray://host:port, auto; without it, RAY_ADDRESS, a cluster that runs on this machine,
     or a new one there. Raises what a job raises, UsageError without Ray or cluster, QconvError where a worker dies too often.
@@ -47,16 +46,16 @@ def run_ray(
             ray.shutdown()
 
 
-def _gather(ray: Any, jobs: Sequence[Job], total: int | None, progress: Progress | None) -> list[str]:
+def _gather(ray: Any, jobs: Sequence[Job], total: int | None, progress: Progress | None) -> list[Part]:
     task = ray.remote(max_retries=RETRIES)(run_job)
     pending = {task.options(num_cpus=job.threads).remote(job): index for index, job in enumerate(jobs)}
-    texts: dict[int, str] = {}
+    parts: dict[int, Part] = {}
     done = 0
     while pending:
         (ready,), _ = ray.wait(list(pending), num_returns=1)
         index = pending.pop(ready)
         try:
-            texts[index] = ray.get(ready)
+            parts[index] = ray.get(ready)
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, QconvError):
                 raise error.cause from None
@@ -66,7 +65,7 @@ def _gather(ray: Any, jobs: Sequence[Job], total: int | None, progress: Progress
             raise QconvError(
                 f"the Ray task of shard {jobs[index].shard} is lost ({reason}); check the memory of the workers"
             ) from None
-        done += Calibration.loads(texts[index], "of a task").samples
+        done += parts[index].calibration("of a task").samples
         if progress is not None:
             progress(done, total)
-    return [texts[index] for index in range(len(jobs))]
+    return [parts[index] for index in range(len(jobs))]

@@ -48,10 +48,10 @@ def calibrate_by(
         warn(finding)
     total = known_length(source)
     if engine.name == "ray":
-        texts = run_ray(lambda tasks: _for_cluster(job, tasks), engine.workers, engine.address, total, progress)
+        parts = run_ray(lambda tasks: _for_cluster(job, tasks), engine.workers, engine.address, total, progress)
     else:
-        texts = run_local(_for_processes(job, engine.workers or 1), total, progress)
-    calibration = add_up(texts)
+        parts = run_local(_for_processes(job, engine.workers or 1), total, progress)
+    calibration = add_up(parts)
     for finding in calibration.still:
         warn(finding)
     return calibration

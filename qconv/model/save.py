@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import onnx
 import onnx_ir as ir
@@ -61,6 +62,15 @@ def replace_text(path: Path, text: str) -> None:
         draft.replace(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_stream(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Write a file whole or not at all, a part at a time. Raises OutputError."""
+    path = path.resolve()
+    with _staging(path) as folder:
+        with (folder / path.name).open("wb") as stream:
+            write(stream)
+        _put_in_place(folder, path)
 
 
 @contextmanager

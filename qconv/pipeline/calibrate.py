@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from qconv.config import QuantConfig
@@ -19,6 +20,7 @@ from qconv.pipeline.recall import setup_of
 from qconv.pipeline.samples import Data, samples_for, synthetic
 from qconv.plan.make import bounded_tensors, tensors_to_observe
 from qconv.plan.outcomes import outcomes
+from qconv.recover.second_moments import PILOTS, MomentsObserver
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.checkpoint import Checkpoint
 from qconv.statistics.observe import Progress
@@ -31,7 +33,7 @@ def calibrate(
     model: AnyModel | PreparedModel, data: Data | None = None, *, method: str = "minmax",
     samples: int | None = None, images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(),
     exact: bool = False, threads: int = 0, progress: Progress | None = None, warn: Warn | None = None,
-    shard: Shard = Shard(), progress_file: Path | None = None, resume: bool = False,
+    shard: Shard = Shard(), progress_file: Path | None = None, resume: bool = False, moments: bool = False,
 ) -> Calibration:  # fmt: skip
     """Summarizes all tensors that a plan will ask for, in one streaming pass; `method` is what ranges are chosen by later.
 
@@ -39,14 +41,17 @@ def calibrate(
     synthetic ones are made. With `warn`, the samples are checked as they pass (qconv/data/checks), and it is called with every
     finding.
     `shard` takes a part of the samples, to be merged later. Every few seconds progress is saved in `progress_file`, which the
-    caller removes once the result is safe; `resume` goes on from there. `progress` counts samples, and before that the rounds
-    in which synthetic ones are made. The prepared model is compared with its file on a few samples first.
+    caller removes once the result is safe; `resume` goes on from there. With `moments`, second moments of what the layers read
+    are taken as well (qconv/recover/second_moments.py), and no progress is kept. `progress` counts samples, and before that
+    the rounds in which synthetic ones are made. The prepared model is compared with its file on a few samples first.
     Raises ModelError, DataError, UsageError, or ArtifactError where the progress is of another run.
     """
     loaded = prepared(model, config.fixed)
     spec = str(data) if isinstance(data, str | Path) else None
     source = None if data is None or spec is not None else samples_for(loaded, data, samples=samples)
-    job = Job(loaded.path, loaded.digest, spec, method, samples, images, config, exact, threads, shard, progress_file, resume)
+    job = Job(
+        loaded.path, loaded.digest, spec, method, samples, images, config, exact, threads, shard, progress_file, resume, moments
+    )  # fmt: skip
     opened = job.open_samples(loaded, progress) if source is None else source
     self_check(loaded, opened)
     return run(job, loaded, opened, progress=progress, warn=warn)
@@ -58,18 +63,21 @@ def run(
     """Does a job whose model and samples are open; what it takes and raises is as for `calibrate`."""
     job = replace(job, config=model.pinned(job.config))
     tensors = tensors_to_observe(model.ir.graph, job.config)
-    keeper = Checkpoint(None if job.averages else job.progress_file, job.identity(source, tensors), resume=job.resume)
+    unkept = job.averages or job.moments
+    keeper = Checkpoint(None if unkept else job.progress_file, job.identity(source, tensors), resume=job.resume)
     part = _remaining(source, job.shard, keeper.done)
     watched = Watched(part, () if warn is None else checks_for(model, source, part=part.first > 0 or part.step > 1))
+    observer = MomentsObserver(model.ir, islice(iter(source), PILOTS), job.threads) if job.moments else None
     latest = collect(
         model.ir, tensors, watched, averages=job.averages, exact=job.exact, threads=job.threads,
-        progress=_counted_from(keeper.done, progress), keep=keeper.keep, first=part.first, step=part.step,
+        progress=_counted_from(keeper.done, progress), keep=keeper.keep,
+        watch=None if observer is None else observer.observe, first=part.first, step=part.step,
     )  # fmt: skip
     summaries = keeper.with_earlier(latest)
     calibration = Calibration(
         model.digest, job.method, keeper.seen, source.description, source.warning, summaries, job.data_spec,
-        _derived(job, model, source, summaries), _coverage(job, keeper.seen),
-        setup_of(job.config, job.images),
+        _derived(job, model, source, summaries), _coverage(job, keeper.seen), setup_of(job.config, job.images),
+        None if observer is None else observer.moments(),
     )  # fmt: skip
     if warn is not None:
         for finding in (*watched.findings(), *calibration.still):

@@ -25,7 +25,8 @@ from qconv.statistics.shard import Shard
 class Job:
     """What `pipeline.calibrate` needs to know; `digest` is the hash of the model that the one who asks has seen.
 
-    `data` is None for synthetic samples, and where the samples are given as an open source.
+    `data` is None for synthetic samples, and where the samples are given as an open source. With `moments`, second moments of
+    what layers read are taken as well, for which no progress is kept: a run that is killed begins anew.
     Raises UsageError for a method that there is not, and for one that cannot be cut as asked.
     """
 
@@ -41,6 +42,7 @@ class Job:
     shard: Shard = field(default_factory=Shard)
     progress_file: Path | None = None
     resume: bool = False
+    moments: bool = False
 
     def __post_init__(self) -> None:
         method_named(self.method)
@@ -64,6 +66,8 @@ class Job:
 
         Raises DataError, and UsageError for shards of synthetic samples.
         """
+        if self.data is None and self.moments:
+            raise UsageError("only real samples are worth second moments; give them with --data, or leave out --moments")
         if self.data is None and self.shard.count > 1:
             raise UsageError("only real samples are worth sharding; give them with --data")
         source = samples_for(model, self.data, images=self.images, samples=self.samples)

@@ -60,6 +60,8 @@ def _moments(
     """Those of real samples, and of how many; none where there are none, or no effort is asked for."""
     if config.effort == "none":
         return {}, 0
+    if calibration is not None and calibration.moments is not None:
+        return calibration.moments, calibration.samples
     if samples is None and calibration is not None:
         samples = recorded_samples(loaded, calibration)
     if samples is None or synthetic(samples) is not None:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from qconv.errors import OutputError
 
+_FIRST_NAME = 30  # bytes in front of the name of the first entry of a zip
 _HEAD = 4096  # bytes; every file of ours names its format within them
 _FORMAT = re.compile(rb'"format":\s*"qconv-([a-z]+)-\d+"')
 
@@ -25,6 +26,7 @@ class Kind(Enum):
     PLAN = "a plan"
     PROGRESS = "the progress of a calibration"
     SAMPLES = "samples"
+    MOMENTS = "second moments"
     NETWORK = "a complete table"
     OTHER = "another file of qconv"
 
@@ -91,4 +93,6 @@ def _kind_of(path: Path) -> Kind | None:
     if head.lstrip()[:1] == b"{":
         named = _FORMAT.search(head)
         return _KINDS.get(named[1], Kind.OTHER) if named else None
+    if head.startswith(b"PK") and head[_FIRST_NAME:].startswith(b"head.json"):
+        return Kind.MOMENTS
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)

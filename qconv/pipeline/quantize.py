@@ -27,7 +27,7 @@ from qconv.pipeline.made import calibration_digest, settings_to_json
 from qconv.pipeline.modes import InMode, in_mode
 from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared
 from qconv.pipeline.recall import recalled
-from qconv.pipeline.recovery import Recovery, recovery, recovery_samples
+from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
 from qconv.pipeline.samples import Data, samples_for
 from qconv.plan.check import check_plan
 from qconv.plan.make import make_plan
@@ -35,6 +35,7 @@ from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.subgraphs import untouched_subgraphs
 from qconv.ranges.methods import Choice
 from qconv.recover.channels.equalize import apply_scales
+from qconv.recover.from_moments import FromMoments
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 from qconv.targets import target_of
@@ -49,7 +50,8 @@ class Quantized:
 
     `choices` are the calibrated ranges by tensor, with the methods that they come from; none where a plan was given. `measured`
     tells with how many samples method auto measured.
-    `recovery` tells what scales per channel and better weights gained, None where they were not tried. `imported` tells of a
+    `recovery` tells what scales per channel and better weights gained, None where they were not tried; `by_moments` the same
+    where samples were gone, and second moments of the calibration were there. `imported` tells of a
     quantized model what became of its parameters. `config` is what was asked for. `in_mode` tells what a mode other than static
     did. `warnings` should be shown.
     """
@@ -61,6 +63,7 @@ class Quantized:
     choices: Mapping[str, Choice]
     measured: int = 0
     recovery: Recovery | None = None
+    by_moments: FromMoments | None = None
     in_mode: InMode | None = None
     imported: tuple[str, ...] = ()
     config: QuantConfig = field(default_factory=QuantConfig)
@@ -116,7 +119,7 @@ def quantize(
     if calibration is None:
         raise UsageError("ranges come from a calibration, and none is given; run `qconv calibrate` first")
     config = loaded.with_thresholds(config)
-    choices, found = Choices({}), None
+    choices, found, by_moments = Choices({}), None, None
     if plan is None:
         choices = choose(loaded, calibration, config, source, progress, threads)
         ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
@@ -125,6 +128,9 @@ def quantize(
         if feeds:
             found = recovery(loaded, plan, ranges, config, feeds, threads)
             loaded, plan = replace(loaded, ir=found.form.model), found.plan
+        else:
+            by_moments = moments_recovery(loaded, plan, calibration, config)
+            plan = plan if by_moments is None else by_moments.plan
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     else:
@@ -137,17 +143,9 @@ def quantize(
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target), config.grid)
     result = Quantized(
-        loaded.ir,
-        plan,
-        lowering,
-        audit(loaded.ir),
-        choices.by_tensor,
-        choices.measured,
-        found,
-        imported=told,
-        config=config,
-        warnings=warnings,
-    )
+        loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, by_moments, imported=told,
+        config=config, warnings=warnings,
+    )  # fmt: skip
     _describe(loaded, calibration, config, result.methods)
     return result
 

@@ -20,6 +20,7 @@ from qconv.pipeline.samples import recorded_samples, synthetic
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import ChannelScales, QuantPlan
 from qconv.recover.channels.equalize import Form, RangeOf, forms
+from qconv.recover.from_moments import FromMoments, recover_from_moments
 from qconv.recover.recover import EFFORTS, Recovered, recover
 from qconv.statistics.calibration import Calibration
 
@@ -45,6 +46,14 @@ def recovery_samples(
     if samples is None or synthetic(samples) is not None:
         return []
     return [sample.feeds for sample in islice(iter(samples), effort.samples)]
+
+
+def moments_recovery(loaded: PreparedModel, plan: QuantPlan, calibration: Calibration, config: QuantConfig) -> FromMoments | None:
+    """Weights fitted to the second moments of the calibration; None where it has none, or no effort is asked for."""
+    effort = EFFORTS.get(config.effort)
+    if effort is None or config.pins or calibration.moments is None:
+        return None
+    return recover_from_moments(loaded.ir, plan, config, calibration.moments, effort)
 
 
 @dataclass(frozen=True)

@@ -77,13 +77,13 @@ def recover(
     order = np.random.default_rng(0).permutation(len(samples))
     mixed = [samples[i] for i in order]
     held = [sample for index, sample in enumerate(mixed) if _is_held_back(index, len(mixed))] or mixed
-    twin, layers = Twin(model, plan, config), list(_layers(model.graph, plan, effort))
+    twin, layers = Twin(model, plan, config), list(fitted_layers(model.graph, plan, effort))
     before = outputs_of(twin.model, held, threads)
     moments = _Moments(model, twin, layers, plan, effort, mixed, threads)
     found: dict[Layer, Weights] = {}
     for number, layer in enumerate(layers):
         train, check = moments.of_next(number)
-        weights = _fit(model, layer, plan, config, train, check)
+        weights = fitted_weights(model, layer, plan, config, train, check)
         if weights is not None:
             found[layer] = weights
             twin.set_weights(layer, weights)
@@ -93,7 +93,7 @@ def recover(
     noise = [noise_of(outputs, exact) for outputs in (before, outputs_of(twin.model, held, threads))]
     if noise[1] >= noise[0]:
         return Recovered(plan, 0, len(samples), noise[0], noise[0])
-    return Recovered(_with(plan, found), len(found), len(samples), *noise)
+    return Recovered(with_weights(plan, found), len(found), len(samples), *noise)
 
 
 class _Moments:
@@ -124,7 +124,7 @@ class _Moments:
         return rows.fits()
 
 
-def _fit(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig, train: Fit, held: Fit) -> Weights | None:
+def fitted_weights(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig, train: Fit, held: Fit) -> Weights | None:
     """The weights of one layer; None where those that lowering would give it are best."""
     node = next(node for node in model.graph if node.name == layer.name)
     weight, params, bias = const_array(node.inputs[1]), plan.tensors[layer.weight_name], bias_of(node)
@@ -182,7 +182,7 @@ def _is_held_back(index: int, count: int) -> bool:
     return count >= _HELD_BACK and index % _HELD_BACK == 0
 
 
-def _layers(graph: ir.Graph, plan: QuantPlan, effort: Effort) -> Iterator[Layer]:
+def fitted_layers(graph: ir.Graph, plan: QuantPlan, effort: Effort) -> Iterator[Layer]:
     """The integer layers of weights that are not wider than the effort allows."""
     shared = shared_arrays(graph)  # one array of codes serves all places, and may fit no single one
     for node in graph:
@@ -193,7 +193,8 @@ def _layers(graph: ir.Graph, plan: QuantPlan, effort: Effort) -> Iterator[Layer]
             yield layer
 
 
-def _with(plan: QuantPlan, found: Mapping[Layer, Weights]) -> QuantPlan:
+def with_weights(plan: QuantPlan, found: Mapping[Layer, Weights]) -> QuantPlan:
+    """The plan with the weights of some layers."""
     params: dict[str, QuantParams] = {layer.weight_name: weights.params for layer, weights in found.items()}
     codes = {layer.weight_name: weights.codes for layer, weights in found.items()}
     biases = {layer.weight_name: weights.bias for layer, weights in found.items() if weights.bias is not None}

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from qconv.errors import ArtifactError
-from qconv.model.save import write_text
+from qconv.model.save import write_stream, write_text
 from qconv.model.text_files import parse_json, read_text
 from qconv.statistics.constant_tensors import constant_tensors
+from qconv.statistics.moments_file import StoredMoments, Table, digest_of, moments_beside, write_moments
 from qconv.statistics.setup import Setup
 from qconv.statistics.shard import Coverage
 from qconv.statistics.summary import Range, Summary
@@ -54,6 +55,9 @@ class Calibration:
     `derived` are ranges that hold whatever the method: those of a model without real samples (qconv/data_free/ranges.py).
 
     `shards` tells which shards were seen, where some are missing. `setup` is what later stages use, too.
+
+    `moments` are the second moments of what the layers read, where they were taken; they have a file of their own, of whose
+    contents `moments_sha256` is the digest. None with a digest says that the file is gone.
     """
 
     model_sha256: str
@@ -66,6 +70,8 @@ class Calibration:
     derived: Mapping[str, Range] = field(default_factory=dict)
     shards: Coverage | None = None
     setup: Setup = field(default_factory=Setup)
+    moments: Table | None = None
+    moments_sha256: str | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -100,6 +106,8 @@ class Calibration:
             head["setup"] = setup
         if self.shards is not None:
             head["shards"] = self.shards.to_json()
+        if self.digest_of_moments is not None:
+            head["moments"] = self.digest_of_moments
         if self.derived:
             head["derived"] = {name: list(self.derived[name]) for name in sorted(self.derived)}
         lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
@@ -110,8 +118,16 @@ class Calibration:
         table = "{\n" + ",\n".join(rows) + "\n  }" if rows else "{}"
         return "{\n" + ",\n".join([*lines, f'  "tensors": {table}']) + "\n}\n"
 
+    @property
+    def digest_of_moments(self) -> str | None:
+        """Of the second moments that belong to it, None where none were taken."""
+        return self.moments_sha256 if self.moments is None else digest_of(self.moments)
+
     def save(self, path: str | Path) -> None:
-        """Writes the file. Raises OutputError."""
+        """Writes the file, and second moments beside it. Raises OutputError."""
+        if self.moments is not None:
+            table = self.moments
+            write_stream(moments_beside(Path(path)), lambda stream: write_moments(table, stream))
         write_text(Path(path), self.dumps())
 
     @classmethod
@@ -138,7 +154,13 @@ class Calibration:
             text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise ArtifactError(f"the calibration {path} cannot be read ({error}); {_AGAIN}") from None
-        return cls.loads(text, str(path))
+        found, moments = cls.loads(text, str(path)), moments_beside(Path(path))
+        if found.moments_sha256 is None or not moments.exists():
+            return found
+        table = StoredMoments(moments, str(moments))
+        if digest_of(table) != found.moments_sha256:
+            raise ArtifactError(f"{moments} belongs to another calibration than {path}; run `qconv calibrate --moments` again")
+        return replace(found, moments=table)
 
 
 def _from_json(data: Mapping[str, Any]) -> Calibration:
@@ -156,7 +178,10 @@ def _from_json(data: Mapping[str, Any]) -> Calibration:
     derived = {name: _range(pair) for name, pair in data.get("derived", {}).items()}
     shards = Coverage.from_json(data["shards"]) if "shards" in data else None
     setup = Setup.from_json(data.get("setup") or {"images": (data.get("data") or {}).get("images", {})})  # where they stood once
-    return Calibration(digest, method, samples, source, warning, tensors, spec, derived, shards, setup)
+    moments = data.get("moments")
+    if not (moments is None or isinstance(moments, str)):
+        raise TypeError("moments is not the digest of a file")
+    return Calibration(digest, method, samples, source, warning, tensors, spec, derived, shards, setup, None, moments)
 
 
 def _range(pair: Any) -> Range:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 
 from qconv.errors import ArtifactError, UsageError
 from qconv.statistics.calibration import Calibration
+from qconv.statistics.moments_file import Table, moments_beside
 from qconv.statistics.shard import Coverage
 from qconv.statistics.summary import Summary
 
@@ -29,11 +31,16 @@ def merge(calibrations: Mapping[str, Calibration]) -> Calibration:
     count, exact = _of(first)
     tensors = reduce(_together, (calibration.tensors for calibration in calibrations.values()))
     shards = Coverage(count, samples, exact) if len(samples) < count else None
-    return replace(first, samples=sum(samples.values()), tensors=tensors, shards=shards)
+    moments = reduce(_moments_together, (calibration.moments for calibration in calibrations.values()))
+    return replace(first, samples=sum(samples.values()), tensors=tensors, shards=shards, moments=moments, moments_sha256=None)
 
 
 def _together(a: Mapping[str, Summary], b: Mapping[str, Summary]) -> Mapping[str, Summary]:
     return {name: a[name].merge(b[name]) for name in a}
+
+
+def _moments_together(a: Table | None, b: Table | None) -> Table | None:
+    return None if a is None or b is None else {sight: a[sight].merge(b[sight]) for sight in a}
 
 
 def _coverage(name: str, calibration: Calibration) -> Coverage:
@@ -41,6 +48,8 @@ def _coverage(name: str, calibration: Calibration) -> Coverage:
         raise UsageError(f"{name} holds moving averages, which depend on the order of the samples; use another --method than ema")
     if calibration.derived:
         raise ArtifactError(f"{name} was made without samples, so there is nothing to add up; {_SHARDS}")
+    if calibration.moments is None and calibration.moments_sha256 is not None:
+        raise ArtifactError(f"{name} has second moments whose file is gone; put {moments_beside(Path(name))} back beside it")
     if calibration.shards is None:
         raise ArtifactError(f"{name} is no calibration of shards: it covers all of its samples already; {_SHARDS}")
     return calibration.shards
@@ -65,8 +74,14 @@ def _differences(a: Calibration, b: Calibration) -> Iterator[str]:
         yield f"--method ({a.method} and {b.method})"
     if _of(a)[1] != _of(b)[1]:
         yield "--exact"
+    if _layers(a) != _layers(b):
+        yield "the layers whose second moments were taken, as by --moments"
     if a.tensors.keys() != b.tensors.keys():
         yield "the tensors that were observed, as by --exclude"
+
+
+def _layers(calibration: Calibration) -> frozenset[str] | None:
+    return None if calibration.moments is None else frozenset(calibration.moments)
 
 
 def _samples(coverages: Mapping[str, Coverage]) -> dict[int, int]:

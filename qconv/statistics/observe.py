@@ -23,6 +23,7 @@ from qconv.statistics.summary import Summary
 
 Progress = Callable[[int, int | None], None]
 Keep = Callable[[int, Callable[[], dict[str, Summary]]], None]
+Watch = Callable[[Sample], None]
 
 
 def calibrate(
@@ -35,6 +36,7 @@ def calibrate(
     threads: int = 0,
     progress: Progress | None = None,
     keep: Keep | None = None,
+    watch: Watch | None = None,
     first: int = 0,
     step: int = 1,
 ) -> dict[str, Summary]:
@@ -45,8 +47,9 @@ def calibrate(
     the EMA method needs.
 
     Memory does not depend on the number of samples. `progress(done, total)` is called after each; `total` is None when unknown.
-    So is `keep(done, summaries)`, which may ask for the summaries so far. `samples` may be those of number first, first + step,
-    ... of a larger source, which messages then count by; past its beginning there may be none.
+    So is `keep(done, summaries)`, which may ask for the summaries so far, and `watch` with the sample, which is a good one then.
+    `samples` may be those of number first, first + step, ... of a larger source, which messages then count by; past its
+    beginning there may be none.
     Raises DataError when there are no samples, when one does not fit, or when a tensor is NaN or infinite: the message names
     the tensor and the sample. Raises UsageError for an unknown tensor.
     """
@@ -57,6 +60,8 @@ def calibrate(
     total, done = known_length(samples), 0
     for sample in prefetch(samples):
         observer.observe(sample, first + done * step)
+        if watch is not None:
+            watch(sample)
         done += 1
         if progress is not None:
             progress(done, total)

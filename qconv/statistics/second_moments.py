@@ -96,4 +96,5 @@ class Sums:
 
 def _zeros(shape: tuple[int, ...]) -> Int64Array:
     """An array in a temporary file, which the system writes out where memory is short."""
-    return np.memmap(tempfile.TemporaryFile(prefix="qconv-"), np.int64, "w+", shape=shape)
+    with tempfile.TemporaryFile(prefix="qconv-") as stream:  # whose file the array keeps
+        return np.memmap(stream, np.int64, "w+", shape=shape)

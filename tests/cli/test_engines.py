@@ -43,9 +43,20 @@ def test_a_worker_that_is_killed_is_replaced(folder: Path) -> None:
     assert (folder / "all.json").read_bytes() == (folder / "one.json").read_bytes()
 
 
+def test_workers_give_the_moments_of_one_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["calibrate", "m.onnx", "--data", "d.npz", "--samples", "20", "--moments"]
+    assert run([*command, "-o", "one.json"]) == 0
+    assert run([*command, "--workers", "2"]) == 0
+    assert run([*command, "--workers", "2"]) == 0  # over what is there
+    assert "second moments of what 12 layers read" in capsys.readouterr().out
+    assert (folder / "m.calib.json").read_bytes() == (folder / "one.json").read_bytes()
+    assert (folder / "m.moments.npz").read_bytes() == (folder / "one.moments.npz").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        (["--moments", "--resume"], "--moments keeps no progress"),
         (["--shard", "1/2", "--workers", "2"], "--shard is one part"),
         (["--address", "auto"], "add --engine ray"),
         (["--engine", "ray", "--resume"], "--resume serves --engine local"),

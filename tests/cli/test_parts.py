@@ -48,6 +48,19 @@ def test_shards_merge_into_the_file_of_one_run(folder: Path, capsys: pytest.Capt
     assert (folder / "all.json").read_bytes() == (folder / "m.calib.json").read_bytes()
 
 
+def test_moments_of_shards_serve_where_the_samples_are_gone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3):
+        assert run(["calibrate", "m.onnx", "--data", "d.npz", "--moments", "--shard", f"{number}/3"]) == 0
+    assert run(["merge", "m.3of3.calib.json", "m.1of3.calib.json", "m.2of3.calib.json", "-o", "m.calib.json"]) == 0
+    (folder / "d.npz").unlink()
+    capsys.readouterr()
+    assert run(["quantize", "m.onnx"]) == 0
+    assert "second moments of the float network, because the samples are gone" in capsys.readouterr().out
+    (folder / "m.2of3.moments.npz").unlink()
+    assert run(["merge", "m.2of3.calib.json", "m.1of3.calib.json", "-o", "part.json"]) == 5
+    assert "put m.2of3.moments.npz back" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [

@@ -42,7 +42,7 @@ def deadly_folder(place: Path, sample_models: Path) -> Path:
 
 
 def arguments(engine: list[str], output: str) -> list[str]:
-    """Of the command, in the folder."""
+    """Of the command, in the folder; `engine` are options on who does the work, and on what else is collected."""
     return ["calibrate", "m.onnx", "--data", f"{Path('deadly.py').resolve()}:samples", *engine, "-o", output]
 
 
@@ -56,7 +56,7 @@ def kill_one_of(folder: Path, engine: list[str], workers: int, wait: float = 0.0
         "import sys\nfrom qconv.cli import main\nfrom qconv.engines import spread\n\n"
         f"if __name__ == '__main__':\n    spread.CHECKED = 20\n    sys.exit(main.run({arguments(engine, 'all.json')}))\n"
     )
-    done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     words = [diary.read_text() for diary in folder.glob("pass-*")]
     (killed,) = (text for text in words if text.startswith("killed"))

@@ -97,9 +97,10 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 
 def test_ray_gives_the_file_of_one_run_though_a_worker_is_killed(folder: Path, cluster: str) -> None:
-    assert run(arguments([], "one.json")) == 0
-    kill_one_of(folder, ["--engine", "ray", "--address", cluster, "--workers", "4"], workers=4)
-    assert (folder / "all.json").read_bytes() == (folder / "one.json").read_bytes()
+    assert run(arguments(["--moments"], "one.json")) == 0
+    kill_one_of(folder, ["--moments", "--engine", "ray", "--address", cluster, "--workers", "4"], workers=4)
+    for ending in (".json", ".moments.npz"):
+        assert (folder / f"all{ending}").read_bytes() == (folder / f"one{ending}").read_bytes()
 
 
 def test_ray_is_an_extra(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
