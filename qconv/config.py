@@ -9,6 +9,7 @@ from typing import Literal
 
 from qconv.errors import UsageError
 from qconv.quant.grids import DYADIC, POWERS, Grid
+from qconv.quant.level_sets import KINDS, Kind
 from qconv.quant.pins import Pins
 from qconv.quant.types import IntType, PerChannel, PerTensor, Scheme
 from qconv.targets import target_of
@@ -36,10 +37,12 @@ class Rule:
     per_tensor: bool | None = None
     method: str | None = None
     keep_float: bool = False
+    levels: Kind | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "match", (self.match,) if isinstance(self.match, str) else tuple(self.match))
         _check_bits(self.weight_bits, self.activation_bits)
+        _check_levels(self.levels)
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,10 @@ class QuantConfig:
     percentile keeps. `target` names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much
     is done to recover accuracy where there are samples, see qconv/recover. `rules` ask for something else in places; of several
     that fit, the last one counts (qconv/plan/policy.py). `pin` fixes inputs, or free sizes by their names: {"sr": 16000} or
-    "sr=16000". `pow2` asks for scales that are powers of two, `dyadic` for multipliers
-    k 2^-n with k of 8 bits and sums of equal scales. `pins` are parameters that are given, as by a quantized model. `mode`
-    says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic), see qconv/modes; `group`
+    "sr=16000". `pow2` asks for scales that are powers of two, `dyadic` for multipliers k 2^-n with k of 8 bits and sums of equal
+    scales. `levels` says how the values of a weight are spaced (quant/level_sets.py). `pins` are parameters that are given, as by
+    a quantized model. `mode` says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic),
+    see qconv/modes; `group`
     is how many weights share a scale in mode weight-only.
     Raises UsageError for a number of bits that there is not, for an unknown target, and for settings that exclude each other.
     """
@@ -72,6 +76,7 @@ class QuantConfig:
     pow2: bool = False
     dyadic: bool = False
     pin: Sequence[str] = ()
+    levels: Kind = "uniform"
     pins: Pins = field(default=Pins(), compare=False, repr=False)
     mode: Mode = "static"
     group: int = 32
@@ -84,6 +89,7 @@ class QuantConfig:
         object.__setattr__(self, "pin", tuple(sorted(given)))
         _ = self.fixed
         _check_bits(self.weight_bits, self.activation_bits)
+        _check_levels(self.levels)
         if self.pow2 and self.dyadic:
             raise UsageError("--pow2 and --dyadic exclude each other: a power of two is a multiplier of one bit")
         if not self.grid.free and self.pins:
@@ -138,6 +144,11 @@ class QuantConfig:
         """The scheme of a weight: signed, symmetric, without the lowest code; per channel along `axis` unless `per_tensor`."""
         granularity = PerTensor() if per_tensor or axis is None else PerChannel(axis)
         return Scheme(IntType(bits, signed=True, narrow=True), True, granularity, self.grid.scale_bits)
+
+
+def _check_levels(levels: str | None) -> None:
+    if levels is not None and levels not in KINDS:
+        raise UsageError(f"--levels takes {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {levels}")
 
 
 def _check_bits(weight: int | None, activation: int | None) -> None:

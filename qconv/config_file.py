@@ -37,6 +37,7 @@ _KINDS: Kinds = {
     "percentile": ("a number", (int, float)),
     "pow2": ("true or false", bool),
     "dyadic": ("true or false", bool),
+    "levels": ("a word", str),
     "target": ("a word", str),
     "effort": ("a word", str),
     "mode": ("a word", str),
@@ -48,6 +49,7 @@ _RULE_KINDS: Kinds = {
     "activation-bits": ("a whole number", int),
     "per-tensor": ("true or false", bool),
     "method": ("a word", str),
+    "levels": ("a word", str),
     "float": ("true or false", bool),
 }
 
@@ -98,7 +100,7 @@ def _rule(data: dict[str, Any], where: str) -> Rule:
     try:
         return Rule(
             data["match"], data.get("weight-bits"), data.get("activation-bits"), data.get("per-tensor"), data.get("method"),
-            data.get("float", False),
+            data.get("float", False), data.get("levels"),
         )  # fmt: skip
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 # Everything that is decided in a plan.
-_DECIDED_BY_PLAN = ("bits", "weight_bits", "activation_bits", "method", "percentile", "per_tensor", "exclude")
+_DECIDED_BY_PLAN = ("bits", "weight_bits", "activation_bits", "method", "percentile", "per_tensor", "levels", "exclude")
 
 # What decides ranges and parameters of activations, which modes with activations in float have none of.
 _OF_ACTIVATIONS = (

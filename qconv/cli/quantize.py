@@ -11,6 +11,7 @@ import click
 from qconv.cli.like import ORIGIN, differences, like_option
 from qconv.cli.options import (
     BITS,
+    KINDS,
     METHODS,
     PATH,
     RULES,
@@ -50,6 +51,14 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 @click.option("--per-tensor", is_flag=True, help="One weight scale per layer instead of one per output channel.")
 @click.option("--pow2", is_flag=True, help="Every scale a power of two, so that rescaling is a shift.")
 @click.option("--dyadic", is_flag=True, help="Multipliers k / 2^n with k of 8 bits, and one scale for both operands of a sum.")
+@click.option(
+    "--levels",
+    type=click.Choice(KINDS),
+    default="uniform",
+    show_default=True,
+    help="How the values of a weight are spaced: powers of two, sums of two powers, -1 0 +1, -1 +1, or the best for a layer "
+    "(codebook: 2^bits of them, at most 64).",
+)
 @exclude_option
 @pin_option
 @click.option("--integer-only", is_flag=True, help="Fail, naming each, if any node would stay in float.")
@@ -73,10 +82,10 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, pow2: bool,
-    dyadic: bool, exclude: tuple[str, ...], pin: tuple[str, ...],
-    integer_only: bool, io: Any, target: str, mode: Any, group: int, effort: Any,
-    budget: str | None, max_drop: float | None, min_sqnr: float | None, time_limit: float | None, encodings: Path | None,
-    plan: Path | None, save_plan: Path | None, as_json: bool, strict: bool, threads: int, output: Path | None, **images: Any,
+    dyadic: bool, levels: Any, exclude: tuple[str, ...], pin: tuple[str, ...], integer_only: bool, io: Any, target: str,
+    mode: Any, group: int, effort: Any, budget: str | None, max_drop: float | None, min_sqnr: float | None,
+    time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None, as_json: bool,
+    strict: bool, threads: int, output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
 
@@ -101,7 +110,7 @@ def quantize(
         be_quiet()
     config = QuantConfig(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort,
-        context.meta.get(RULES, ()), mode=mode, group=group, pow2=pow2, dyadic=dyadic, pin=pin,
+        context.meta.get(RULES, ()), mode=mode, group=group, pow2=pow2, dyadic=dyadic, pin=pin, levels=levels,
     )  # fmt: skip
     given = QuantPlan.load(plan) if plan else None
     known = known_calibration(model, calibration, data)

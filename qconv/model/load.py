@@ -12,6 +12,7 @@ from onnx_ir.passes import common
 
 from qconv.errors import ModelError, QconvError
 from qconv.model.ask import ask_onnxruntime
+from qconv.model.bit_planes import fold
 from qconv.model.finite import check_finite
 from qconv.model.half import half_to_float
 from qconv.model.names import name_everything
@@ -53,6 +54,7 @@ def load(path: str | Path) -> LoadedModel:
 
 
 def _normalise(proto: onnx.ModelProto, folder: Path) -> ir.Model:
+    fold(proto, folder)
     declared = _forget_wrong_sizes(proto.graph)
     model = _to_ir(proto)
     ir.external_data.set_base_dir(model.graph, folder)

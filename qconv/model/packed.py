@@ -1,27 +1,43 @@
-"""Weights of at most 4 bits take half a byte in a file: INT4, and a Cast to int8 that onnxruntime folds on loading."""
+"""Weights of few bits take few bits in a file, and onnxruntime makes int8 of them on loading.
+
+INT4 and a Cast where codes lie in [-8, 7]; bit planes (bit_planes.py) where they take at most 64 values and that is smaller.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model import bit_planes
 from qconv.model.graph import const_array
 from qconv.model.names import Names
 from qconv.model.traits import Trait, has_trait
 
 _LEAST_BYTES = 256  # of a weight for which a Cast of its own pays
 _LIMITS = (-8, 7)
+_CAST_BYTES = 120  # of a Cast and its names in a file
+_MOST_ELEMENTS = 1 << 24  # of a weight that bit planes are made of: onnxruntime takes some 30 bytes for each while it loads
 
 
 def packed(model: ir.Model) -> ir.Model:
-    """The model itself, or a copy in which all int8 constants that fit are INT4."""
-    if not any(_fits(value) for value in model.graph.initializers.values()):
+    """The model itself, or a copy in which all int8 constants that can be are packed."""
+    names = [str(value.name) for value in model.graph.initializers.values() if _is_candidate(value)]
+    in_planes = {name: saved for name in names if (saved := _saved_by_planes(model.graph.initializers[name])) > 0}
+    if sum(in_planes.values()) <= bit_planes.BYTES_OF_FUNCTION:
+        in_planes = {}
+    as_int4 = [name for name in names if name not in in_planes and _fits(model.graph.initializers[name])]
+    if not in_planes and not as_int4:
         return model
     copy = model.clone()
-    names = Names(copy.graph)
-    for value in list(copy.graph.initializers.values()):
-        if _fits(value):
-            _pack(copy.graph, value, names)
+    known = Names(copy.graph)
+    for name in as_int4:
+        _pack(copy.graph, copy.graph.initializers[name], known)
+    for name in in_planes:
+        _pack_planes(copy.graph, copy.graph.initializers[name], known)
+    if in_planes:
+        function = ir.serde.deserialize_function(bit_planes.function())
+        copy.functions[function.identifier()] = function
+        copy.opset_imports[bit_planes.DOMAIN] = 1
     return copy
 
 
@@ -43,13 +59,26 @@ def unpack(model: ir.Model) -> int:
     return len(casts)
 
 
-def _fits(value: ir.Value) -> bool:
+def _is_candidate(value: ir.Value) -> bool:
     if value.const_value is None or value.const_value.dtype != ir.DataType.INT8 or value.is_graph_output():
         return False
+    return value.const_value.nbytes >= _LEAST_BYTES
+
+
+def _fits(value: ir.Value) -> bool:
     array = const_array(value)
-    if array is None or array.nbytes < _LEAST_BYTES:
-        return False
-    return bool(array.min() >= _LIMITS[0] and array.max() <= _LIMITS[1])
+    return array is not None and bool(array.min() >= _LIMITS[0] and array.max() <= _LIMITS[1])
+
+
+def _saved_by_planes(value: ir.Value) -> int:
+    """How many bytes bit planes take less than int8, or INT4 where codes fit."""
+    array = const_array(value)
+    assert array is not None
+    bits = bit_planes.bits_for(array) if array.size <= _MOST_ELEMENTS else 8
+    if bits > bit_planes.MOST_BITS:
+        return 0
+    other = array.size // 2 + _CAST_BYTES if _fits(value) else array.size
+    return int(other - -(-array.size // 8) * bits - (1 << bits) - bit_planes.BYTES_OF_NODE)
 
 
 def _pack(graph: ir.Graph, value: ir.Value, names: Names) -> None:
@@ -57,14 +86,40 @@ def _pack(graph: ir.Graph, value: ir.Value, names: Names) -> None:
     assert array is not None
     wish = f"{value.name}_int4"
     name = names.fresh(wish)
-    small = ir.Value(name=name, const_value=ir.tensor(array.astype(ir.DataType.INT4.numpy()), dtype=ir.DataType.INT4, name=name))
-    small.type, small.shape = ir.TensorType(ir.DataType.INT4), ir.Shape(array.shape)
+    tensor = ir.tensor(array.astype(ir.DataType.INT4.numpy()), dtype=ir.DataType.INT4, name=name)
+    _put_maker(
+        graph, value, "Cast", [_constant(graph, tensor)], [ir.AttrInt64("to", int(ir.DataType.INT8))], names.fresh_node(wish)
+    )
+
+
+def _pack_planes(graph: ir.Graph, value: ir.Value, names: Names) -> None:
+    array = const_array(value)
+    assert array is not None
+    wish = f"{value.name}_bits"
+    parts = zip((wish, f"{value.name}_levels"), bit_planes.planes_of(array), strict=True)
+    inputs = [_constant(graph, ir.tensor(part, name=names.fresh(name))) for name, part in parts]
+    shape = f"shape_{'x'.join(map(str, array.shape))}"
+    known = graph.initializers.get(shape)
+    if known is None:
+        known = _constant(graph, ir.tensor(np.asarray(array.shape, np.int64), name=names.fresh(shape)))
+    _put_maker(graph, value, bit_planes.NAME, [*inputs, known], [], names.fresh_node(wish), bit_planes.DOMAIN)
+
+
+def _constant(graph: ir.Graph, tensor: ir.TensorProtocol) -> ir.Value:
+    shape = ir.Shape(tensor.numpy().shape)
+    value = ir.Value(name=tensor.name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=shape)
+    graph.register_initializer(value)
+    return value
+
+
+def _put_maker(
+    graph: ir.Graph, value: ir.Value, op_type: str, inputs: list[ir.Value], attributes: list[ir.Attr], name: str, domain: str = ""
+) -> None:
+    """Lets a node make a constant, in its place and under its name."""
     readers = [(use.node, use.idx) for use in value.uses()]
-    whole = ir.Value(name=value.name, type=ir.TensorType(ir.DataType.INT8), shape=ir.Shape(array.shape))
+    whole = ir.Value(name=value.name, type=ir.TensorType(ir.DataType.INT8), shape=value.shape)
     del graph.initializers[str(value.name)]
-    graph.register_initializer(small)
-    cast = ir.Node("", "Cast", [small], [ir.AttrInt64("to", int(ir.DataType.INT8))], outputs=[whole], name=names.fresh_node(wish))
-    graph.insert_before(graph[0], cast)
+    graph.insert_before(graph[0], ir.Node(domain, op_type, inputs, attributes, outputs=[whole], name=name))
     for node, index in readers:
         node.replace_input_with(index, whole)
 

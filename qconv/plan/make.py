@@ -17,6 +17,7 @@ from qconv.ops.scale_rules import Shared
 from qconv.plan.activations import Activations, RangeOf, int_type_of, range_of_tensor
 from qconv.plan.apart import entering_apart, leaving_apart
 from qconv.plan.eligible import float_nodes
+from qconv.plan.levels import levels_for, with_levels
 from qconv.plan.pinned import codes_over_copies, pinned_params
 from qconv.plan.policy import check_rules
 from qconv.plan.quant_plan import ChannelScales, QuantPlan, border_nodes
@@ -104,7 +105,10 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], given: dict[str
     if pinned is None:
         params = weight_params(node, weight, config)
         params, raised = widen_for_accumulator(params, by_channels(node, weight), bias_of(node), x, summed_axes(node))
-        tensors[name] = _in_grid(node, safe_for(node, weight, params, config), tensors, config)
+        params, levels = safe_for(node, weight, params, config), levels_for(node, weight, config)
+        if levels is not None:
+            params, given[name] = with_levels(node, weight, levels, config)
+        tensors[name] = _in_grid(node, params, tensors, config)
     else:
         tensors[name], raised = pinned_params(node, weight, pinned, x, tensors.get(str(node.outputs[0].name)), config)
         codes = codes_over_copies(node, weight, tensors[name], config)

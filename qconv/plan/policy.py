@@ -11,6 +11,7 @@ from qconv.errors import UsageError
 from qconv.model.graph import is_float
 from qconv.ops.forms import channel_axis
 from qconv.plan.patterns import fits, names_of
+from qconv.quant.level_sets import Kind
 from qconv.quant.types import Scheme
 
 
@@ -21,6 +22,12 @@ def weight_scheme(node: ir.Node, config: QuantConfig) -> Scheme:
         bits = bits if rule.weight_bits is None else rule.weight_bits
         per_tensor = per_tensor if rule.per_tensor is None else rule.per_tensor
     return config.weight_of(bits, channel_axis(node), per_tensor=per_tensor)
+
+
+def levels_of(node: ir.Node, config: QuantConfig) -> Kind:
+    """How the values of the weight of a layer are spaced."""
+    found = [rule.levels for rule in _fitting(names_of(node), config) if rule.levels is not None]
+    return found[-1] if found else config.levels
 
 
 def activation_scheme(value: ir.Value, config: QuantConfig) -> Scheme:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from qconv.plan.weights import POWERS_NEARBY
 from qconv.quant.certify import scales_in_grid
 from qconv.quant.grids import Grid, power_of_two
+from qconv.quant.level_sets import NARROWER
 from qconv.quant.params import SMALLEST_SCALE
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.recover.layers import Layer
@@ -44,26 +45,28 @@ class Weights:
 
 def fit_weights(
     layer: Layer, weight: NDArray[np.floating], nearest: Weights, x: QuantParams, train: Fit, held: Fit, *, pairs: bool,
-    y: QuantParams | None = None, grid: Grid = Grid.FREE,
+    y: QuantParams | None = None, grid: Grid = Grid.FREE, levels: IntArray | None = None,
 ) -> Weights:  # fmt: skip
     """The best for rows that were held back: `nearest` as it is, `nearest` with a better bias, or rounded to second order.
 
     `weight` is the float weight, `x` are the parameters of the layer's input, and `pairs` forbids neighbours that saturate.
-    `grid` tells which multipliers there are, to the parameters `y` of the layer's output where it has some.
+    `grid` tells which multipliers there are, to the parameters `y` of the layer's output where it has some,
+    `levels` which codes a weight may take where not all do.
     """
     exact: Float64Array = layer.weights(weight.astype(np.float64))
     near = layer.weights(nearest.reals.astype(np.float64))
     bias = np.zeros_like(train.mean_y) if nearest.bias is None else _spread(nearest.bias, layer)
-    levels = Levels(nearest.params.int_type.qmin, nearest.params.int_type.qmax, pairs)
+    int_type = nearest.params.int_type
+    allowed = Levels(int_type.qmin, int_type.qmax, pairs) if levels is None else Levels.of(levels)
     choices = [(held.loss(near, bias), nearest)]
     if layer.has_bias:
         choices.append((held.loss(near, train.bias(near)), _with(nearest, layer, nearest.codes, near, train)))
     target = _ridge_target(exact, train, held)
-    scales = _scales(target, train, x, levels, per_tensor=nearest.params.axis is None, powers=grid.powers)
+    scales = _scales(target, train, x, allowed, per_tensor=nearest.params.axis is None, powers=grid.powers)
     scales = [_allowed(scale.astype(np.float32), x, y, grid).astype(np.float64) for scale in scales]
     hessian = _ridged(train, _ROUNDING_RIDGE)
-    codes, scale = _best_scales(hessian, target, scales, levels)
-    codes = descended(hessian, target, scale, codes, levels)
+    codes, scale = _best_scales(hessian, target, scales, allowed)
+    codes = descended(hessian, target, scale, codes, allowed)
     found = codes * scale[:, None, :]
     of_channels = scale.reshape(-1).astype(np.float32)
     params = replace(nearest.params, scale=of_channels if nearest.params.axis is not None else of_channels[0])
@@ -119,6 +122,8 @@ def _scales(v: Float64Array, train: Fit, x: QuantParams, levels: Levels, *, per_
     base = np.maximum(base, np.abs(train.bias(v)) / (float(x.scale) * _BIAS_ROOM))
     if per_tensor:
         base = np.full_like(base, base.max())
+    if levels.codes is not None:
+        return [base * factor for factor in NARROWER]
     if powers:
         return [base * factor for factor in POWERS_NEARBY]
     factors = _NARROWER if levels.qmax - levels.qmin < _FEW_LEVELS else _WIDER if levels.pairs else (1.0,)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from qconv.config import QuantConfig
 from qconv.model.graph import const_array, shared_arrays
 from qconv.ops.forms import bias_of
+from qconv.plan.levels import levels_for
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.weights import weight_codes
 from qconv.quant.types import QuantParams
@@ -129,11 +130,12 @@ def fitted_weights(model: ir.Model, layer: Layer, plan: QuantPlan, config: Quant
     node = next(node for node in model.graph if node.name == layer.name)
     weight, params, bias = const_array(node.inputs[1]), plan.tensors[layer.weight_name], bias_of(node)
     assert weight is not None
-    codes = weight_codes(node, weight, params, config)
+    levels, given = levels_for(node, weight, config), plan.weight_codes.get(layer.weight_name)
+    codes = weight_codes(node, weight, params, config) if given is None else given
     nearest = Weights(params, codes, None if bias is None else bias.astype(np.float32))
     pairs = layer.pairs and target_of(config.target).adds_pairs_in_int16
     x, y = plan.tensors[layer.x], plan.tensors.get(layer.y)
-    fitted = fit_weights(layer, weight, nearest, x, train, held, pairs=pairs, y=y, grid=config.grid)
+    fitted = fit_weights(layer, weight, nearest, x, train, held, pairs=pairs, y=y, grid=config.grid, levels=levels)
     return None if fitted is nearest else fitted
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.quant.saturation import PAIR_LIMIT
+from qconv.quant.types import BoolArray, IntArray
 from qconv.recover.moments import Float64Array
 
 _BLOCK = 64
@@ -24,11 +25,35 @@ _MOVES = 200  # of each output, and two more for each column
 
 @dataclass(frozen=True)
 class Levels:
-    """The codes that a weight may take: [qmin, qmax], and whether neighbours are tied to safe pairs."""
+    """The codes that a weight may take: all of [qmin, qmax] or, ascending, `codes`.
+
+    `pairs` tells whether neighbours are tied to safe pairs; codes of a set never are.
+    """
 
     qmin: int
     qmax: int
     pairs: bool
+    codes: Float64Array | None = None
+
+    @classmethod
+    def of(cls, codes: IntArray) -> Levels:
+        """A set of codes."""
+        return cls(int(codes[0]), int(codes[-1]), pairs=False, codes=codes.astype(np.float64))
+
+    def nearest(self, want: Float64Array) -> Float64Array:
+        """The nearest codes to real multiples of the scale, whatever their neighbours are."""
+        if self.codes is None:
+            return np.clip(np.rint(want), self.qmin, self.qmax)
+        return np.asarray(self.codes[np.searchsorted((self.codes[:-1] + self.codes[1:]) / 2.0, want)])
+
+    def beside(self, codes: Float64Array, way: Float64Array) -> tuple[Float64Array, BoolArray]:
+        """The next codes in a direction, -1 or +1, and which there are."""
+        if self.codes is None:
+            moved = codes + way
+            return moved, (moved >= self.qmin) & (moved <= self.qmax)
+        places = np.searchsorted(self.codes, codes) + way.astype(np.int64)
+        there = (places >= 0) & (places < len(self.codes))
+        return self.codes[np.where(there, places, 0)], there
 
 
 def rounded(hessian: Float64Array, v: Float64Array, scale: Float64Array, levels: Levels) -> Float64Array:
@@ -90,11 +115,12 @@ def _gains(
     """What each move of each line gains, [L, K + pairs], and its direction; minus infinity where it is not allowed."""
     step = scales[:, None]
     way = -np.sign(slope)
-    moved = codes + way
-    allowed = (moved >= levels.qmin) & (moved <= levels.qmax)
-    gains = 2.0 * np.abs(slope) - step * diagonal
+    moved, allowed = levels.beside(codes, way)
     if not levels.pairs:
-        return np.where(allowed, gains, -np.inf), way
+        ways = moved - codes
+        gains = 2.0 * np.abs(slope * ways) - step * diagonal * np.square(ways)
+        return np.where(allowed & (ways != 0.0), gains, -np.inf), ways
+    gains = 2.0 * np.abs(slope) - step * diagonal
     even = codes.shape[1] // 2 * 2
     first, second = codes[:, :even:2], codes[:, 1:even:2]
     allowed[:, :even:2] &= _safe(moved[:, :even:2], second)
@@ -138,7 +164,7 @@ def _safe(first: Float64Array, second: Float64Array) -> NDArray[np.bool_]:
 def _code(want: Float64Array, beside: Float64Array, code_beside: Float64Array, levels: Levels) -> Float64Array:
     """The nearest code that the neighbour leaves; where that has no code yet, both give up alike what they have too much."""
     if not levels.pairs:
-        return np.clip(np.rint(want), levels.qmin, levels.qmax)
+        return levels.nearest(want)
     excess = np.where((want > 0) == (beside > 0), np.maximum(np.abs(want + beside) - PAIR_LIMIT, 0.0), 0.0)
     shared = np.where(np.isnan(code_beside), want - np.sign(want) * excess / 2.0, want)
     return np.clip(np.rint(shared), *_bounds(code_beside, levels))

@@ -66,7 +66,8 @@ def _put(node: ir.Node, index: int, name: str, array: NDArray[np.floating]) -> N
 def _insert_roundings(graph: ir.Graph, plan: QuantPlan, config: QuantConfig) -> None:
     """Rounds weights, and every tensor that has codes with the parameters of the plan."""
     activations = ActivationPlan(graph, config, plan.float_nodes, plan.aside)
-    for name, reals in activations.weights().items():
+    given = {name: plan.tensors[name].dequantize(codes) for name, codes in plan.weight_codes.items()}
+    for name, reals in (activations.weights() | given).items():
         graph.initializers[name].const_value = ir.tensor(reals, name=name)
     names = insert_codes(graph, activations)
     values = {str(value.name): value for value in graph.inputs}

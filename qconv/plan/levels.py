@@ -1,0 +1,55 @@
+"""Weights whose codes are not evenly spaced: their scales and codes, before samples refine them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.config import QuantConfig
+from qconv.ops.forms import by_channels, channel_axis, of_channels
+from qconv.plan.policy import levels_of, weight_scheme
+from qconv.quant.grids import power_of_two
+from qconv.quant.level_sets import LARGEST, NARROWER, level_set, nearest_levels
+from qconv.quant.params import params_of_weight
+from qconv.quant.types import IntArray, IntType, QuantParams
+
+_CONTAINER = IntType(8, signed=True, narrow=True)
+
+
+def levels_for(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> IntArray | None:
+    """The codes that the weight of a layer may take, ascending; None where they are evenly spaced."""
+    kind = levels_of(node, config)
+    if kind == "uniform" or config.pins.weight(weight, channel_axis(node)) is not None:
+        return None
+    params, lying = _widest(node, weight, config), by_channels(node, weight)
+    bits = weight_scheme(node, config).int_type.bits
+    return level_set(kind, bits, lying, _along(params.scale, params.axis, lying.ndim))
+
+
+def with_levels(
+    node: ir.Node, weight: NDArray[np.floating], levels: IntArray, config: QuantConfig
+) -> tuple[QuantParams, IntArray]:
+    """Scales of least squared error, and the nearest levels, in the layout of the float weight."""
+    params, lying = _widest(node, weight, config), by_channels(node, weight)
+    axes = tuple(axis for axis in range(lying.ndim) if axis != params.axis)
+    tried = [params.scale * np.float32(factor) for factor in NARROWER]
+    tried = [power_of_two(scale) for scale in tried] if config.pow2 else tried
+    along = [_along(scale, params.axis, lying.ndim) for scale in tried]
+    reals = [nearest_levels(lying / scale, levels) * scale for scale in along]
+    losses = np.stack([np.square(real - lying).sum(axis=axes, dtype=np.float64) for real in reals])
+    scale = np.take_along_axis(np.stack(tried), losses.argmin(axis=0)[None], 0)[0]
+    codes = nearest_levels(lying / _along(scale, params.axis, lying.ndim), levels)
+    return replace(params, scale=np.asarray(scale, np.float32)), np.asarray(of_channels(node, codes), np.int8)
+
+
+def _widest(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> QuantParams:
+    """Scales under which the greatest weight of a channel is the greatest level."""
+    params = params_of_weight(by_channels(node, weight), weight_scheme(node, config))
+    return replace(params, scale=params.scale * np.float32(params.int_type.qmax / LARGEST), int_type=_CONTAINER)
+
+
+def _along(scale: NDArray[np.floating], axis: int | None, rank: int) -> NDArray[np.floating]:
+    return scale if axis is None else scale.reshape([-1 if place == axis else 1 for place in range(rank)])
