@@ -14,7 +14,9 @@ class Target:
     `signed_activations` are int8, others uint8. `adds_pairs_in_int16` says that a kernel may add products of uint8 and int8 in 16
     bits: weights then keep to safe pairs (quant/saturation.py), and the second operand of a product of two activations stays
     unsigned. `adds_in_integers` says that QLinearAdd has short multipliers there (quant/neon.py): an Add must be proved for that
-    kernel, as it is for other targets too where a scale can be found.
+    kernel, as it is for other targets too where a scale can be found. `standard_operators` says that the graph shall run in other
+    runtimes than onnxruntime: operators of ai.onnx alone, each with one scale for a tensor (lower/standard), and no ties that
+    runtimes round differently.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Target:
     signed_activations: bool = False
     adds_pairs_in_int16: bool = False
     adds_in_integers: bool = False
+    standard_operators: bool = False
 
 
 TARGETS = {
@@ -30,6 +33,7 @@ TARGETS = {
         Target("x86", "every x86", adds_pairs_in_int16=True),
         Target("x86-vnni", "x86 with VNNI, or without AVX2"),
         Target("arm", "64-bit ARM and every x86, with int8 activations", signed_activations=True, adds_in_integers=True),
+        Target("portable", "other runtimes too, in ai.onnx alone", adds_pairs_in_int16=True, standard_operators=True),
     )
 }
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
 from qconv.quant.certify import Certificate, Interval, Reach, certify_weight_scale, effective_scale
-from qconv.quant.fixedpoint import Multiplier
+from qconv.quant.few_scales import MOST_SCALES
+from qconv.quant.fixedpoint import Int64Array, Multiplier
 from qconv.quant.grids import Grid
 from qconv.quant.params import accumulator_bounds, accumulators_fit, quantize_bias, quantize_weight
 from qconv.quant.saturation import KernelOrder, quantize_safely
@@ -51,10 +52,13 @@ def quantize_linear(
     zero_point = int(y.zero_point)
     limits = np.iinfo(y.int_type.dtype)
     _check_int32(name, codes, summed, bias, x, w)
-    reach = _reach(codes, summed, bias, x, per_channel=w.axis is not None)
     ends = limits.min - zero_point, limits.max - zero_point
-    scale, certificate = certify_weight_scale(x.scale, np.atleast_1d(w.scale), y.scale, *ends, reach, grid)
-    scale = scale.reshape(w.scale.shape)
+    scales, places = _scales(w, together=target.standard_operators)
+    reach = _reach(codes, summed, bias, x, places if w.axis is not None else None)
+    scale, certificate = certify_weight_scale(
+        x.scale, scales, y.scale, *ends, reach, grid, no_ties=target.standard_operators and grid.free
+    )  # fmt: skip
+    scale = scale[places].reshape(w.scale.shape)
     bias_codes = None if bias is None else quantize_bias(bias, x.scale, scale)
     multiplier = Multiplier.of(effective_scale(x.scale, scale, y.scale))
     return Linear(codes, scale, w.zero_point, bias_codes, multiplier, certificate)
@@ -73,18 +77,41 @@ def _check_int32(
         )
 
 
+def _scales(w: QuantParams, *, together: bool) -> tuple[FloatArray, NDArray[np.intp]]:
+    """The scales to certify, and which of them each channel has: its own, or `together` a few that channels share."""
+    scales, places = np.unique(w.scale, return_inverse=True)
+    if together and len(scales) <= MOST_SCALES:
+        return np.asarray(scales, np.float32), places.reshape(-1)
+    return np.atleast_1d(w.scale), np.arange(w.scale.size)
+
+
 def _reach(
-    codes: IntArray, summed: tuple[int, ...], bias: NDArray[np.floating] | None, x: QuantParams, *, per_channel: bool
+    codes: IntArray, summed: tuple[int, ...], bias: NDArray[np.floating] | None, x: QuantParams, places: NDArray[np.intp] | None
 ) -> Reach:
-    """The accumulators that the codes of a weight and of its bias can give; the bias follows the scale."""
-    lo, hi = accumulator_bounds(codes, summed, None, x)
+    """The accumulators that the codes of a weight and of its bias can give; the bias follows the scale.
+
+    `places` tells of each channel which scale it has, None where there is one.
+    """
+    lo, hi = (end.reshape(-1) if places is None else end for end in accumulator_bounds(codes, summed, None, x))
     spread = None if bias is None else np.broadcast_to(bias, lo.shape)
+    of_channel = np.zeros(lo.shape, np.intp) if places is None else places
 
     def reach(scale: FloatArray, which: NDArray[np.int64]) -> Interval:
-        if not per_channel:
-            moved = np.int64(0) if spread is None else quantize_bias(spread, x.scale, scale).astype(np.int64)
-            return np.reshape((lo + moved).min(), 1), np.reshape((hi + moved).max(), 1)
+        ends = [_ends(lo, hi, spread, x, value, of_channel == place) for value, place in zip(scale, which, strict=True)]
+        return np.asarray([end[0] for end in ends], np.int64), np.asarray([end[1] for end in ends], np.int64)
+
+    def reach_of_channels(scale: FloatArray, which: NDArray[np.int64]) -> Interval:
         moved = np.int64(0) if spread is None else quantize_bias(spread[which], x.scale, scale).astype(np.int64)
         return lo[which] + moved, hi[which] + moved
 
-    return reach
+    own = places is not None and np.array_equal(places, np.arange(lo.size))
+    return reach_of_channels if own else reach
+
+
+def _ends(
+    lo: Int64Array, hi: Int64Array, bias: NDArray[np.floating] | None, x: QuantParams, scale: np.float32,
+    which: NDArray[np.bool_],
+) -> tuple[int, int]:  # fmt: skip
+    """The least and the greatest accumulator of some channels with one scale."""
+    moved = np.int64(0) if bias is None else quantize_bias(bias[which], x.scale, np.asarray(scale)).astype(np.int64)
+    return int((lo[which] + moved).min()), int((hi[which] + moved).max())

@@ -11,6 +11,7 @@ import onnx_ir.passes.common as common_passes
 
 from qconv.config import Io
 from qconv.integer.language.spec import check
+from qconv.integer.language.standard import foreign_to_others
 from qconv.integer.metadata import Meaning
 from qconv.integer.program import Program
 from qconv.integer.saturation import saturating_nodes
@@ -38,6 +39,7 @@ from qconv.lower.movement import lower_global_average_pool, lower_global_max_poo
 from qconv.lower.normalization import lower_norm
 from qconv.lower.reductions import lower_cast, lower_quotient, lower_reduction
 from qconv.lower.selections import lower_scatter
+from qconv.lower.standard import write_standard
 from qconv.ops.op_table import rule_of
 from qconv.ops.scale_rules import NoFloat, Same, ScaleRule
 from qconv.plan.quant_plan import QuantPlan, border_nodes
@@ -131,7 +133,9 @@ def lower(
     fold_border_scales(graph, ctx.names, border_nodes(plan.channel_scales), ctx.meanings)
     keep_float_layers(graph, ctx.names)
     widen_channels(model, ctx.meanings)
-    model.opset_imports[MS] = 1
+    if target.standard_operators:
+        write_standard(ctx)
+    _import_domains(model, target)
     common_passes.RemoveUnusedNodesPass()(model)
     share_constants(graph)
     graph.sort()
@@ -154,14 +158,25 @@ def _by_channel(params: QuantParams | None, tensor: str | None, plan: QuantPlan)
     return QuantParams(scale, np.broadcast_to(params.zero_point, scale.shape), params.int_type, found.axis)
 
 
+def _import_domains(model: ir.Model, target: Target) -> None:
+    """Names com.microsoft among the operator sets, unless none of its operators is left for a target that has none."""
+    if not target.standard_operators or any(node.domain == MS for node in model.graph.all_nodes()):
+        model.opset_imports[MS] = 1
+    else:
+        model.opset_imports.pop(MS, None)
+
+
 def _check(model: ir.Model, target: Target, given: Collection[ir.Node]) -> None:
-    """Raises AssertionError for a graph that is not of the integer language, or saturates on its target: a fault of ours.
+    """Raises AssertionError for a graph that is not of the integer language, or not for its target: a fault of ours.
 
     Nodes of `given` are the float model's own.
     """
     faults = check(model, given)
     if target.adds_pairs_in_int16:
         faults += [f"{node.name} may saturate with AVX2 and without VNNI" for node in saturating_nodes(model.graph)]
+    if target.standard_operators:
+        foreign = (node for node in foreign_to_others(model.graph) if node not in given)
+        faults += [f"{node.name} ({node.op_type}) is not for other runtimes" for node in foreign]
     if faults:
         raise AssertionError("; ".join(faults))
 

@@ -133,7 +133,8 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
     def scale_of(scale: FloatArray) -> FloatArray:
         return effective_scale(scale, b.params.scale, y.scale)
 
-    scale, certificate = certify_one(a.params.scale, scale_of, limits.min - zero_point, limits.max - zero_point, *sums, ctx.grid)
+    ends, no_ties = (limits.min - zero_point, limits.max - zero_point), ctx.target.standard_operators and ctx.grid.free
+    scale, certificate = certify_one(a.params.scale, scale_of, *ends, *sums, ctx.grid, no_ties=no_ties)
     inputs = [
         a.value,
         *ctx.scale_and_zero_point(a.params, f"{node.name}_a", scale),

@@ -85,7 +85,7 @@ def _normalized(node: ir.Node, build: WideBuilder, row: Wide, root: ReciprocalRo
     power_of_two = build.emit("Gather", [build.constant(root.powers, "powers"), count], column, "power_of_two", axis=0)
     reciprocal = build.emit("Mul", [entry, power_of_two], column, "reciprocal")
     if root.cuts:
-        most = build.emit("Div", [build.constant(2**31 - 1, "most"), reciprocal], column, "limit")
+        most = build.quotient(2**31 - 1, reciprocal, "limit")
         least = build.emit("Mul", [most, build.constant(-1, "minus")], column, "lower_limit")
         bounded = build.emit("Min", [like, most], like, "below_limit")
         row = replace(row, value=build.emit("Max", [bounded, least], like, "above_limit"))

@@ -25,6 +25,7 @@ from qconv.quant.types import QuantParams
 
 _INT32 = 2**31
 _SUM_BITS = 20  # of the entries of a sum, which leaves its factors 10 bits
+_FLOAT_BITS = 24  # of the mantissa of a float32
 _MOST_BITS = 22  # behind the point of a code
 _STEEPEST = 1024.0  # codes for a step of a wide integer: all of them, and more
 
@@ -81,6 +82,17 @@ class WideBuilder:
         low, high = (int(end / (1 << bits)) for end in (x.low, x.high))
         return Wide(value, x.scale * (1 << bits), x.zero / (1 << bits), low, high)
 
+    def quotient(self, number: int, by: ir.Value, step: str) -> ir.Value:
+        """A number over the elements of a tensor, which are between 1 and the number.
+
+        Where the graph shall run in other runtimes the number is made a tensor: OpenVINO inverts the divisor of a constant first,
+        and that is 0 in integers.
+        """
+        dividend = self.constant(number, step)
+        if self.ctx.target.standard_operators:
+            dividend = self.emit("Max", [by, dividend], by, f"{step}_dividend")
+        return self.emit("Div", [dividend, by], by, step)
+
     def within(self, x: Wide, largest: int, step: str) -> Wide:
         """The same reals, shifted until no magnitude passes `largest`."""
         bits = 0
@@ -134,10 +146,17 @@ class WideBuilder:
         return self.codes(self.affine(x, np.full(1, factor), np.zeros(1), y, tensor), y, tensor)
 
     def codes(self, x: Wide, y: QuantParams, tensor: ir.Value) -> Codes:
-        """The codes of y of what `affine` made: its integers over 2^b, rounded down."""
+        """The codes of y of what `affine` made: its integers over 2^b, rounded down.
+
+        The highest one is a number of float32, in which some runtimes cut integers off: a greater one would begin another code.
+        """
         levels, bits = y.int_type.qmax - y.int_type.qmin, round(np.log2(float(y.scale) / x.scale))
-        bounds = [self.constant(0, "lowest"), self.constant(((levels + 1) << bits) - 1, "highest")]
+        end = (levels + 1) << bits
+        highest = end - (1 << max(0, end.bit_length() - _FLOAT_BITS))
+        bounds = [self.constant(0, "lowest"), self.constant(highest, "highest")]
         value = self.emit("Clip", [x.value, *bounds], tensor, "clip")
+        if self.ctx.target.standard_operators:  # a runtime that divides in float32 may round; then there is nothing to round
+            value = self.emit("BitwiseAnd", [value, self.constant(levels << bits, "whole")], tensor, "whole_steps")
         value = self.emit("Div", [value, self.constant(1 << bits, "step")], tensor, "steps")
         if y.int_type.qmin:
             value = self.emit("Add", [value, self.constant(y.int_type.qmin, "qmin")], tensor, "signed")

@@ -25,6 +25,7 @@ from qconv.plan.wide import wide_tensors
 from qconv.quant.grids import power_of_two
 from qconv.quant.params import params_of_range, params_of_values
 from qconv.quant.types import FloatArray, IntType, QuantParams, Scheme
+from qconv.targets import target_of
 
 Range = tuple[float, float]
 RangeOf = Callable[[str], tuple[float, float] | None]
@@ -32,6 +33,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 _DWARFED = 4.0  # an operand this many times wider than its sum, as a mask is, gets no scale in common with it
 _DWARFS = 2.0  # an operand this many times wider than what its sum can show is bounded: a bit and more
 _ALIKE = 1.25  # scales that differ less than this may as well be one: a third of a bit
+_OFF_TIES = 1 + 2.0**-12  # pixels over [-1, 1] all lie half-way between two codes, where runtimes part; float32 has 2^-16 there
 _MOST_STEPS = 1 << 13  # of one, for a range within [0, 1]: with finer ones, few multipliers of what reads them can be proved
 
 
@@ -75,7 +77,10 @@ class Activations:
             return self._allowed(replace(base, scale=base.scale * np.float32(factor)))
         if group.within is not None:
             return params_within(group.within, *self._span(group), self._scheme(group))
-        return params_of_range(*self._span(group), self._scheme(group))
+        lo, hi = self._span(group)
+        if target_of(self._config.target).standard_operators and any(value.is_graph_input() for value in group.members):
+            lo, hi = lo * _OFF_TIES, hi * _OFF_TIES
+        return params_of_range(lo, hi, self._scheme(group))
 
     def _allowed(self, params: QuantParams) -> QuantParams:
         return replace(params, scale=power_of_two(params.scale)) if self._config.pow2 else params

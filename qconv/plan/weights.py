@@ -9,9 +9,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
-from qconv.ops.forms import by_channels, by_phases, channel_axis, of_channels
+from qconv.model.graph import attr_int
+from qconv.ops.forms import by_channels, by_phases, channel_axis, is_convolution, of_channels
 from qconv.ops.kernel_order import kernel_order, kernel_weight
 from qconv.plan.policy import weight_scheme
+from qconv.quant.few_scales import few_scales
 from qconv.quant.grids import power_of_two
 from qconv.quant.params import params_of_weight, quantize_weight
 from qconv.quant.saturation import KernelOrder, quantize_safely, safe_params
@@ -30,13 +32,22 @@ def weight_params(node: ir.Node, weight: NDArray[np.floating], config: QuantConf
 def safe_for(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, config: QuantConfig) -> QuantParams:
     """The parameters, with wider scales where the target's kernels would saturate and that loses less.
 
-    Scales that are to be powers of two are those near by that lose least.
+    Scales that are to be powers of two are those near by that lose least. A target may ask for few.
     """
     rows, order = kernel_weight(node, weight)
     safe_order = order if target_of(config.target).adds_pairs_in_int16 else None
     if safe_order is not None:
         params = safe_params(rows, params, safe_order)
-    return _best_powers(rows, params, safe_order, 0 if by_phases(node) else params.axis) if config.pow2 else params
+    if config.pow2:
+        params = _best_powers(rows, params, safe_order, 0 if by_phases(node) else params.axis)
+    return _in_few_scales(node, params) if target_of(config.target).standard_operators else params
+
+
+def _in_few_scales(node: ir.Node, params: QuantParams) -> QuantParams:
+    """The parameters of a convolution's weight with a few scales for all its channels; those of matrices may stay."""
+    if params.axis is None or not (is_convolution(node) or by_phases(node)):
+        return params
+    return replace(params, scale=few_scales(params.scale, attr_int(node, "group", 1)))
 
 
 def _best_powers(rows: NDArray[np.floating], params: QuantParams, order: KernelOrder | None, axis: int | None) -> QuantParams:

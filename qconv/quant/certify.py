@@ -213,18 +213,20 @@ def scales_in_grid(x_scale: FloatArray | np.float32, w_scale: FloatArray, y: Qua
 
 def certify_weight_scale(
     x_scale: FloatArray | np.float32, w_scale: FloatArray, y_scale: FloatArray | np.float32, lo: int, hi: int, reach: Reach,
-    grid: Grid = Grid.FREE,
+    grid: Grid = Grid.FREE, *, no_ties: bool = False,
 ) -> tuple[FloatArray, Certificate]:  # fmt: skip
     """Weight scales, shape (channels,), nudged until requantization is proved; lo, hi are codes less the zero point.
 
     The accumulators that `reach` gives depend on the scale, because the bias codes do: so they are asked for again with it.
+    With `no_ties` they are nudged on until no halves can occur either that are rounded otherwise half up.
     """
 
     def scale_of(values: FloatArray) -> FloatArray:
         return effective_scale(x_scale, values, y_scale)
 
     def failing(values: FloatArray, which: Int64Array) -> BoolArray:
-        return unproved(scale_of(values), lo, hi, *reach(values, which))
+        scales, ends = scale_of(values), reach(values, which)
+        return unproved(scales, lo, hi, *ends) | (no_ties & ~tie_free(scales, lo, hi, *ends))
 
     every = np.arange(len(w_scale))
     hopeless = inexact_thresholds(scale_of(w_scale), lo, hi, *reach(w_scale, every)) > _LUCK
@@ -238,14 +240,15 @@ def certify_weight_scale(
 
 
 def certify_one(
-    x_scale: FloatArray, scale_of: ScaleOf, lo: int, hi: int, acc_lo: int, acc_hi: int, grid: Grid = Grid.FREE
-) -> tuple[FloatArray, Certificate]:
+    x_scale: FloatArray, scale_of: ScaleOf, lo: int, hi: int, acc_lo: int, acc_hi: int, grid: Grid = Grid.FREE,
+    *, no_ties: bool = False,
+) -> tuple[FloatArray, Certificate]:  # fmt: skip
     """One scale (0-d) nudged until the float32 scale `scale_of(x_scale)` is proved on [acc_lo, acc_hi]."""
     ends = np.asarray([acc_lo], np.int64), np.asarray([acc_hi], np.int64)
     start = np.reshape(x_scale, 1)
 
     def failing(values: FloatArray, _: Int64Array) -> BoolArray:
-        return unproved(scale_of(values), lo, hi, *ends)
+        return unproved(scale_of(values), lo, hi, *ends) | (no_ties & ~tie_free(scale_of(values), lo, hi, *ends))
 
     found = nudge(start, failing, None, grid, scale_of)
     if not grid.free and not found.proved.all():

@@ -27,6 +27,7 @@ _WIDER = (1.0, 1.15, 1.35, 1.6)  # for neighbours that must not saturate
 _NARROWER = (0.55, 0.65, 0.75, 0.85, 1.0)  # for few levels, of which clipping gives more
 _FEW_LEVELS = 64
 _BIAS_ROOM = 2.0**29  # steps that a bias may take, of 2^31
+_Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,13 @@ class Weights:
 
 def fit_weights(
     layer: Layer, weight: NDArray[np.floating], nearest: Weights, x: QuantParams, train: Fit, held: Fit, *, pairs: bool,
-    y: QuantParams | None = None, grid: Grid = Grid.FREE, levels: IntArray | None = None,
+    few_scales: bool = False, y: QuantParams | None = None, grid: Grid = Grid.FREE, levels: IntArray | None = None,
 ) -> Weights:  # fmt: skip
     """The best for rows that were held back: `nearest` as it is, `nearest` with a better bias, or rounded to second order.
 
-    `weight` is the float weight, `x` are the parameters of the layer's input, and `pairs` forbids neighbours that saturate.
-    `grid` tells which multipliers there are, to the parameters `y` of the layer's output where it has some,
-    `levels` which codes a weight may take where not all do.
+    `weight` is the float weight, `x` are the parameters of the layer's input, and `pairs` forbids neighbours that saturate. With
+    `few_scales` channels that have one scale keep one. `grid` tells which multipliers there are, to the parameters `y` of the
+    layer's output where it has some, `levels` which codes a weight may take where not all do.
     """
     exact: Float64Array = layer.weights(weight.astype(np.float64))
     near = layer.weights(nearest.reals.astype(np.float64))
@@ -62,10 +63,11 @@ def fit_weights(
     if layer.has_bias:
         choices.append((held.loss(near, train.bias(near)), _with(nearest, layer, nearest.codes, near, train)))
     target = _ridge_target(exact, train, held)
-    scales = _scales(target, train, x, allowed, per_tensor=nearest.params.axis is None, powers=grid.powers)
+    together = _together(nearest.params, layer, few_scales=few_scales)
+    scales = _scales(target, train, x, allowed, together, powers=grid.powers)
     scales = [_allowed(scale.astype(np.float32), x, y, grid).astype(np.float64) for scale in scales]
     hessian = _ridged(train, _ROUNDING_RIDGE)
-    codes, scale = _best_scales(hessian, target, scales, allowed)
+    codes, scale = _best_scales(hessian, target, scales, allowed, together)
     codes = descended(hessian, target, scale, codes, allowed)
     found = codes * scale[:, None, :]
     of_channels = scale.reshape(-1).astype(np.float32)
@@ -97,31 +99,43 @@ def _ridge_target(exact: Float64Array, train: Fit, held: Fit) -> Float64Array:
 
 
 def _best_scales(
-    hessian: Float64Array, target: Float64Array, scales: Sequence[Float64Array], levels: Levels
+    hessian: Float64Array, target: Float64Array, scales: Sequence[Float64Array], levels: Levels, together: _Places | None
 ) -> tuple[Float64Array, Float64Array]:
-    """Each output with the scale whose codes lose least; one for all outputs where all candidates are."""
+    """Each output with the scale whose codes lose least, or those that are together with one for all of them."""
     count = len(scales)
     tried = np.concatenate(scales, axis=1)
     wanted = np.concatenate([target] * count, axis=2)
     codes = rounded(hessian, wanted, tried, levels)
     error = codes * tried[:, None, :] - wanted
     losses = (error * (hessian @ error)).sum(axis=1).reshape(len(codes), count, -1)
-    if all((scale == scale.flat[0]).all() for scale in scales):
-        losses = np.broadcast_to(losses.sum(axis=(0, 2), keepdims=True), losses.shape)
+    if together is not None:
+        sums = [np.bincount(together.reshape(-1), loss.reshape(-1)) for loss in np.moveaxis(losses, 1, 0)]
+        losses = np.stack([of_place[together] for of_place in sums], axis=1)
     choice = losses.argmin(axis=1)[:, None, :]
     of_scale = np.take_along_axis(tried.reshape(losses.shape), choice, 1)[:, 0]
     by_scale = codes.reshape(*codes.shape[:2], count, -1)
     return np.take_along_axis(by_scale, choice[:, None], 2)[:, :, 0], of_scale
 
 
-def _scales(v: Float64Array, train: Fit, x: QuantParams, levels: Levels, *, per_tensor: bool, powers: bool) -> list[Float64Array]:
+def _together(params: QuantParams, layer: Layer, *, few_scales: bool) -> _Places | None:
+    """Numbers [G, O] that outputs of one scale share; None where each may have its own."""
+    if params.axis is None:
+        return np.zeros((layer.groups, layer.outputs // layer.groups), np.intp)
+    return np.unique(params.scale, return_inverse=True)[1].reshape(layer.groups, -1) if few_scales else None
+
+
+def _scales(
+    v: Float64Array, train: Fit, x: QuantParams, levels: Levels, together: _Places | None, *, powers: bool
+) -> list[Float64Array]:
     """Candidates for the scales [G, O], under which the bias fits in int32."""
     least = float(SMALLEST_SCALE)
     base = np.abs(v).max(axis=1) / levels.qmax
     base = np.where(base > least, base, base[base > least].min(initial=1.0))  # as for nearest codes: a dead channel
     base = np.maximum(base, np.abs(train.bias(v)) / (float(x.scale) * _BIAS_ROOM))
-    if per_tensor:
-        base = np.full_like(base, base.max())
+    if together is not None:
+        largest = np.zeros(int(together.max()) + 1)
+        np.maximum.at(largest, together, base)
+        base = largest[together]
     if levels.codes is not None:
         return [base * factor for factor in NARROWER]
     if powers:

@@ -133,9 +133,11 @@ def fitted_weights(model: ir.Model, layer: Layer, plan: QuantPlan, config: Quant
     levels, given = levels_for(node, weight, config), plan.weight_codes.get(layer.weight_name)
     codes = weight_codes(node, weight, params, config) if given is None else given
     nearest = Weights(params, codes, None if bias is None else bias.astype(np.float32))
-    pairs = layer.pairs and target_of(config.target).adds_pairs_in_int16
-    x, y = plan.tensors[layer.x], plan.tensors.get(layer.y)
-    fitted = fit_weights(layer, weight, nearest, x, train, held, pairs=pairs, y=y, grid=config.grid, levels=levels)
+    target, x, y = target_of(config.target), plan.tensors[layer.x], plan.tensors.get(layer.y)
+    pairs, few = layer.pairs and target.adds_pairs_in_int16, layer.is_conv and target.standard_operators
+    fitted = fit_weights(
+        layer, weight, nearest, x, train, held, pairs=pairs, few_scales=few, y=y, grid=config.grid, levels=levels
+    )  # fmt: skip
     return None if fitted is nearest else fitted
 
 

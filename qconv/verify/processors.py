@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from qconv.integer.language.multipliers import constant
+from qconv.integer.language.standard import foreign_to_others
 from qconv.integer.saturation import saturating_nodes
 from qconv.model.machine import adds_in_integers, adds_pairs_in_int16
 from qconv.quant.neon import neon_add_table
@@ -22,8 +23,12 @@ from qconv.targets import TARGETS
 
 def exact_on(graph: ir.Graph) -> tuple[str, ...]:
     """The names of the targets on whose processors the model gives the same codes."""
-    pairs, sums = any(saturating_nodes(graph)), any(differing_additions(graph))
-    wrong = {name for name, t in TARGETS.items() if (t.adds_pairs_in_int16 and pairs) or (t.adds_in_integers and sums)}
+    pairs, sums, foreign = any(saturating_nodes(graph)), any(differing_additions(graph)), any(foreign_to_others(graph))
+    wrong = {
+        name
+        for name, t in TARGETS.items()
+        if (t.adds_pairs_in_int16 and pairs) or (t.adds_in_integers and sums) or (t.standard_operators and foreign)
+    }
     return tuple(name for name in TARGETS if name not in wrong)
 
 

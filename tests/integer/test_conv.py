@@ -103,3 +103,11 @@ def test_ordinary_scales_differ_by_a_few_in_a_million_at_most() -> None:
         count, total = differing(*one_node("QLinearConv", inputs))
         differences, elements = differences + count, elements + total
     assert differences <= elements * 20 // 1_000_000
+
+
+@pytest.mark.parametrize("form", ["3x3", "strides and uneven pads", "depthwise", "1-D", "same upper"])
+def test_the_sums_alone_are_those_of_onnxruntime(form: str) -> None:
+    shape, weight_shape, attributes = FORMS[form]
+    rng = np.random.default_rng(0)
+    inputs = [codes(rng, shape), codes(rng, weight_shape, np.int8), zero(7)]
+    assert_equal(*one_node("ConvInteger", inputs, outputs=[np.int32], attributes=attributes))

@@ -120,5 +120,5 @@ def test_codes_that_were_given_are_kept_over_copies_of_channels(form: Form, tmp_
 
 
 def test_an_unknown_target_is_refused() -> None:
-    with pytest.raises(UsageError, match="there is no target m68k; take one of x86, x86-vnni, arm"):
+    with pytest.raises(UsageError, match="there is no target m68k; take one of x86, x86-vnni, arm, portable"):
         QuantConfig(target="m68k")

@@ -57,7 +57,7 @@ PLAIN: Mapping[str, frozenset[ir.DataType]] = {
     **dict.fromkeys(["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"], ANY),
     **dict.fromkeys(["Add", "Sub", "Mul", "Div", "Mod", "Range", "CumSum", "Abs", "Neg", "Sign"], COUNTS),
     **dict.fromkeys(["ReduceSum", "ReduceMean", "ReduceProd"], COUNTS),
-    "MatMulInteger": INTEGERS,
+    **dict.fromkeys(["ConvInteger", "MatMulInteger"], INTEGERS),
     "Cast": ANY | SMALL,
 }
 

@@ -35,6 +35,7 @@ KERNELS: Mapping[tuple[str, str], Kernel] = {
     ("", "DequantizeLinear"): quantize.dequantize_linear,
     ("", "DynamicQuantizeLinear"): quantize.dynamic_quantize_linear,
     ("", "QLinearConv"): conv.qlinear_conv,
+    ("", "ConvInteger"): conv.conv_integer,
     ("", "QLinearMatMul"): matmul.qlinear_matmul,
     (MICROSOFT, "QGemm"): matmul.qgemm,
     ("", "MatMulInteger"): matmul.matmul_integer,

@@ -43,6 +43,15 @@ def qlinear_conv(node: ir.Node, inputs: Operands) -> list[Array]:
     return [codes.reshape(acc.shape)]
 
 
+def conv_integer(node: ir.Node, inputs: Operands) -> list[Array]:
+    """The sums [N, M, *O] themselves, in int32; zero points are 0 where they are left out."""
+    zero_points = [optional(inputs, index) for index in (2, 3)]
+    x_zero_point, w_zero_point = (np.zeros((), np.int16) if z is None else z for z in zero_points)
+    w = required(inputs, 1)
+    weights = np.subtract(w, w_zero_point.reshape((-1,) + (1,) * (w.ndim - 1)), dtype=np.int16)
+    return [convolve(node, required(inputs, 0), int(x_zero_point.reshape(())), weights).astype(np.int32)]
+
+
 def convolve(node: ir.Node, x: Array, x_zero_point: int, weights: Array) -> Array:
     """The integer sums [N, M, *O] of a convolution of (x - Zx) with int16 `weights`, held exactly in a float type."""
     groups = node.attributes.get_int("group", 1)
