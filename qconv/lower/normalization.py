@@ -41,11 +41,8 @@ def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root:
     if wide is None:
         x = build.of_codes(ctx.codes(value), "wide")
         x = build.times(x, _FROM_CODES, "fine")
-        span = x.high - x.low
     else:
         x = wide
-        low, high = ctx.params(value).ends
-        span = math.ceil((high - low) / x.scale)
     if node.op_type == "LayerNormalization":
         x = build.within(x, ((1 << _MEAN_BITS) - 1) // root.size, "mean_shift")
         axes = ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_axes")
@@ -56,6 +53,8 @@ def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root:
         zero = round(x.zero)
         centered = build.emit("Sub", [x.value, build.constant(zero, "zero")], value, "centered")
         x = Wide(centered, x.scale, 0.0, x.low - zero, x.high - zero)
+    low, high = ctx.params(value).ends
+    span = math.ceil((high - low) / x.scale)
     bits = 0
     while min(span, x.largest) >> bits > LARGEST_ENTRY or _epsilon(node, x.scale * (1 << bits), root) > LARGEST_EPSILON:
         bits += 1

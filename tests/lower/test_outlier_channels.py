@@ -1,0 +1,40 @@
+"""Norms of rows with a few channels that dwarf the others: what is small is not lost on the way to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.lower.harness import Array, Result, normal, quantize_graph
+
+SIZE = 96
+OUTLIERS = np.ones(SIZE, np.float32)
+OUTLIERS[[3, 40, 77]] = 20, 40, 30
+
+
+def weights() -> dict[str, Array]:
+    """Gains of 1 and products that keep variances, of which one has channels that dwarf the others."""
+    plain, wide = (normal(SIZE, SIZE, seed=seed, scale=SIZE**-0.5) for seed in (1, 2))
+    return {"m": plain, "n": wide * OUTLIERS, "g": np.ones(SIZE, np.float32), "b": normal(SIZE, seed=3, scale=0.1)}
+
+
+def norm(folder: Path, body: str, scale: Array) -> Result:
+    text = f"g (float[1,32,{SIZE}] x) => (float[1,32,{SIZE}] y) {{ {body} }}"
+    used = {name: array for name, array in weights().items() if f", {name}" in body}
+    result = quantize_graph(folder, text, used, [{"x": normal(1, 32, SIZE, seed=i) * scale} for i in range(4)])
+    assert result.quantized.audit.integer_only
+    result.assert_exact()
+    return result
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a = MatMul(x, n) y = LayerNormalization(a, g, b)",
+        "a = MatMul(x, n) l = LayerNormalization(a, g, b) c = MatMul(l, m) s = Add(a, c) y = LayerNormalization(s, g, b)",
+    ],
+)
+def test_behind_a_product(tmp_path: Path, body: str) -> None:
+    assert norm(tmp_path, body, np.float32(1)).sqnr_db() > 25
