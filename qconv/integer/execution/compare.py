@@ -34,7 +34,7 @@ class Judge:
 
     onnxruntime runs the graph twice: with tensors exposed, which holds back some of its fusions, and as it is deployed, where
     only the graph's outputs can be seen. Float islands take onnxruntime's values; outputs behind them are compared in
-    the first run only, and the reals that come from there not at all.
+    the first run only, and reals that are only moved from there not at all.
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -47,7 +47,7 @@ class Judge:
         self._deployed = open_session(model, threads=1)
         self._foreign = frozenset(str(value.name) for node in self._executor.foreign for value in node.outputs if value.name)
         tainted = _downstream(model.graph, self._executor.foreign)
-        moved = {value.name for value in made if value.name in tainted and is_float(value)}  # reals of an island, only moved
+        moved = _reals_of(model.graph, self._executor.foreign)
         self._compared = dict.fromkeys(str(value.name) for value in made if value.name not in self._foreign | moved)
         self.work = 0  # of the last sample, in the unit of work.py
         self._outputs = [value.name for value in model.graph.outputs if value.name and value.name not in tainted]
@@ -101,4 +101,13 @@ def _downstream(graph: ir.Graph, nodes: tuple[ir.Node, ...]) -> set[str]:
     for node in graph:
         if any(value in reached for value in node.inputs if value is not None):
             reached.update(node.outputs)
+    return {value.name for value in reached if value.name}
+
+
+def _reals_of(graph: ir.Graph, nodes: tuple[ir.Node, ...]) -> set[str]:
+    """Names of the reals that come from `nodes` without becoming codes on the way."""
+    reached: set[ir.Value] = {value for node in nodes for value in node.outputs}
+    for node in graph:
+        if any(value in reached for value in node.inputs if value is not None):
+            reached.update(value for value in node.outputs if is_float(value))
     return {value.name for value in reached if value.name}
