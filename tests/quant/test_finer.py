@@ -7,16 +7,16 @@ import pytest
 
 from qconv.quant.finer import bias_moves, finer_params
 from qconv.quant.params import quantize_weight
-from qconv.quant.types import INT8, UINT8, IntType, QuantParams
+from qconv.quant.types import INT8, UINT8, IntArray, IntType, QuantParams
 
-X = QuantParams(np.float32(0.5), np.asarray(0), UINT8)
-Y = QuantParams(np.float32(0.25), np.asarray(3), IntType(3, signed=False))
+X = QuantParams(np.asarray(0.5, np.float32), np.asarray(0), UINT8)
+Y = QuantParams(np.asarray(0.25, np.float32), np.asarray(3), IntType(3, signed=False))
 
 
-def weight(axis: int | None) -> tuple[np.ndarray, QuantParams]:
+def weight(axis: int | None) -> tuple[IntArray, QuantParams]:
     codes = np.random.default_rng(0).integers(-4, 4, (6, 5))
-    scale = np.linspace(0.1, 0.6, 6, dtype=np.float32) if axis == 0 else np.float32(0.3)
-    return codes, QuantParams(scale, np.zeros(np.shape(scale), np.int8), IntType(3, signed=True), axis)
+    scale = np.linspace(0.1, 0.6, 6, dtype=np.float32) if axis == 0 else np.asarray(0.3, np.float32)
+    return codes, QuantParams(scale, np.zeros(scale.shape, np.int8), IntType(3, signed=True), axis)
 
 
 @pytest.mark.parametrize("axis", [0, None])
