@@ -129,7 +129,7 @@ def compare(network: SimulatedNetwork, split: Split, keep: Path | None) -> tuple
         qconv.quantize(source, qconv.calibrate(source)).save(target)
         integer = run(target, split.test.images)
     with torch.no_grad():
-        simulated = network.double()(split.test.images.double()).float().numpy()
+        simulated = network.eval()(split.test.images).numpy()
     return correct(simulated, split), correct(integer, split), f"{int((simulated != integer).sum())} of {integer.size:,}"
 
 

@@ -26,9 +26,7 @@ WEIGHT_BITS = click.IntRange(2, 8)
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
-    default=2e-3,
-    show_default=True,
-    help="Of Adam, relative to the size of each tensor; it falls to 0 along a cosine.",
+    help="Of Adam, relative to the size of each tensor; it falls along a cosine.  [default: 0.002, half for each bit past 4]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For the order of the samples.")
 @exclude_option
@@ -36,7 +34,7 @@ WEIGHT_BITS = click.IntRange(2, 8)
 @click.option("-o", "--output", type=PATH, help="The trained model.  [default: MODEL.qat.onnx]")
 def train(
     model: Path, data: str | None, samples: int | None, labels: Path | None, bits: int, weight_bits: int | None,
-    activation_bits: int | None, per_tensor: bool, steps: int, batch: int, learning_rate: float, seed: int,
+    activation_bits: int | None, per_tensor: bool, steps: int, batch: int, learning_rate: float | None, seed: int,
     exclude: tuple[str, ...], target: str, output: Path | None, **images: Any,
 ) -> None:  # fmt: skip
     """Train MODEL under simulated quantization and write it with QuantizeLinear and DequantizeLinear, for `qconv quantize`.

@@ -34,7 +34,7 @@ def fold_parameters(model: ir.Model) -> int:
             if array is not None:
                 node.replace_input_with(index, editor.constant(f"{value.name}/folded", array))
                 count += 1
-    return count + _drop_casts(model.graph) + _write_zero_points(model.graph)
+    return count + _drop_casts(editor) + _write_zero_points(editor)
 
 
 def _computed(value: ir.Value, known: dict[ir.Value, NDArray[np.generic] | None]) -> NDArray[np.generic] | None:
@@ -49,10 +49,10 @@ def _computed(value: ir.Value, known: dict[ir.Value, NDArray[np.generic] | None]
     return known[value]
 
 
-def _drop_casts(graph: ir.Graph) -> int:
+def _drop_casts(editor: Editor) -> int:
     """Takes out each Cast of codes to a wider integer type that a DequantizeLinear reads: the reals are the same."""
     count = 0
-    for node in tuple(graph):
+    for node in tuple(editor.graph):
         x, wide = (node.inputs[0] if node.inputs else None), node.outputs[0]
         maker = None if x is None else x.producer()
         if node.op_type != "Cast" or x is None or maker is None or not has_trait(maker, Trait.QUANTIZES) or x.dtype is None:
@@ -60,23 +60,24 @@ def _drop_casts(graph: ir.Graph) -> int:
         readers = list(wide.consumers())
         if wide.dtype in _WIDER.get(x.dtype, ()) and readers and all(has_trait(reader, Trait.DEQUANTIZES) for reader in readers):
             for reader in readers:
-                _retype_zero_point(graph, reader, x.dtype)
+                _retype_zero_point(editor, reader, x.dtype)
             wide.replace_all_uses_with(x)
-            graph.remove(node, safe=True)
+            editor.graph.remove(node, safe=True)
             count += 1
     return count
 
 
-def _write_zero_points(graph: ir.Graph) -> int:
+def _write_zero_points(editor: Editor) -> int:
     """Gives each DequantizeLinear a zero point, whose type tells that of the codes also when they are gone."""
-    lacking = [node for node in graph if has_trait(node, Trait.DEQUANTIZES) and (len(node.inputs) < 3 or node.inputs[2] is None)]
+    dequantizers = [node for node in editor.graph if has_trait(node, Trait.DEQUANTIZES)]
+    lacking = [node for node in dequantizers if len(node.inputs) < 3 or node.inputs[2] is None]
     for node in lacking:
         codes, scale = node.inputs[0], const_array(node.inputs[1])
         if codes is None or codes.dtype is None or scale is None or codes.dtype == ir.DataType.INT32:
             continue
         zero = np.zeros(scale.shape, codes.dtype.numpy())
-        inputs = [*node.inputs[:2], Editor(graph).constant(f"{node.name}/zero_point", zero)]
-        Editor(graph).rewrite(node, node.op_type, inputs, dict(_plain(node)))
+        inputs = [*node.inputs[:2], editor.constant(f"{node.name}/zero_point", zero)]
+        editor.rewrite(node, node.op_type, inputs, dict(_plain(node)))
     return len(lacking)
 
 
@@ -84,7 +85,7 @@ def _plain(node: ir.Node) -> Iterator[tuple[str, int]]:
     return ((a.name, a.as_int()) for a in node.attributes.values() if a.type == ir.AttributeType.INT)
 
 
-def _retype_zero_point(graph: ir.Graph, reader: ir.Node, dtype: ir.DataType) -> None:
+def _retype_zero_point(editor: Editor, reader: ir.Node, dtype: ir.DataType) -> None:
     zero = const_array(reader.inputs[2]) if len(reader.inputs) > 2 else None
     if zero is not None:
-        reader.replace_input_with(2, Editor(graph).constant(f"{reader.name}/zero_point", zero.astype(dtype.numpy())))
+        reader.replace_input_with(2, editor.constant(f"{reader.name}/zero_point", zero.astype(dtype.numpy())))

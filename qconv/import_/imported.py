@@ -13,6 +13,7 @@ from qconv.quant.pins import Pins
 from .attention import is_attention_of_codes, take_attention_apart
 from .averages import averages_to_layers
 from .fold_parameters import fold_parameters
+from .grids import weights_on_grids
 from .integer_products import take_products_apart
 from .pairs import Pairs
 from .unfuse import unfuse_operators
@@ -47,5 +48,7 @@ def import_quantized(model: ir.Model) -> Imported:
             f"node {left[0].name} ({left[0].op_type}) computes with codes in a way that has no float counterpart here; "
             "give the float model, or one with QuantizeLinear and DequantizeLinear"
         )
-    pins = pairs.pins()
-    return Imported(Pins(pins.activations, (*pins.weights, *averages)), pairs.count, tuple(pairs.notes))
+    pins = pairs.pins().under(Pins(weights=averages))
+    found = tuple(weights_on_grids(model, pins))
+    notes = [f"{len(found)} weights without scales are whole multiples of a step, and keep those codes"] if found else []
+    return Imported(pins.under(Pins(weights=found)), pairs.count, (*pairs.notes, *notes))

@@ -21,16 +21,16 @@ from qconv.lower import Lowering, lower
 from qconv.model.packed import packed
 from qconv.model.read import digest_of
 from qconv.model.save import save, write_text
-from qconv.pipeline.choices import Choices, choose
+from qconv.pipeline.choices import Choices
 from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.made import calibration_digest, settings_to_json
 from qconv.pipeline.modes import InMode, in_mode
+from qconv.pipeline.planned import planned
 from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared
 from qconv.pipeline.recall import recalled
-from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
+from qconv.pipeline.recovery import Recovery
 from qconv.pipeline.samples import Data, samples_for
 from qconv.plan.check import check_plan
-from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.subgraphs import untouched_subgraphs
 from qconv.ranges.methods import Choice
@@ -121,16 +121,9 @@ def quantize(
     config = loaded.with_thresholds(config)
     choices, found, by_moments = Choices({}), None, None
     if plan is None:
-        choices = choose(loaded, calibration, config, source, progress, threads)
-        ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
-        plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
-        feeds = recovery_samples(loaded, calibration, config, source)
-        if feeds:
-            found = recovery(loaded, plan, ranges, config, feeds, threads)
-            loaded, plan = replace(loaded, ir=found.form.model), found.plan
-        else:
-            by_moments = moments_recovery(loaded, plan, calibration, config)
-            plan = plan if by_moments is None else by_moments.plan
+        made = planned(loaded, calibration, config, source, progress=progress, threads=threads)
+        loaded, plan, choices = replace(loaded, ir=made.model), made.plan, made.choices
+        found, by_moments = made.recovery, made.by_moments
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     else:

@@ -144,7 +144,9 @@ class Activations:
         return low * factor, high * factor
 
     def _span(self, group: Group) -> tuple[float, float]:
-        """The union of the ranges of a group's members, with zero in it."""
+        """The union of the ranges of a group's members, with zero in it; what the codes reach where they are given."""
+        if group.fixed is not None:
+            return group.fixed.ends
         if group in self._narrowed:
             return self._narrowed[group]
         if group.values is not None:

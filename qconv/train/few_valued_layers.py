@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .binarized import FewValuedConv2d, FewValuedLinear
 from .frozen import LayerCodes
-from .layers import BatchNorm, SimulatedLayer
+from .layers import BatchNorm, SimulatedLayer, factor_of, shift_of
 from .powers import ShiftBatchNorm2d
 from .quantizers import ActivationQuantizer, Clock, WeightQuantizer
 
@@ -64,13 +64,11 @@ class SimulatedFewValuedLayer(SimulatedLayer):
 
     def _affine(self) -> tuple[Tensor, Tensor]:
         """y = factor * (layer without bias) + shift, of the batch norm in evaluation; float64 [C]."""
-        bias = torch.zeros(self.layer.weight.shape[0]) if self.layer.bias is None else self.layer.bias
+        bias = self.layer.bias
         if self.norm is None:
-            return torch.ones(len(bias), dtype=torch.float64), bias.double()
-        norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
-        mean, variance = norm.running_mean.double(), norm.running_var.double()
-        gamma = torch.ones_like(variance) if norm.weight is None else norm.weight.double()
-        beta = torch.zeros_like(variance) if norm.bias is None else norm.bias.double()
-        factor = norm.power(variance).double() if isinstance(norm, ShiftBatchNorm2d) else gamma / torch.sqrt(variance + norm.eps)
-        return factor, beta + (bias.double() - mean) * factor
+            one = torch.ones(self.layer.weight.shape[0], dtype=torch.float64)
+            return one, torch.zeros_like(one) if bias is None else bias.double()
+        power = isinstance(self.norm, ShiftBatchNorm2d)  # of two, found in the type of the running variance
+        variance = self.norm.running_var if power else self.norm.running_var.double()
+        factor = factor_of(self.norm, variance).double()
+        return factor, shift_of(self.norm, bias, factor)

@@ -42,7 +42,7 @@ class _Builder:
         """The finished module."""
         for value in self._source.inputs:
             if const_array(value) is None:
-                self._values[value] = self._graph.placeholder(_identifier(str(value.name)))
+                self._put(value, self._graph.placeholder(_identifier(str(value.name))))
         for node in self._source:
             self._node(node)
         results = tuple(self._values[value] for value in self._source.outputs)
@@ -64,19 +64,24 @@ class _Builder:
                        else value for value in inputs)  # fmt: skip
         result = self._graph.call_function(function, inputs, named)
         if len(node.outputs) == 1:
-            self._values[node.outputs[0]] = result
+            self._put(node.outputs[0], result)
             return
         for index, output in enumerate(node.outputs):
-            self._values[output] = self._graph.call_function(item, (result, index))
+            self._put(output, self._graph.call_function(item, (result, index)))
 
     def _layer(self, node: ir.Node, module: nn.Module) -> None:
-        name = str(node.name).replace(".", "_")
+        name = module_name(node)
         module.op_type = node.op_type
         self._root.add_module(name, module)
         x = self._operand(node.inputs[0])
         if _uneven(node):
             x = self._graph.call_function(padded, (x, attr_ints(node, "pads", []), 0.0))
-        self._values[node.outputs[0]] = self._graph.call_module(name, (x,))
+        self._put(node.outputs[0], self._graph.call_module(name, (x,)))
+
+    def _put(self, value: ir.Value, result: fx.Node) -> None:
+        """Says what stands for a tensor, and to what is made of the module which tensor that is."""
+        result.meta["tensor"] = str(value.name)
+        self._values[value] = result
 
     def _operand(self, value: ir.Value | None) -> Any:
         if value is None:
@@ -89,6 +94,11 @@ class _Builder:
             self._root.register_buffer(name, torch.from_numpy(np.array(array)))
             self._values[value] = self._graph.get_attr(name)
         return self._values[value]
+
+
+def module_name(node: ir.Node) -> str:
+    """The name of the module that a layer becomes."""
+    return str(node.name).replace(".", "_")
 
 
 def _uneven(node: ir.Node) -> bool:

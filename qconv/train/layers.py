@@ -134,13 +134,27 @@ class SimulatedLayer(nn.Module):
         norm, bias = self.norm, self.layer.bias
         if norm is None:
             return None, bias
-        mean, variance = norm.running_mean, norm.running_var
-        assert mean is not None and variance is not None
-        gamma = torch.ones_like(variance) if norm.weight is None else norm.weight
-        factor = norm.power(variance) if isinstance(norm, ShiftBatchNorm2d) else gamma / torch.sqrt(variance + norm.eps)
+        factor = factor_of(norm, norm.running_var)
         factor = torch.where(factor.abs() < _LEAST_FACTOR, torch.full_like(factor, _LEAST_FACTOR), factor)
-        shift = (-mean if bias is None else bias - mean) * factor
-        return factor, shift if norm.bias is None else shift + norm.bias
+        return factor, shift_of(norm, bias, factor)
+
+
+def factor_of(norm: BatchNorm, variance: Tensor) -> Tensor:
+    """What a batch norm with that variance multiplies each channel by, in the type of the variance."""
+    if isinstance(norm, ShiftBatchNorm2d):
+        power: Tensor = norm.power(variance)
+        return power
+    gamma = torch.ones_like(variance) if norm.weight is None else norm.weight.to(variance.dtype)
+    result: Tensor = gamma / torch.sqrt(variance + norm.eps)
+    return result
+
+
+def shift_of(norm: BatchNorm, bias: Tensor | None, factor: Tensor) -> Tensor:
+    """What the running statistics of a batch norm, and the bias of the layer before it, add to each channel."""
+    mean = norm.running_mean.to(factor.dtype)
+    shift = (-mean if bias is None else bias.to(factor.dtype) - mean) * factor
+    result: Tensor = shift if norm.bias is None else shift + norm.bias.to(factor.dtype)
+    return result
 
 
 def _along(values: Tensor, result: Tensor, layer: Layer | None = None) -> Tensor:

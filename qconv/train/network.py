@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
+from torch.func import functional_call
 
 from .binarized import Sign
 from .few_valued_layers import FEW_VALUED
+from .layers import SimulatedLayer
 from .powers import RoundedGradient, ShiftBatchNorm2d
-from .quantizers import Clock
+from .quantizers import ActivationQuantizer, Clock
 
 
 class SimulatedNetwork(nn.Module):
@@ -26,10 +29,33 @@ class SimulatedNetwork(nn.Module):
         self.target, self.remarks = target, remarks
 
     def forward(self, *inputs: Tensor) -> Any:
-        """What the integer network gives, up to the sums' own rounding."""
+        """What the integer network gives; in evaluation code for code, by sums in float64 whatever the type of the inputs."""
         if self.training:
             self.clock.steps += 1
-        return self.network(*inputs)
+            return self.network(*inputs)
+        if not self._is_ready():
+            self.network(*inputs)  # gives ranges to what has never seen a batch
+        tensors = dict((*self.network.named_parameters(), *self.network.named_buffers()))
+        wide = {name: _wide(tensor) for name, tensor in tensors.items()}
+        outputs = functional_call(self.network, wide, tuple(map(_wide, inputs)))
+        dtype = next((x.dtype for x in inputs if x.is_floating_point()), torch.float32)
+        return _narrow(outputs, dtype)
+
+    def _is_ready(self) -> bool:
+        """Whether all steps are there, of activations and of weights."""
+        activations = (m.ready for m in self.modules() if isinstance(m, ActivationQuantizer))
+        weights = (m.rounding.ready for m in self.modules() if type(m) is SimulatedLayer)
+        return all(activations) and all(weights)
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _narrow(outputs: Any, dtype: torch.dtype) -> Any:
+    if isinstance(outputs, Tensor):
+        return outputs.to(dtype) if outputs.is_floating_point() else outputs
+    return type(outputs)(_narrow(output, dtype) for output in outputs)
 
 
 class Tracer(fx.Tracer):

@@ -57,21 +57,37 @@ def _pool(functions: Mapping[int, Callable[..., Any]]) -> Callable[[ir.Node], Ca
         alike = pads[: len(kernel)] == pads[len(kernel) :] and all(
             2 * pad <= size for pad, size in zip(pads, kernel, strict=False)
         )
-        if not alike or len(node.outputs) > 1:
+        largest = node.op_type == "MaxPool"
+        if len(node.outputs) > 1 or not (alike or largest or attr_int(node, "count_include_pad", 0)):
             raise ModelError(
                 f"node {node.name} ({node.op_type}) pads in a way that torch does not; train the network from its source"
             )
-        named: dict[str, Any] = {"stride": attr_ints(node, "strides", [1] * len(kernel)), "padding": pads[: len(kernel)]}
-        if node.op_type == "MaxPool":
+        named: dict[str, Any] = {"stride": attr_ints(node, "strides", [1] * len(kernel))}
+        named |= {"padding": pads[: len(kernel)]} if alike else {}
+        if largest:
             named["ceil_mode"] = bool(attr_int(node, "ceil_mode", 0))
             named["dilation"] = attr_ints(node, "dilations", [1] * len(kernel))
         else:
             if attr_int(node, "ceil_mode", 0):
                 raise ModelError(f"node {node.name} (AveragePool) rounds its size up; train the network from its source")
             named["count_include_pad"] = bool(attr_int(node, "count_include_pad", 0))
-        return functions[len(kernel) + 2], (node.inputs[0], kernel), named
+        if alike:
+            return functions[len(kernel) + 2], (node.inputs[0], kernel), named
+        outer = _max_padded if largest else _average_padded
+        return outer, (node.inputs[0], pads, kernel), named
 
     return rule
+
+
+def _max_padded(x: Tensor, pads: list[int], kernel: list[int], stride: list[int], ceil_mode: bool, dilation: list[int]) -> Tensor:
+    result: Tensor = _PADS[x.ndim](padded(x, pads, -torch.inf), kernel, stride, 0, dilation, ceil_mode)
+    return result
+
+
+def _average_padded(x: Tensor, pads: list[int], kernel: list[int], stride: list[int], count_include_pad: bool) -> Tensor:
+    assert count_include_pad
+    result: Tensor = _AVERAGES[x.ndim](padded(x, pads, 0.0), kernel, stride)
+    return result
 
 
 def _global_average(x: Tensor) -> Tensor:
@@ -236,6 +252,7 @@ FUNCTIONS: Mapping[str, Callable[[ir.Node], Call]] = {
 PASSING = (
     _flattened,
     _global_max,
+    _max_padded,
     item,
     padded,
     _reshaped,

@@ -215,6 +215,7 @@ class _Preparation:
 
     def _insert(self, node: fx.Node, name: str, quantizer: ActivationQuantizer) -> None:
         """Puts a quantizer behind a node."""
+        quantizer.tensor = node.meta.get("tensor")
         place = f"{name.replace('.', '_')}_codes"
         self.network.add_submodule(place, quantizer)
         with self.network.graph.inserting_after(node):

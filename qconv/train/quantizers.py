@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from qconv.quant.pins import with_sign
 from qconv.quant.saturation import PAIR_LIMIT, KernelOrder, safe_params
 from qconv.quant.types import IntType, QuantParams
 
@@ -62,6 +63,7 @@ class ActivationQuantizer(nn.Module):
     def __init__(self, int_type: IntType, clock: Clock, limits: tuple[float, int] | None = None) -> None:
         super().__init__()
         self.int_type, self._clock, self._fixed = int_type, [clock], limits
+        self.tensor: str | None = None  # of an ONNX graph, where it came from one
         for name in ("low", "high", "mean", "seen"):
             self.register_buffer(name, torch.zeros(()))
         self.learned = None if limits is not None else clock.settings.activations
@@ -95,6 +97,20 @@ class ActivationQuantizer(nn.Module):
         scale, zero_point = scale.to(x.dtype), zero_point.to(x.dtype)
         codes = round_half_even(torch.clamp(x / scale, self.int_type.qmin - zero_point, self.int_type.qmax - zero_point))
         return codes * scale
+
+    def begin_with(self, params: QuantParams) -> None:
+        """Takes a step and a zero point that were found by other means, those of a fixed range excepted."""
+        if self._fixed is not None:
+            return
+        given = with_sign(params, self.int_type.signed)
+        low, high = given.ends
+        with torch.no_grad():
+            self.log_step.fill_(math.log(float(given.scale)))
+            self.offset.fill_(float(given.zero_point))
+            self.bound.fill_(max(high, -low))
+            self.low.fill_(low)
+            self.high.fill_(high)
+            self.seen.fill_(1)
 
     def frozen(self) -> FrozenPair:
         """The same rounding, without anything that is learned."""
@@ -195,6 +211,18 @@ class WeightQuantizer(nn.Module):
         codes = round_stochastically(steps) if stochastic else round_half_even(steps)
         rounded = (codes if self.order is None else straight_through(steps, self._safe(codes, steps))) * scale
         return mixed(weight, rounded, settings.noise) if self.training else rounded
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are scales; the first weight gives them."""
+        settled = self.order is None or not bool(torch.isnan(self.widening).any())
+        return settled and (self._clock[0].settings.weights == "minmax" or not bool(torch.isnan(self.log_step).any()))
+
+    def begin_with(self, scale: Tensor) -> None:
+        """Takes scales that were found by other means; 0-d, or one for each channel."""
+        with torch.no_grad():
+            self.log_step.copy_(torch.log(scale).expand(self.log_step.numel()).reshape(self._shape))
+            self.widening.fill_(1.0)
 
     def codes(self, weight: Tensor, scale: Tensor) -> Tensor:
         """The int8 codes under a scale, in the form of `scale`."""

@@ -18,7 +18,9 @@ from torch.nn import functional
 
 from qconv.config import QuantConfig
 from qconv.errors import DataError
+from qconv.plan.quant_plan import QuantPlan
 
+from .begin import begin_with
 from .export import export
 from .from_onnx import from_onnx
 from .network import SimulatedNetwork
@@ -46,11 +48,12 @@ class Tuned:
 
 def tune(
     graph: ir.Graph, samples: Sequence[Feeds], path: Path, config: QuantConfig = QuantConfig(), *,
-    labels: Sequence[int] | None = None, steps: int = 500, batch: int = 32, learning_rate: float = 2e-3, seed: int = 0,
-    progress: Progress | None = None,
+    plan: QuantPlan | None = None, labels: Sequence[int] | None = None, steps: int = 500, batch: int = 32,
+    learning_rate: float = 2e-3, seed: int = 0, progress: Progress | None = None,
 ) -> Tuned:  # fmt: skip
     """Trains a prepared graph and writes it with QuantizeLinear and DequantizeLinear to `path`.
 
+    Training begins with the scales, weight codes and biases of a `plan` for the graph, or else with what the first samples show.
     The loss is the noise at the outputs against the exact network, and a tenth of the cross entropy of the first output where
     there are `labels`. The best of some checks on held-back samples is written. Inputs that have one row for each sample are
     joined to batches of `batch` rows.
@@ -63,11 +66,14 @@ def tune(
     inputs = [str(value.name) for value in graph.inputs if value.name not in graph.initializers]
     rows = [tuple(torch.from_numpy(np.array(sample[name])) for name in inputs) for sample in samples]
     joined = _batch_is_free(graph)
-    held = range(0, len(rows), max(2, min(_HELD_BACK, len(rows))))
+    held = held_back(len(rows))
     learn = [index for index in range(len(rows)) if index not in held]
+    delay = _WATCHED if plan is None else 0
     student = prepare(
-        teacher, _joined(rows[:1] if not joined else rows[: min(8, len(rows))]), config, Training(delay=_WATCHED, freeze=0)
+        teacher, _joined(rows[: min(8, len(rows))] if joined else rows[:1]), config, Training(delay=delay, freeze=0)
     )
+    if plan is not None:
+        begin_with(student, graph, plan)
     targets = _Outputs(teacher, [_joined([rows[index]]) for index in held])
     with torch.no_grad():  # ranges begin from real samples
         for start in range(_WATCHED):
@@ -98,6 +104,11 @@ def tune(
     student.load_state_dict(state)
     export(student, path, input_names=inputs, output_names=[str(value.name) for value in graph.outputs], any_batch=joined)
     return Tuned(_db(before), _db(best), steps, len(rows))
+
+
+def held_back(count: int) -> range:
+    """Which of so many samples tell how good a step is, and are not learned from."""
+    return range(0, count, max(2, min(_HELD_BACK, count)))
 
 
 def _relative(student: SimulatedNetwork, learning_rate: float) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def check_equal(network: SimulatedNetwork, folder: Path, config: QuantConfig = Q
     _, path = integers(network, folder, config)
     images = samples(64)[0]
     with torch.no_grad():
-        simulated = network.double()(images.double()).float().numpy()
+        simulated = network.eval()(images).numpy()
     np.testing.assert_array_equal(simulated, logits_of(path, images))
 
 

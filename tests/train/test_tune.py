@@ -30,6 +30,8 @@ def test_a_graph_as_a_module_computes_the_same(name: str, sample_models: Path) -
 BODIES = {
     "uneven pads": "y = Conv<pads=[0,1,2,1]>(x, w)",
     "pools": "p = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x) y = AveragePool<kernel_shape=[2,2]>(p)",
+    "uneven pools": """p = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[0,0,1,1]>(x)
+        y = AveragePool<kernel_shape=[2,2], pads=[0,1,1,0], count_include_pad=1>(p)""",
     "movements": """s = Slice(x, one, five, two) a, b = Split<axis=1, num_outputs=2>(s) c = Concat<axis=2>(a, b)
         d = Transpose<perm=[0,2,3,1]>(c) y = Flatten<axis=2>(d)""",
     "functions": """a = Softmax<axis=1>(x) b = LeakyRelu<alpha=0.2>(x) c = Gelu(b) d = Clip(c, lo, hi) e = Mul(a, d)
@@ -69,7 +71,7 @@ def test_the_command_trains_and_says_what_it_gained(
     assert run(["train", model, "--data", data, "--bits", "4", "--steps", "60", "-o", str(trained)]) == 0
     told = capsys.readouterr().out
     before, after = (float(number) for number in told.split("held back, ")[1].split(" dB")[0].split(" -> "))
-    assert after > before + 3
+    assert after >= before > 10  # it begins where recovery ends, and never ends worse
     result = qconv.quantize(trained, qconv.calibrate(trained))
     assert result.imported[0] == "used 26 of 26 scales that were given"
     result.save(tmp_path / "t.int8.onnx")

@@ -1,0 +1,48 @@
+"""What is decided about a network from its calibration and samples: ranges, a plan, and better weights for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from qconv.config import QuantConfig
+from qconv.data.source import SampleSource
+from qconv.pipeline.choices import Choices, choose
+from qconv.pipeline.prepared import PreparedModel
+from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
+from qconv.plan.make import make_plan
+from qconv.plan.quant_plan import QuantPlan
+from qconv.recover.from_moments import FromMoments
+from qconv.statistics.calibration import Calibration
+from qconv.statistics.observe import Progress
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A prepared model, in the form that came out best, and its plan.
+
+    `recovery` and `by_moments` tell what better weights gained, from samples or from moments; None where that was not tried.
+    """
+
+    model: ir.Model
+    plan: QuantPlan
+    choices: Choices
+    recovery: Recovery | None
+    by_moments: FromMoments | None
+
+
+def planned(
+    loaded: PreparedModel, calibration: Calibration, config: QuantConfig, samples: SampleSource | None, *,
+    progress: Progress | None = None, threads: int = 0,
+) -> Planned:  # fmt: skip
+    """Plans a network; without `samples`, those of the calibration are opened again where they are a file."""
+    choices = choose(loaded, calibration, config, samples, progress, threads)
+    ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
+    plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
+    feeds = recovery_samples(loaded, calibration, config, samples)
+    if not feeds:
+        by_moments = moments_recovery(loaded, plan, calibration, config)
+        return Planned(loaded.ir, plan if by_moments is None else by_moments.plan, choices, None, by_moments)
+    found = recovery(loaded, plan, ranges, config, feeds, threads)
+    return Planned(found.form.model, found.plan, choices, found, None)
