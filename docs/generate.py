@@ -6,8 +6,10 @@ tests/test_cli_docs.py             fails where a committed page is not what this
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,12 +20,16 @@ from qconv.ops.scale_rules import KINDS
 
 DOCS = Path(__file__).parent
 WIDTH = 110
+PATTERNS = ("attention", "norm", "gate", "block", "head", "sequence", "control")
+CLOSE = 2  # codes
 
 ROLES = {
     Role.DATA: "quantized like any activation; may also be a constant",
     Role.WEIGHT: "a constant: signed, symmetric, one scale for each output channel",
     Role.BIAS: "a constant: int32, scale S_x S_w",
     Role.OPERAND: "a weight as above where it is a constant, else quantized like any activation",
+    Role.ARGUMENT: "read as it is where it is constant, else quantized like any activation",
+    Role.INTEGER: "integers or truth values: read as they are",
     Role.STATIC: "shapes, indices and bounds: read as they are",
 }
 
@@ -84,8 +90,41 @@ def ops_page() -> str:
             "",
             *(f"- **{rule.name}**: {rule.text}" for rule in KINDS),
             "",
+            *_probe(),
         ]
     )
+
+
+def _probe() -> Iterator[str]:
+    """What docs/probe.json tells of forms between two layers, and of patterns."""
+    record = json.loads((DOCS / "probe.json").read_text(encoding="utf-8"))
+    ops: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for name, entry in record.items():
+        op, _, form = name.partition(" / ")
+        ops.setdefault(op, []).append((form, entry))
+    patterns = {op: ops.pop(op) for op in PATTERNS}
+    forms, wholes = [entry for entries in ops.values() for _, entry in entries], sum(map(len, patterns.values()))
+    close = sum(entry["state"] == "integer" and (entry["off"] or 0) <= CLOSE for entry in forms)
+    whole = sum(entry["state"] == "integer" for entries in patterns.values() for _, entry in entries)
+    yield from (
+        "## Forms that were tried",
+        "",
+        f"{len(forms)} forms of {len(ops)} operators, each between two layers (`tests/probe/forms`), and {wholes} patterns of",
+        f"several operators. {close} forms are integer, equal to the executor in every element, and at most {CLOSE} codes from",
+        f"the float operator on the same inputs; {whole} patterns are integer and equal. `python -m benchmarks.probe` tries them",
+        "all; the tests try each tenth.",
+        "",
+        "| operator | forms | integer | largest difference in codes |",
+        "|---|---|---|---|",
+    )
+    for op, entries in (*sorted(ops.items()), *patterns.items()):
+        integer = [entry["off"] for _, entry in entries if entry["state"] == "integer"]
+        largest = max((off for off in integer if off is not None), default=None)
+        yield f"| {op} | {len(entries)} | {len(integer)} | {'' if largest is None or op in patterns else largest} |"
+    yield from ("", "What is not integer, and why:", "", "| form | reason |", "|---|---|")
+    for op, entries in (*sorted(ops.items()), *patterns.items()):
+        yield from (f"| {op} / {form} | {entry['text']} |" for form, entry in entries if entry["state"] != "integer")
+    yield ""
 
 
 def _op(spec: OpSpec) -> str:

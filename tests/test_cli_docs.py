@@ -46,7 +46,8 @@ def test_lines_of_the_manual_are_short() -> None:
 
 
 def test_op_page_has_a_row_for_every_op() -> None:
-    assert re.findall(r"^\| (\w+) \|", ops_page(), re.MULTILINE) == sorted(op for _, op in TABLE)
+    table = ops_page().partition("## Inputs")[0]
+    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE) == sorted(op for _, op in TABLE)
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))

@@ -115,6 +115,28 @@ class Builder:
         self.meanings[node] = Meaning(self.source, tuple(str(t.name) for t in tensors), params)
         return [Codes(result, params) for result in results]
 
+    def emit_indexed(
+        self, op_type: str, inputs: Sequence[ir.Value | None], node: ir.Node, dtype: ir.DataType | None,
+        params: QuantParams, attributes: Mapping[str, ir.Attr],
+    ) -> ir.Value:  # fmt: skip
+        """Writes an integer form of `node`, whose second output, the indices, it replaces; returns the first output.
+
+        That has the codes of the float tensor and its `params`, or is an int32 tensor on the way to them.
+        """
+        tensor, indices = node.outputs
+        name, codes = str(indices.name), dtype is not ir.DataType.INT32
+        indices.name = f"{name}_replaced"
+        values = ir.Value(name=self.names.fresh(f"{tensor.name}_{'quantized' if codes else 'best'}"), shape=tensor.shape)
+        values.type = None if dtype is None else ir.TensorType(dtype)
+        found = ir.Value(name=name, type=indices.type, shape=indices.shape)
+        place = self.names.fresh_node(str(node.name) if codes else f"{node.name}/best")
+        made = ir.Node("", op_type, inputs, list(attributes.values()), outputs=[values, found], name=place)
+        self.graph.insert_before(node, made)
+        indices.replace_all_uses_with(found, replace_graph_outputs=True)
+        if codes:
+            self.meanings[made] = Meaning(str(node.name), (str(tensor.name), None), params)
+        return values
+
     def shape_of(self, output: ir.Value, like: ir.Value, wish: str) -> ir.Value:
         """The shape of a float tensor as an int64 tensor: a constant if one size at most is unknown, else the shape of `like`."""
         sizes = [d if isinstance(d, int) else -1 for d in output.shape] if output.shape is not None else [-1, -1]

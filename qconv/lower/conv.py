@@ -12,7 +12,7 @@ import onnx_ir as ir
 from qconv.lower.builder import MS, Attribute
 from qconv.lower.context import Context
 from qconv.lower.copies import with_copies
-from qconv.lower.linear import Linear, quantize_linear
+from qconv.lower.linear import Linear, certified_activations, quantize_linear
 from qconv.lower.values import Codes
 from qconv.model.graph import attr_int, attr_ints, const_array
 from qconv.ops.forms import averages_whole_windows, summed_axes
@@ -25,13 +25,37 @@ def lower_conv(node: ir.Node, ctx: Context) -> None:
     """A convolution of any rank and grouping, with its bias."""
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     weight, value = const_array(node.inputs[1]), node.inputs[1]
-    assert weight is not None and value is not None
+    assert value is not None
+    if weight is None:
+        _with_computed_weight(node, ctx, x, ctx.codes(value))
+        return
     w, order = ctx.params(value), kernel_order(node, weight.shape)
     codes, bias, group = ctx.weight_codes(value), ctx.bias(node), attr_int(node, "group", 1)
     linear = quantize_linear(ctx.target, str(node.name), weight, bias, summed_axes(node), x.params, w, y, order, codes, ctx.grid)
     x, linear = with_copies(node, ctx, x, linear, (1, 1), partial(conv_order, group=group), group)
-    attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
+    attributes = {a.name: a for a in node.attributes.values()}
     ctx.set_codes(node.outputs[0], emit_conv(node, ctx, x, linear, y, str(value.name), attributes))
+
+
+def _with_computed_weight(node: ir.Node, ctx: Context, x: Codes, weight: Codes) -> None:
+    """Both operands are codes of one scale; unsigned ones, or signed ones, which no x86 adds in 16 bits."""
+    output, sizes = node.outputs[0], weight.value.shape
+    assert sizes is not None and node.inputs[1] is not None
+    y = ctx.params(output)
+    count = math.prod(int(str(size)) for size in sizes[1:])
+    scale, multiplier, certificate = certified_activations(x.params, weight.params, y, count, ctx.grid)
+    inputs = [
+        x.value,
+        *ctx.scale_and_zero_point(x.params, f"{node.name}_x", scale),
+        weight.value,
+        *ctx.scale_and_zero_point(weight.params, f"{node.name}_w"),
+        *ctx.scale_and_zero_point(y, f"{node.name}_y"),
+    ]
+    attributes = {a.name: a for a in node.attributes.values()}
+    codes = ctx.emit_codes(
+        "QLinearConv", inputs, output, y, attributes=attributes, multiplier=[multiplier], certificate=certificate
+    )
+    ctx.set_codes(output, codes)
 
 
 def lower_average_pool(node: ir.Node, ctx: Context) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
-from qconv.quant.certify import Certificate, Interval, Reach, certify_weight_scale, effective_scale
+from qconv.quant.certify import Certificate, Interval, Reach, certify_one, certify_weight_scale, effective_scale
 from qconv.quant.few_scales import MOST_SCALES
 from qconv.quant.fixedpoint import Int64Array, Multiplier
 from qconv.quant.grids import Grid
@@ -115,3 +115,19 @@ def _ends(
     """The least and the greatest accumulator of some channels with one scale."""
     moved = np.int64(0) if bias is None else quantize_bias(bias[which], x.scale, np.asarray(scale)).astype(np.int64)
     return int((lo[which] + moved).min()), int((hi[which] + moved).max())
+
+
+def certified_activations(
+    a: QuantParams, b: QuantParams, y: QuantParams, count: int, grid: Grid
+) -> tuple[FloatArray, Multiplier, Certificate]:
+    """The scale of a, nudged until the product of two activations is proved for every sum of `count` products."""
+    zero_point, limits = int(y.zero_point), np.iinfo(y.int_type.dtype)
+    ends = [(p.int_type.qmin - int(p.zero_point), p.int_type.qmax - int(p.zero_point)) for p in (a, b)]
+    products = [count * left * right for left in ends[0] for right in ends[1]]
+
+    def scale_of(scale: FloatArray) -> FloatArray:
+        return effective_scale(scale, b.scale, y.scale)
+
+    low, high = limits.min - zero_point, limits.max - zero_point
+    scale, certificate = certify_one(a.scale, scale_of, low, high, min(products), max(products), grid)
+    return scale, Multiplier.of(scale_of(scale)), certificate

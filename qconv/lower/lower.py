@@ -33,9 +33,17 @@ from qconv.lower.conv import lower_average_pool, lower_conv
 from qconv.lower.conv_transpose import lower_conv_transpose
 from qconv.lower.extremes import lower_choice
 from qconv.lower.keep_float import keep_float_layers
-from qconv.lower.lookup import lower_table
+from qconv.lower.lookup import lower_table, lower_test, lower_two_table
 from qconv.lower.matmul import lower_gemm, lower_matmul
-from qconv.lower.movement import lower_global_average_pool, lower_global_max_pool, lower_host, lower_pad, lower_same
+from qconv.lower.movement import (
+    lower_global_average_pool,
+    lower_global_max_pool,
+    lower_host,
+    lower_max_pool,
+    lower_pad,
+    lower_same,
+    lower_top_k,
+)
 from qconv.lower.normalization import lower_norm
 from qconv.lower.reductions import lower_cast, lower_quotient, lower_reduction
 from qconv.lower.selections import lower_scatter
@@ -72,15 +80,20 @@ _RULES: dict[str, Rule] = {
     "GreaterOrEqual": lower_comparison,
     "HardSigmoid": lower_hard_sigmoid,
     "HardSwish": lower_hard_swish,
+    "IsInf": lower_test,
+    "IsNaN": lower_test,
     "LayerNormalization": lower_norm,
     "LeakyRelu": lower_leaky_relu,
     "Less": lower_comparison,
     "LessOrEqual": lower_comparison,
     "MatMul": lower_matmul,
     "Max": lower_choice,
+    "MaxPool": lower_max_pool,
     "Min": lower_choice,
+    "Mod": lower_two_table,
     "Mul": lower_mul,
     "Pad": lower_pad,
+    "Pow": lower_two_table,
     "QuantizeLinear": lower_last_quantizer,
     "ReduceMean": lower_reduction,
     "ReduceSum": lower_reduction,
@@ -91,6 +104,7 @@ _RULES: dict[str, Rule] = {
     "SimplifiedLayerNormalization": lower_norm,
     "Softmax": lower_softmax,
     "Sub": lower_sub,
+    "TopK": lower_top_k,
     "Where": lower_choice,
 }
 _BY_SCALE_RULE: dict[type[ScaleRule], Rule] = {Same: lower_same, NoFloat: lower_host}

@@ -10,6 +10,8 @@ import onnx_ir as ir
 from qconv.lower.builder import MS
 from qconv.lower.context import Context
 from qconv.lower.conv import emit_average
+from qconv.lower.values import Codes
+from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_str, const_array
 from qconv.quant.certify import Certificate, certify_one
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
@@ -49,7 +51,7 @@ def _on_codes(node: ir.Node, ctx: Context, others: list[ir.Value | None]) -> Non
     output = node.outputs[0]
     params = ctx.params(output)
     x = ctx.codes_as(node.inputs[0], params)
-    attributes = {a.name: a for a in node.attributes.values() if a.name != "auto_pad"}
+    attributes = {a.name: a for a in node.attributes.values()}
     if node.op_type != "Split":
         ctx.set_codes(
             output, ctx.emit_codes(node.op_type, [x.value, *others], output, params, attributes=attributes, clamp=False)
@@ -57,6 +59,34 @@ def _on_codes(node: ir.Node, ctx: Context, others: list[ir.Value | None]) -> Non
         return
     for part, codes in zip(node.outputs, ctx.emit_split([x.value, *others], node.outputs, params, attributes), strict=True):
         ctx.set_codes(part, codes)
+
+
+def lower_max_pool(node: ir.Node, ctx: Context) -> None:
+    """MaxPool on codes; of equal codes the first one's index counts."""
+    if not _is_read(node, 1):
+        lower_same(node, ctx)
+        return
+    output = node.outputs[0]
+    params = ctx.params(output)
+    x, attributes = ctx.codes_as(node.inputs[0], params), {a.name: a for a in node.attributes.values()}
+    ctx.set_codes(output, Codes(ctx.emit_indexed("MaxPool", [x.value], node, x.value.dtype, params, attributes), params))
+
+
+def lower_top_k(node: ir.Node, ctx: Context) -> None:
+    """TopK in int32, which it has a kernel for; of equal codes the first ones come first."""
+    value, output = node.inputs[0], node.outputs[0]
+    params, build = ctx.params(output), WideBuilder(ctx, str(node.name))
+    attributes = {a.name: a for a in node.attributes.values() if a.name != "sorted"}
+    wide = build.of_codes(ctx.codes_as(value, params), "wide")
+    best = ctx.emit_indexed("TopK", [wide.value, *node.inputs[1:]], node, ir.DataType.INT32, params, attributes)
+    dtype = ir.DataType.from_numpy(params.int_type.dtype)
+    ctx.set_codes(output, ctx.emit_codes("Cast", [best], output, params, attributes={"to": int(dtype)}, clamp=False))
+
+
+def _is_read(node: ir.Node, index: int) -> bool:
+    """Whether a node has an output of this index that something reads."""
+    output = node.outputs[index] if index < len(node.outputs) else None
+    return output is not None and (bool(output.uses()) or output.is_graph_output())
 
 
 def lower_global_max_pool(node: ir.Node, ctx: Context) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.lower.context import Context
+from qconv.lower.lookup import lower_test
 from qconv.lower.values import Wide
 from qconv.lower.wide import WideBuilder
+from qconv.model.graph import is_float
 from qconv.ops.forms import reduced_axes, reduced_size
 from qconv.quant.tables import codes_of
 
@@ -67,8 +69,11 @@ def lower_quotient(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_cast(node: ir.Node, ctx: Context) -> None:
-    """Integers as reals: clipped to the calibrated range, then rescaled."""
+    """Integers as reals: clipped to the calibrated range, then rescaled. Reals as integers: a table."""
     value, output = node.inputs[0], node.outputs[0]
+    if not is_float(output):
+        lower_test(node, ctx)
+        return
     assert value is not None and value.dtype is not None
     build, dtype = WideBuilder(ctx, str(node.name)), value.dtype
     low, high = (math.floor(ctx.params(output).ends[0]), math.ceil(ctx.params(output).ends[1]))

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -17,11 +17,11 @@ import onnx_ir as ir
 
 from qconv.model.graph import attr_float, attr_int, attr_str, const_array
 
-Sampling = Mapping[str, str]
+Sampling = Sequence[str]
 
 
 def prepare_for_conversion(model: ir.Model, opset: int) -> Sampling:
-    """Writes out rules 1 and 3 in place, and notes for rule 2 the mode of the nearest element by the output of a node."""
+    """Writes out rules 1 and 3 in place, and notes for rule 2 the mode of the nearest element, node by node."""
     nodes = [node for node in model.graph.all_nodes() if node.domain in ("", "ai.onnx")]
     for node in [node for node in nodes if node.op_type == "ImageScaler"]:
         _write_scaler(node)
@@ -29,17 +29,17 @@ def prepare_for_conversion(model: ir.Model, opset: int) -> Sampling:
         for node in [node for node in nodes if node.op_type == "Hardmax"]:
             _flatten_hardmax(node)
     if opset >= 11:
-        return {}
-    return {str(node.outputs[0].name): _nearest(node) for node in nodes if node.op_type in ("Resize", "Upsample")}
+        return ()
+    return [_nearest(node) for node in nodes if node.op_type in ("Resize", "Upsample")]
 
 
 def keep_sampling(model: ir.Model, sampling: Sampling) -> None:
-    """Writes rule 2 into the converted nodes, in place."""
-    for node in model.graph.all_nodes():
-        if node.op_type == "Resize" and node.outputs[0].name in sampling:
-            node.attributes["coordinate_transformation_mode"] = ir.AttrString("coordinate_transformation_mode", "asymmetric")
-            if attr_str(node, "mode", "nearest") == "nearest":
-                node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", sampling[str(node.outputs[0].name)])
+    """Writes rule 2 into the converted nodes, in place; they have new names, and the order of the old ones."""
+    resizes = [node for node in model.graph.all_nodes() if node.op_type == "Resize" and not node.domain]
+    for node, nearest in zip(resizes, sampling, strict=False):
+        node.attributes["coordinate_transformation_mode"] = ir.AttrString("coordinate_transformation_mode", "asymmetric")
+        if attr_str(node, "mode", "nearest") == "nearest":
+            node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", nearest)
 
 
 def signatures_are_alike(model: ir.Model, opset: int, other: int) -> bool:

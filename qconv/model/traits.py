@@ -45,6 +45,7 @@ class Trait(Flag):
     DEQUANTIZES = auto()
     ON_CODES = auto()  # it is found in models that are quantized already
     MEASURES = auto()  # it reads shapes, and no elements
+    COUNTS = auto()  # it makes numbers of bounds
     GROWS = auto()  # its output may be longer than anything in the file
     FOLLOWS = auto()  # each channel of its output follows that of its input: f(k x) = k f(x) for k > 0
     GATES = auto()  # it makes of each element a factor between 0 and 1, which is one of both for elements far from zero
@@ -83,6 +84,7 @@ _ROWS = {
     Trait.DEQUANTIZES: "DequantizeLinear",
     Trait.ON_CODES: "ConvInteger DequantizeLinear MatMulInteger QLinearConv QLinearMatMul QuantizeLinear",
     Trait.MEASURES: "Shape Size",
+    Trait.COUNTS: "Range",
     Trait.GROWS: "Concat ConstantOfShape Expand Range Tile",
     Trait.FOLLOWS: "AveragePool Clip GlobalAveragePool GlobalMaxPool Identity LeakyRelu MaxPool Pad Relu Resize",
     Trait.GATES: "HardSigmoid Sigmoid",

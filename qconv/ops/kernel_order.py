@@ -7,6 +7,7 @@ goes through the rows of its weight. A depthwise convolution, one channel in and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,16 +58,17 @@ def kernel_weight(node: ir.Node, weight: NDArray[np.floating]) -> tuple[NDArray[
     if node.op_type != "ConvTranspose":
         return weight, kernel_order(node, weight.shape)
     group = attr_int(node, "group", 1)
-    phases = phase_weights(weight, attr_ints(node, "strides", [1, 1]), group)
+    phases = phase_weights(weight, attr_ints(node, "strides", [1] * (weight.ndim - 2)), group)
     return phases, conv_order(phases.shape, group)
 
 
 def phase_weights(weight: NDArray[np.floating], strides: Sequence[int], group: int) -> NDArray[np.floating]:
-    """W [Cin, Cout / g, Kh, Kw] as V [Cout s_h s_w, Cin / g, Th, Tw], the phases of a channel behind one another."""
+    """W [Cin, Cout / g, *K] as V [Cout s_1 s_2 .., Cin / g, *T], the phases of a channel behind one another."""
     inputs, outputs, *kernel = weight.shape
-    taps = [-(-size // stride) for size, stride in zip(kernel, strides, strict=True)]
+    rank, taps = len(kernel), [-(-size // stride) for size, stride in zip(kernel, strides, strict=True)]
     widths = [(0, s * t - k) for s, t, k in zip(strides, taps, kernel, strict=True)]
     padded = np.pad(weight, [(0, 0), (0, 0), *widths])
-    split = padded.reshape(group, inputs // group, outputs, taps[0], strides[0], taps[1], strides[1])
-    phases = split[:, :, :, ::-1, :, ::-1, :].transpose(0, 2, 4, 6, 1, 3, 5)
-    return np.ascontiguousarray(phases).reshape(group * outputs * strides[0] * strides[1], inputs // group, *taps)
+    pairs = [number for pair in zip(taps, strides, strict=True) for number in pair]
+    split = np.flip(padded.reshape(group, inputs // group, outputs, *pairs), axis=tuple(range(3, 3 + 2 * rank, 2)))
+    phases = split.transpose(0, 2, *range(4, 4 + 2 * rank, 2), 1, *range(3, 3 + 2 * rank, 2))
+    return np.ascontiguousarray(phases).reshape(group * outputs * math.prod(strides), inputs // group, *taps)

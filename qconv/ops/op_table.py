@@ -13,7 +13,7 @@ from enum import Enum
 
 import onnx_ir as ir
 
-from qconv.model.graph import const_array
+from qconv.model.graph import const_array, is_float
 from qconv.model.traits import key_of
 from qconv.ops.forms import averages_whole_windows, scalar_factor
 from qconv.ops.kernel_limits import limit_of_average, limit_of_hard_swish, limit_of_product, limit_of_softmax, limit_of_sum
@@ -30,7 +30,6 @@ from qconv.ops.refusals import (
     refuse_matmul,
     refuse_norm,
     refuse_pad,
-    refuse_pool,
     refuse_power,
     refuse_reduction,
     refuse_resize,
@@ -60,6 +59,7 @@ class Role(Enum):
     WEIGHT = "weight"  # a constant, symmetric, per output channel
     BIAS = "bias"  # a constant, int32, scale S_x S_w
     OPERAND = "weight, or data where it is computed"
+    ARGUMENT = "host where it is constant, else data"
     INTEGER = "integers, read as they are"
     STATIC = "host"  # shapes, indices, bounds: read as they are
 
@@ -86,10 +86,16 @@ class OpSpec:
 
     def role(self, node: ir.Node, index: int) -> Role:
         """The role of input `index` of a node of this row."""
-        role = self.roles[min(index, len(self.roles) - 1)]
-        if role is not Role.OPERAND:
-            return role
-        return Role.DATA if const_array(node.inputs[index]) is None else Role.WEIGHT
+        role, value = self.roles[min(index, len(self.roles) - 1)], node.inputs[index]
+        match role:
+            case Role.OPERAND:
+                return Role.DATA if const_array(value) is None else Role.WEIGHT
+            case Role.ARGUMENT:
+                return Role.DATA if const_array(value) is None else Role.STATIC
+            case Role.INTEGER if value is not None and is_float(value) and _makes_integers(node):
+                return Role.DATA
+            case _:
+                return role
 
     def rule_for(self, node: ir.Node) -> ScaleRule:
         """The scale rule of a node of this row."""
@@ -99,6 +105,11 @@ class OpSpec:
     def usual_rule(self) -> ScaleRule:
         """The rule of the op where its form asks for no other."""
         return self.rule if isinstance(self.rule, ScaleRule) else Free()
+
+
+def _makes_integers(node: ir.Node) -> bool:
+    dtype = node.outputs[0].dtype
+    return dtype is not None and not dtype.is_floating_point()
 
 
 def spec_of(node: ir.Node) -> OpSpec | None:
@@ -137,6 +148,10 @@ def _product_rule(node: ir.Node) -> ScaleRule:
     return Free() if factor is None else Scaled(factor)
 
 
+def _cast_rule(node: ir.Node) -> ScaleRule:
+    return Free() if is_float(node.outputs[0]) else NoFloat()
+
+
 def _average_rule(node: ir.Node) -> ScaleRule:
     return Free() if averages_whole_windows(node) else Averages()
 
@@ -154,14 +169,14 @@ def _table(op_type: str) -> OpSpec:
 
 
 _ROWS = [
-    OpSpec("Conv", (D, W, B), FREE, "QLinearConv", refuse_conv, condition="constant weight and bias; 1-D, 2-D, 3-D, grouped"),
+    OpSpec("Conv", (D, Role.OPERAND, B), FREE, "QLinearConv", refuse_conv, condition="1-D, 2-D, 3-D, grouped"),
     OpSpec(
         "ConvTranspose",
         (D, W, B),
         FREE,
-        "QLinearConv of all phases, DepthToSpace and Slice",
+        "QLinearConv of all phases, DepthToSpace or Transpose, and Slice",
         refuse_conv_transpose,
-        condition="one or two axes",
+        condition="one, two or three axes",
     ),
     OpSpec("Gemm", (D, W, B), FREE, "QGemm", refuse_gemm, condition="constant weight and bias"),
     OpSpec(
@@ -186,7 +201,8 @@ _ROWS = [
         refuse_average_pool,
     ),
     OpSpec("GlobalAveragePool", (D,), FREE, "QLinearGlobalAveragePool", needs_rank, limit=limit_of_average),
-    OpSpec("MaxPool", (D,), SAME, "MaxPool on codes", refuse_pool),
+    OpSpec("MaxPool", (D,), SAME, "MaxPool on codes"),
+    OpSpec("TopK", (D, H), SAME, "TopK in int32"),
     OpSpec("GlobalMaxPool", (D,), SAME, "ReduceMax on codes", needs_rank),
     OpSpec("Relu", (D,), SAME, "nothing where the range implies it, else Clip on codes"),
     OpSpec("Clip", (D, H), SAME, "nothing where the range implies it, else Clip on codes", needs_constant(1, 2)),
@@ -207,7 +223,7 @@ _ROWS = [
     OpSpec("Tanh", (D,), Within(plus_minus_one), "a table of 256 codes (GatherElements)"),
     *map(_table, ("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp")),
     *map(_table, ("Floor", "Gelu", "Log", "Mish", "Neg", "Reciprocal")),
-    OpSpec("Pow", (D, H), FREE, "a table of 256 codes (GatherElements)", refuse_power, condition="one constant exponent"),
+    OpSpec("Pow", (D, Role.ARGUMENT), FREE, "a table of 256 codes for each exponent, or of all pairs of codes", refuse_power),
     *map(_table, ("Round", "Selu", "Shrink", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Tan", "ThresholdedRelu")),
     *map(_moves, ("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Expand", "Tile", "Identity")),
     *map(_moves, ("DepthToSpace", "SpaceToDepth", "Gather", "GatherElements", "ReduceMax", "ReduceMin")),
@@ -222,11 +238,19 @@ _ROWS = [
     ),
     *(OpSpec(op, (D, H, D), Shared(), f"{op} on codes", refuse_scatter) for op in ("ScatterElements", "ScatterND")),
     *map(_moves, ("Compress", "GatherND", "ReverseSequence")),
-    OpSpec("Mod", (D, H), FREE, "a table of 256 codes (GatherElements)", refuse_power, condition="one constant divisor"),
+    OpSpec("Mod", (D, Role.ARGUMENT), FREE, "a table of 256 codes for each divisor, or of all pairs of codes", refuse_power),
     OpSpec("Div", (D, D), FREE, "a product with a table of reciprocals in int32"),
     OpSpec("ReduceSum", (D, H), FREE, "ReduceSum in int32", refuse_reduction, condition="constant axes"),
     OpSpec("ReduceMean", (D, H), FREE, "ReduceSum in int32", refuse_reduction, condition="constant axes"),
-    OpSpec("Cast", (Role.INTEGER,), FREE, "a change of scale in int32", refuse_cast, condition="from integers to float32"),
+    OpSpec(
+        "Cast",
+        (Role.INTEGER,),
+        _cast_rule,
+        "a change of scale in int32; to integers a table of them",
+        refuse_cast,
+        condition="from integers to float32, and back",
+    ),
+    *(OpSpec(op, (D,), NO_FLOAT, "a table of 256 truth values (GatherElements)") for op in ("IsInf", "IsNaN")),
     OpSpec(
         "DequantizeLinear",
         (Role.INTEGER, H),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import onnx_ir as ir
 
 from qconv.model.graph import attr_float, attr_int, attr_ints, attr_str, const_array
@@ -17,7 +19,33 @@ from qconv.ops.forms import (
 )
 from qconv.quant.reciprocal_root import LONGEST_ROW
 
+_MOST_ROWS = 4096  # of a table by the constants of a node
 LARGEST_INNER = 33_025  # 255 * 255 * 33,025 < 2^31: more products of 8-bit codes may leave int32
+
+
+_RANDOM = "it draws random numbers, which no calibration foresees; take it out for inference, or give what it draws as an input"
+_WITHOUT_ROW = {
+    **dict.fromkeys(["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"], _RANDOM),
+    **dict.fromkeys(["RandomUniform", "RandomUniformLike"], _RANDOM),
+    "DeformConv": "it samples between elements at places that are computed; use a convolution, or leave it in float",
+    "GridSample": "it samples between elements at places that are computed; make its grid a constant, or leave it in float",
+    "RoiAlign": "its boxes are computed, or it takes maxima; make them constants, or let the network end in front of it",
+    "MaxRoiPool": "onnxruntime has no integer kernel for it; pool windows of a fixed size, or use RoiAlign of constant boxes",
+    "Unique": "codes merge values that are close, so that the number of its results would be another; compute it outside",
+    "NonMaxSuppression": "it divides areas of boxes, for which onnxruntime has a float kernel only; let the network end with "
+    "boxes and scores, and suppress outside",
+    "Inverse": "it divides by differences of products, which 8 bits do not hold; compute it outside",
+    "Det": "it is a difference of products of more than 2 x 2 elements, which 8 bits do not hold; compute it outside",
+    "ReduceProd": "its axes are not constant or have a size that is not known; give the model's inputs a size",
+    "DFT": "only that of reals along the last axis but one, of a known size, is integer; write it as a product with a matrix",
+    "STFT": "it has no integer form here; write its frames as a convolution with a constant weight",
+}
+
+
+def without_row(node: ir.Node) -> str:
+    """Why an op that the table has no row for stays in float: for some there is more to say than that."""
+    usual = f"{node.op_type} has no integer form here; rewrite it with supported ops (docs/ops.md) or accept a float island"
+    return _WITHOUT_ROW.get(node.op_type, usual)
 
 
 def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
@@ -34,24 +62,31 @@ def needs_constant(*indices: int) -> Callable[[ir.Node], str | None]:
 
 
 def refuse_conv(node: ir.Node) -> str | None:
-    """Padding must be known, weight and bias constant."""
-    if attr_str(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
-        return "its auto_pad depends on a size that is not known; export it with explicit pads or fixed sizes"
-    return needs_constant(1, 2)(node)
+    """The bias must be constant, and the sums of a computed weight must fit in int32."""
+    weight = node.inputs[1]
+    if weight is not None and const_array(weight) is None:
+        sizes = [] if weight.shape is None else [size for size in weight.shape[1:] if isinstance(size, int)]
+        if weight.shape is None or len(sizes) < len(weight.shape) - 1 or math.prod(sizes) > LARGEST_INNER:
+            return (
+                f"the size of its weight ({weight.name}), which is computed, is not known or more than {LARGEST_INNER:,} for "
+                "each output; give the model's inputs a size, or make the weight a constant"
+            )
+    return needs_constant(2)(node)
 
 
 def refuse_conv_transpose(node: ir.Node) -> str | None:
-    """What can be put together from phases: pictures, and a crop that cuts and does not add."""
+    """What can be put together from phases: two or three axes, and a crop that cuts and does not add."""
     weight = const_array(node.inputs[1])
-    if weight is None or weight.ndim != 4:
-        return needs_constant(1)(node) or "only two-dimensional transposed convolutions have an integer form"
-    strides, pads = attr_ints(node, "strides", [1, 1]), attr_ints(node, "pads", [0, 0, 0, 0])
-    more = attr_ints(node, "output_padding", [0, 0])
-    if len(set(strides)) > 1 and not _sizes_known(node.inputs[0]):
-        return "its strides differ between the axes, and the sizes of its input are not known; give the model's inputs a size"
+    if weight is None or weight.ndim not in (4, 5):
+        return needs_constant(1)(node) or "only transposed convolutions over one, two or three axes have an integer form"
+    rank = weight.ndim - 2
+    strides, pads = attr_ints(node, "strides", [1] * rank), attr_ints(node, "pads", [0, 0] * rank)
+    more = attr_ints(node, "output_padding", [0] * rank)
+    if (len(set(strides)) > 1 or (rank > 2 and max(strides) > 1)) and not _sizes_known(node.inputs[0]):
+        return "its phases cannot be joined without the sizes of its input; give the model's inputs a size"
     if node.attributes.get("output_shape") is not None or attr_str(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         return "its padding follows from a size; export it with explicit pads"
-    sizes = zip(weight.shape[2:], strides, pads[2:], more, strict=True)
+    sizes = zip(weight.shape[2:], strides, pads[rank:], more, strict=True)
     reach = [-(-k // stride) * stride - k + pad - extra for k, stride, pad, extra in sizes]
     if min(reach) < 0:
         return "its output_padding reaches beyond the last tap; export it with pads that cut as much"
@@ -124,10 +159,12 @@ def refuse_reduction(node: ir.Node) -> str | None:
 
 
 def refuse_cast(node: ir.Node) -> str | None:
-    """Integers can become codes; the other way, and between float types, there is nothing to count."""
+    """From integers to codes, or from codes to integers; not between float types."""
     value, output = node.inputs[0], node.outputs[0]
-    if value is None or value.dtype is None or value.dtype.is_floating_point() or output.dtype is not ir.DataType.FLOAT:
-        return "it casts from or to a float type within the network; keep reals in float32 and integers apart"
+    types = [None if tensor is None else tensor.dtype for tensor in (value, output)]
+    floats = [dtype is not None and dtype.is_floating_point() for dtype in types]
+    if None in types or all(floats) or any(f and dtype is not ir.DataType.FLOAT for f, dtype in zip(floats, types, strict=True)):
+        return "it casts from or to another float type within the network; keep reals in float32"
     return None
 
 
@@ -152,9 +189,7 @@ def needs_rank(node: ir.Node) -> str | None:
 
 
 def refuse_pool(node: ir.Node) -> str | None:
-    """Indices have no codes, and padding must be known."""
-    if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
-        return "its second output (indices) is used, which has no integer form"
+    """Padding must be known."""
     if attr_str(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
         return "its auto_pad depends on a size that is not known; export it with explicit pads or fixed sizes"
     return None
@@ -171,11 +206,11 @@ def refuse_average_pool(node: ir.Node) -> str | None:
 
 
 def refuse_power(node: ir.Node) -> str | None:
-    """Refuses a power of many exponents: a table has one."""
-    exponent = const_array(node.inputs[1])
-    if exponent is not None and exponent.size != 1:
-        return "it has several exponents, and a table of codes holds one; split it by exponent"
-    return needs_constant(1)(node)
+    """A table holds a row for each exponent, or for each divisor."""
+    constant = const_array(node.inputs[1])
+    if constant is not None and len(np.unique(constant)) > _MOST_ROWS:
+        return f"its second operand has more than {_MOST_ROWS} different values, and a table a row for each; use fewer"
+    return None
 
 
 def refuse_infinite_constant(node: ir.Node) -> str | None:

@@ -11,8 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from qconv.model.graph import const_array, is_float
+from qconv.model.measured import measured_reals, only_measures
 from qconv.model.traits import Trait, has_trait
 from qconv.ops.op_table import Role, reads_integers, role_of, spec_of
+from qconv.ops.refusals import without_row
 from qconv.plan.patterns import nodes_of
 from qconv.sentences import some_of
 
@@ -27,8 +29,9 @@ def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
     """
     excluded = {pattern: nodes_of(graph, pattern) for pattern in exclude}
     reasons: dict[str, str] = {}
+    measured = measured_reals(graph)
     for node in graph:
-        if (reason := _reason(node, excluded)) is not None:
+        if not only_measures(node, measured) and (reason := _reason(node, excluded)) is not None:
             reasons[str(node.name)] = reason
     _follow_neighbours(graph, reasons)
     return {str(node.name): reasons[str(node.name)] for node in graph if node.name in reasons}
@@ -81,7 +84,7 @@ def _reason(node: ir.Node, excluded: Mapping[str, Collection[ir.Node]]) -> str |
     if is_border_cast(node):
         return None
     if spec is None:
-        return f"{node.op_type} has no integer form here; rewrite it with supported ops (docs/ops.md) or accept a float island"
+        return without_row(node)
     operands = (value for i, value in enumerate(node.inputs) if role_of(node, i) is not Role.STATIC)  # a Resize may have no roi
     if any(value is not None and _is_empty(value) for value in (*operands, *node.outputs)):
         return "one of its tensors has no elements; give the model's inputs a size"

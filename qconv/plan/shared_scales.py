@@ -16,6 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.graph import attr_str, const_array, is_float, sole_consumer
+from qconv.model.measured import measured_reals, only_measures
 from qconv.model.traits import Trait, has_trait
 from qconv.ops.forms import compares_with_infinity
 from qconv.ops.op_table import Role, reads_integers, role_of, rule_of, spec_of
@@ -225,8 +226,16 @@ def _beyond_kernel(node: ir.Node, params: QuantParams) -> bool:
 
 
 def integer_nodes(graph: ir.Graph, float_nodes: Mapping[str, str]) -> Iterator[ir.Node]:
-    """The nodes of a graph that become integer: those of the op table that read or make float data, less the excepted ones."""
-    return (node for node in graph if node.name not in float_nodes and spec_of(node) is not None and _has_data(node))
+    """The nodes of a graph that become integer: those of the op table that read or make float data, less the excepted ones.
+
+    Nodes that compute with shapes alone are none of them.
+    """
+    measured = measured_reals(graph)
+    return (
+        node
+        for node in graph
+        if node.name not in float_nodes and spec_of(node) is not None and _has_data(node) and not only_measures(node, measured)
+    )
 
 
 def _has_data(node: ir.Node) -> bool:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from .affine_to_depthwise import affine_to_depthwise
 from .compose_arithmetic import compose_arithmetic
+from .compose_moves import compose_moves
 from .compose_reductions import compose_reductions
 from .einsum_to_matmul import einsum_to_matmul
 from .expand_constants import expand_constants
@@ -32,6 +33,7 @@ from .prelu_to_leaky_relu import prelu_to_leaky_relu
 from .remove_noops import remove_noops
 from .resize_to_matmul import resize_to_matmul
 from .resolve_auto_pad import resolve_auto_pad
+from .samples_to_matmul import samples_to_matmul
 from .separate_weights import separate_weights
 from .simplify import simplify
 from .static_reshape import static_reshape
@@ -57,6 +59,8 @@ CLEANING: Final[tuple[Pass, ...]] = (
     norms_to_rows,
     compose_reductions,
     compose_arithmetic,
+    compose_moves,
+    samples_to_matmul,
     einsum_to_matmul,
     normalize_conv_transpose,
     normalize_clamps,

@@ -5,6 +5,8 @@ ReduceL2          sqrt(sum x^2)                  LpPool(2)             sqrt(k me
 ReduceSumSquare   sum x^2                        GlobalLpPool          as ReduceL1 and ReduceL2
 ReduceLogSum      log(sum x)                     LogSoftmax            (x - m) - log(sum exp(x - m)), m the largest
 ReduceLogSumExp   m + log(sum exp(x - m))        CumSum                a product with a triangle of ones
+ReduceProd        one half times the other, until one element is left
+Det, 2 x 2        a d - b c
 """
 
 from __future__ import annotations
@@ -127,7 +129,60 @@ def _cumulative(node: ir.Node, x: ir.Value, steps: Steps) -> int:
     return steps.last("Transpose", steps("MatMul", turned, triangle, shape=turned.shape), perm=order)
 
 
+def _product(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    """Axis by axis, in as many products as the size has bits."""
+    assert x.shape is not None
+    axes = reduced_axes(node)
+    sizes = [x.shape[axis] for axis in axes or ()]
+    if not sizes or not all(isinstance(size, int) and 0 < size <= _LONGEST for size in sizes):
+        return 0
+    for axis in axes or ():
+        x = _product_along(steps, x, axis)
+    if attr_int(node, "keepdims", 1):
+        return steps.last("Identity", x)
+    return steps.last("Squeeze", x, steps.constant(axes or (), np.int64))
+
+
+def _product_along(steps: Steps, x: ir.Value, axis: int) -> ir.Value:
+    """One half times the other; the last element of an odd number goes into the first product."""
+    assert x.shape is not None
+    size = int(str(x.shape[axis]))
+    while size > 1:
+        half = size // 2
+        left, right = (_part(steps, x, axis, start, start + half) for start in (0, half))
+        rest = _part(steps, x, axis, size - 1, size) if size % 2 else None
+        x, size = steps("Mul", left, right), half
+        if rest is not None:
+            first, others = _part(steps, x, axis, 0, 1), _part(steps, x, axis, 1, half) if half > 1 else None
+            first = steps("Mul", first, rest)
+            x = first if others is None else steps("Concat", first, others, shape=_sized(x, axis, half), axis=axis)
+    return x
+
+
+def _part(steps: Steps, x: ir.Value, axis: int, start: int, end: int) -> ir.Value:
+    bounds = [steps.constant([number], np.int64) for number in (start, end, axis)]
+    return steps("Slice", x, *bounds, shape=_sized(x, axis, end - start))
+
+
+def _sized(x: ir.Value, axis: int, size: int) -> ir.Shape:
+    assert x.shape is not None
+    return ir.Shape([size if place == axis else old for place, old in enumerate(x.shape)])
+
+
+def _determinant(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    assert x.shape is not None
+    if list(x.shape[-2:]) != [2, 2]:
+        return 0
+    rank = len(x.shape)
+    rows = [_part(steps, x, rank - 2, row, row + 1) for row in (0, 1)]
+    (a, b), (c, d) = [[_part(steps, row, rank - 1, column, column + 1) for column in (0, 1)] for row in rows]
+    difference = steps("Sub", steps("Mul", a, d), steps("Mul", b, c))
+    return steps.last("Squeeze", difference, steps.constant([rank - 2, rank - 1], np.int64))
+
+
 _RULES: dict[str, Callable[[ir.Node, ir.Value, Steps], int]] = {
+    "ReduceProd": _product,
+    "Det": _determinant,
     "ReduceL1": _reduction("Abs", ""),
     "ReduceL2": _reduction("Mul", "Sqrt"),
     "ReduceSumSquare": _reduction("Mul", ""),

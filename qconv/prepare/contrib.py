@@ -59,7 +59,7 @@ def _skip_norm(node: ir.Node, steps: Steps) -> int:
     if bias is not None:
         total = steps("Add", total, bias)
     if len(node.outputs) > 3 and (node.outputs[3].uses() or node.outputs[3].is_graph_output()):
-        node.outputs[3].replace_all_uses_with(total, replace_graph_outputs=True)
+        steps.hand_over(node.outputs[3], total)
     if any(output.uses() for output in node.outputs[1:3]):
         return 0
     attributes: dict[str, Attribute] = {"axis": -1, "epsilon": attr_float(node, "epsilon", 1e-12)}

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from qconv.model.edit import Editor
 from qconv.model.graph import attr_float, attr_int, attr_ints, const_array
 
+from .steps import Steps, reduced
 from .write_norm import write_norm
 
 _NO_LENGTH = 1e-30  # a row of zeros stays one
@@ -80,33 +81,47 @@ def _by_channel(editor: Editor, node: ir.Node, x: ir.Value, axes: list[int], eps
     maker = norm.producer()
     assert maker is not None
     if not write_norm(editor, maker, x, axes, epsilon=epsilon, centered=True):
-        editor.graph.remove(maker, safe=True)
-        return False
+        _spell_out(Steps(editor, maker), x, axes, epsilon)
     scale = editor.constant(f"{node.name}/scale", factor.reshape(-1, *kernel))
     scaled = editor.insert_before(node, "Mul", [norm, scale], name=f"{node.name}/scaled", shape=x.shape)
     editor.rewrite(node, "Add", [scaled, editor.constant(f"{node.name}/shift", shift.reshape(-1, *kernel))])
     return True
 
 
+def _spell_out(steps: Steps, x: ir.Value, axes: list[int], epsilon: float) -> None:
+    """(x - mean) (variance + epsilon)^-1/2, of rows whose size is not known."""
+    shape, along = reduced(x.shape, axes), steps.constant(axes, np.int64)
+    centered = steps("Sub", x, steps("ReduceMean", x, along, shape=shape, keepdims=1))
+    variance = steps("ReduceMean", steps("Mul", centered, centered), along, shape=shape, keepdims=1)
+    root = steps("Pow", steps("Add", variance, steps.constant(epsilon)), steps.constant(-0.5))
+    steps.last("Mul", centered, root)
+
+
 def _group_norm(editor: Editor, node: ir.Node, x: ir.Value, rank: int) -> bool:
     """[N, C, ...] as [N, groups, C / groups ...]: the norm over what is behind the groups."""
+    steps = Steps(editor, node)
     groups, factor, shift = attr_int(node, "num_groups", 1), const_array(node.inputs[1]), const_array(node.inputs[2])
-    sizes = [] if x.shape is None else list(x.shape)
-    if factor is None or shift is None or any(not isinstance(size, int) for size in sizes[1:]) or factor.size != sizes[1]:
+    if factor is None or shift is None or x.shape is None or factor.size != x.shape[1]:
         return False  # before opset 21 the factors belong to groups, and the converter does not raise them
-    batch = sizes[0] if isinstance(sizes[0], int) else -1
-    known = [int(size) for size in sizes[1:] if isinstance(size, int)]
-    rows = ir.Shape([sizes[0], groups, math.prod(known) // groups])
-    split = editor.constant(f"{node.name}/groups", np.asarray([batch, groups, math.prod(known) // groups], np.int64))
-    value = editor.insert_before(node, "Reshape", [x, split], name=f"{node.name}/split", shape=rows)
-    norm = editor.insert_before(node, "Identity", [value], name=f"{node.name}/norm", shape=rows)
+    rows = ir.Shape([x.shape[0], groups, _size(list(x.shape)[1:], groups)])
+    whole = steps("Reshape", x, steps.constant([0, groups, -1], np.int64), shape=rows)
+    norm = editor.insert_before(node, "Identity", [whole], name=f"{node.name}/norm", shape=rows)
     maker = norm.producer()
     assert maker is not None
-    write_norm(editor, maker, value, [2], epsilon=attr_float(node, "epsilon", 1e-5), centered=True)
-    joined = editor.constant(f"{node.name}/channels", np.asarray([batch, *known], np.int64))
-    whole = editor.insert_before(node, "Reshape", [norm, joined], name=f"{node.name}/join", shape=x.shape)
+    epsilon = attr_float(node, "epsilon", 1e-5)
+    if not write_norm(editor, maker, whole, [2], epsilon=epsilon, centered=True):
+        _spell_out(Steps(editor, maker), whole, [2], epsilon)
+    sizes = [size if isinstance(size, int) else -1 for size in x.shape]
+    known = sizes.count(-1) < 2
+    target = steps.constant(sizes, np.int64) if known else steps("Shape", x, shape=[rank], dtype=ir.DataType.INT64)
+    joined = steps("Reshape", norm, target, shape=x.shape)
     kernel = [1] * (rank - 2)
-    scale = editor.constant(f"{node.name}/scale", factor.reshape(-1, *kernel))
-    scaled = editor.insert_before(node, "Mul", [whole, scale], name=f"{node.name}/scaled", shape=x.shape)
-    editor.rewrite(node, "Add", [scaled, editor.constant(f"{node.name}/shift", shift.reshape(-1, *kernel))])
+    scaled = steps("Mul", joined, steps.constant(factor.reshape(-1, *kernel)))
+    steps.last("Add", scaled, steps.constant(shift.reshape(-1, *kernel)))
     return True
+
+
+def _size(sizes: list[int | ir.SymbolicDim], groups: int) -> int | None:
+    """The elements of one group, or None where they are not known."""
+    known = [size for size in sizes if isinstance(size, int)]
+    return math.prod(known) // groups if len(known) == len(sizes) else None

@@ -34,6 +34,12 @@ class Steps:
         sizes = _broadcast(inputs) if shape is None else ir.Shape(shape)
         return self._editor.insert_before(self._anchor, op_type, inputs, attributes, name=name, shape=sizes, dtype=dtype)
 
+    def hand_over(self, old: ir.Value, new: ir.Value) -> None:
+        """Lets all that read `old`, a further output of the anchor, read `new`, which takes its name."""
+        name = old.name
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
+        old.name, new.name = f"{name}/replaced", name
+
     def last(self, op_type: str, *inputs: ir.Value | None, **attributes: Attribute) -> int:
         """Turns the anchor into the last node of the formula; returns 1, the number of changes."""
         self._anchor.domain = ""

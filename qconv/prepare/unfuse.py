@@ -14,6 +14,8 @@ from qconv.model.edit import Attribute, Editor
 from qconv.model.graph import attr_float, attr_str
 
 from .contrib import write_contrib
+from .contrib_attention import write_attention, write_embedding, write_multi_head, write_rotary
+from .steps import Steps
 
 _MS = "com.microsoft"
 _PARAMETERS = {"LeakyRelu": ("alpha",), "HardSigmoid": ("alpha", "beta"), "Elu": ("alpha",)}
@@ -34,6 +36,14 @@ def _take_apart(editor: Editor, node: ir.Node) -> int:
             "QuickGelu" | "FastGelu" | "BiasGelu" | "FusedMatMul" | "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization"
         ):
             return write_contrib(editor, node)
+        case "Attention":
+            return write_attention(node, Steps(editor, node))
+        case "MultiHeadAttention":
+            return write_multi_head(node, Steps(editor, node))
+        case "RotaryEmbedding":
+            return write_rotary(node, Steps(editor, node))
+        case "EmbedLayerNormalization":
+            return write_embedding(node, Steps(editor, node))
         case "FusedConv" | "FusedGemm":
             _write_layer(editor, node)
         case _:

@@ -137,10 +137,8 @@ class _Layer:
         for index, states in ((1, [state.h for _, state in made]), (2, [state.c for _, state in made])):
             if index < len(node.outputs) and (node.outputs[index].uses() or node.outputs[index].is_graph_output()):
                 last = [step("Unsqueeze", state, self._one, shape=[1, self.batch, self.hidden]) for state in states]
-                name, old = node.outputs[index].name, node.outputs[index]
                 joined = last[0] if len(last) == 1 else step("Concat", *last, shape=[len(last), self.batch, self.hidden], axis=0)
-                old.replace_all_uses_with(joined, replace_graph_outputs=True)
-                old.name, joined.name = f"{name}/replaced", name
+                step.hand_over(node.outputs[index], joined)
         if len(whole) == 1:
             step.last("Identity", whole[0])
         else:

@@ -31,6 +31,7 @@ Array = NDArray[Any]
 DOCS = Path(__file__).parents[2] / "docs"
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 # What has no form outside onnxruntime yet.
+NOT_IN_TABLES = {"TopK": "TopK"}
 NOT_YET = {"Conv 3-D": "three spatial axes"}
 # Undefined behaviour ends the test; the checks of addresses would need a library that not every machine has.
 FLAGS = "-O1 -fsanitize=undefined -fno-sanitize-recover=all"
@@ -79,6 +80,10 @@ def by_table(network: Network, folder: Path, given: Mapping[str, Array]) -> dict
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_table_alone_gives_every_code(case: Case, tmp_path: Path) -> None:
     model = model_of(case, tmp_path)
+    if case.name in NOT_IN_TABLES:
+        with pytest.raises(FloatNodesError, match=NOT_IN_TABLES[case.name]):
+            network_of(model)
+        return
     network = network_of(model)
     for expected in runs(model, 2):
         found = by_table(network, tmp_path, expected)
@@ -90,7 +95,7 @@ def test_the_table_alone_gives_every_code(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [case for case in CASES if case.name not in NOT_IN_TABLES], ids=lambda case: case.name)
 def test_c_gives_every_code_and_has_no_undefined_behaviour(case: Case, tmp_path: Path) -> None:
     model = model_of(case, tmp_path)
     samples = [Sample(values) for values in runs(model, 2)]

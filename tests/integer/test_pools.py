@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 import pytest
 from numpy.typing import DTypeLike
 
-from qconv.errors import ModelError
-from qconv.integer.execution.executor import Executor
 from tests.integer.onenode import assert_equal, codes, f32, one_node, zero
 
 MS = "com.microsoft"
@@ -51,11 +48,13 @@ def test_padding_never_wins_a_max_pool() -> None:
     assert_equal(*one_node("MaxPool", [x], attributes={"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, outputs=[np.int8]))
 
 
-def test_indices_of_a_max_pool_are_refused() -> None:
-    x = np.zeros((1, 1, 4, 4), np.uint8)
-    model, feeds = one_node("MaxPool", [x], attributes={"kernel_shape": [2, 2]}, outputs=[np.uint8, np.int64])
-    with pytest.raises(ModelError, match="indices"):
-        Executor(ir.from_proto(model)).run(feeds)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 0, 1, 1]])
+def test_indices_of_a_max_pool(dtype: DTypeLike, order: int, pads: list[int]) -> None:
+    x = codes(np.random.default_rng(0), (2, 3, 7, 6), dtype) // np.array(32, dtype)  # with many ties
+    attributes = {"kernel_shape": [3, 2], "strides": [2, 1], "pads": pads, "storage_order": order}
+    assert_equal(*one_node("MaxPool", [x], attributes=attributes, outputs=[dtype, np.int64]))
 
 
 @pytest.mark.parametrize("dtype", TYPES)

@@ -95,3 +95,15 @@ def test_an_index_beyond_the_axis_is_refused(op_type: str, index: int) -> None:
     model, feeds = one_node(op_type, [x, ints(0, index)], dynamic=(0, 1))
     with pytest.raises(ModelError, match="outside an axis of 6"):
         Executor(ir.from_proto(model)).run(feeds)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.parametrize("largest", [0, 1])
+def test_the_first_of_equal_elements_comes_first(axis: int, largest: int) -> None:
+    x = (X // np.uint8(32)).astype(np.int32)  # with many ties
+    model, feeds = one_node("TopK", [x, ints(4)], attributes={"axis": axis, "largest": largest}, outputs=[np.int32, np.int64])
+    assert_equal(model, feeds)
+
+
+def test_places_that_are_not_zero() -> None:
+    assert_equal(*one_node("NonZero", [X > 100], outputs=[np.int64]))

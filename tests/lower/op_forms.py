@@ -67,8 +67,10 @@ def _table(op: str, low: float = 0.25, call: str = "(x)", **constants: Array) ->
     return Form(op, f"y = {op}{call}", constants, low=low)
 
 
-def _two(op: str, a: Shape, b: Shape, output: str = "float[A,B,C,D]", attributes: str = "", off: int = 1) -> Form:
-    return Form(op, f"y = {op}{attributes}(a, b)", shapes={"a": a, "b": b}, output=output, off=off)
+def _two(
+    op: str, a: Shape, b: Shape, output: str = "float[A,B,C,D]", attributes: str = "", off: int = 1, low: float = 0.25
+) -> Form:
+    return Form(op, f"y = {op}{attributes}(a, b)", shapes={"a": a, "b": b}, output=output, off=off, low=low)
 
 
 def _pool(
@@ -93,11 +95,19 @@ FORMS = [
     _conv("<group=4, dilations=[2,2], strides=[2,1]>", 8, 1, 2, 2),
     _conv("<auto_pad=\"SAME_UPPER\">", 8, 4, 2, 2),
     _conv("<pads=[1,1]>", 8, 4, 3, x=(2, 4, 9), output="float[A,B,C]"),
+    Form("Conv", "y = Conv<pads=[1,1,1,1]>(a, b)", shapes={"a": (1, 4, 7, 6), "b": (5, 4, 3, 3)}),
     _conv("", 3, 2, 2, 2, 2, bias=True, x=(1, 2, 4, 5, 3), output="float[A,B,C,D,E]"),
     _transposed("<strides=[2,2]>", 4, 3, 2, 2, bias=True),
     _transposed("<strides=[2,2], pads=[1,1,1,1], output_padding=[1,1]>", 4, 3, 3, 3),
     _transposed("<strides=[3,3], pads=[1,0,0,1]>", 4, 2, 5, 5),
     _transposed("", 4, 3, 3, 3, bias=True),
+    Form(
+        "ConvTranspose",
+        "y = ConvTranspose<strides=[2,1,2], pads=[0,0,1,0,0,1]>(x, w, b)",
+        {"w": normal(4, 3, 2, 2, 3), "b": normal(3, seed=1)},
+        {"x": (1, 4, 3, 4, 3)},
+        output="float[A,B,C,D,E]",
+    ),
     Form("Gemm", "y = Gemm(x, w, b)", {"w": normal(12, 7), "b": normal(7)}, {"x": (5, 12)}, output="float[A,B]"),
     Form("Gemm", "y = Gemm<transB=1>(x, w)", {"w": normal(7, 12)}, {"x": (5, 12)}, output="float[A,B]"),
     Form("Gemm", "y = Gemm<beta=2.0>(x, w, b)", {"w": normal(12, 7), "b": normal(1)}, {"x": (5, 12)}, output="float[A,B]"),
@@ -161,6 +171,8 @@ FORMS = [
     _table("Gelu", call='<approximate="tanh">(x)'),
     _table("Pow", 3.5, "(x, c)", c=real(0.5)),
     _table("Pow", call="(x, c)", c=real(2.0)),
+    _table("Pow", 3.5, "(x, c)", c=np.abs(normal(4, 1, 1))),
+    *(_two("Pow", a, b, low=3.5) for a, b in ((FULL, FULL), (ROW, FULL))),
     _moves("Flatten", "(x)", "float[A,B]"),
     _moves("Reshape", "(x, s)", "float[A,B,C]", s=ints(0, -1, 6)),
     _moves("Transpose", "<perm=[0,2,3,1]>(x)"),
@@ -202,6 +214,11 @@ FORMS = [
     _moves("ReverseSequence", "<batch_axis=0, time_axis=1>(x, l)", l=ints(3)),
     _moves("Compress", "<axis=2>(x, c)", c=np.asarray([True, False, True, True, False, False, True])),
     Form("Mod", "y = Mod<fmod=1>(x, c)", {"c": real(0.75)}, off=1, low=3.0),
+    Form("Mod", "y = Mod<fmod=1>(x, c)", {"c": np.abs(normal(4, 1, 1)) + np.float32(0.5)}, off=1, low=3.0),
+    *(Form(op, f"d = {op}(x) y = Where(d, c, x)", {"c": real(0.3)}, off=0) for op in ("IsNaN", "IsInf")),
+    Form("TopK", "y, i = TopK<axis=1>(x, k)", {"k": ints(3)}, off=0),
+    Form("TopK", "v, y = TopK<axis=-1, largest=0>(x, k)", {"k": ints(4)}, off=0, output="int64[A,B,C,D]"),
+    Form("MaxPool", "v, y = MaxPool<kernel_shape=[2,3], strides=[2,1]>(x)", off=0, output="int64[A,B,C,D]"),
     *(_two(op, a, b) for op in ("Max", "Min") for a, b in ((FULL, FULL), (FULL, ROW))),
     Form("Max", "y = Max(x, c)", {"c": real(0.3)}),
     Form("Where", "y = Where(c, a, b)", {"c": normal(4, 1, 1) > 0}, {"a": FULL, "b": ROW}),
@@ -211,6 +228,7 @@ FORMS = [
     Form("ReduceSum", "y = ReduceSum<keepdims=0>(x, a)", {"a": ints(0, 3)}, output="float[A,B]"),
     Form("ReduceMean", "y = ReduceMean<keepdims=0>(x, a)", {"a": ints(-2, -1)}, output="float[A,B]"),
     Form("Cast", "i = ArgMax<axis=1>(x) y = Cast<to=1>(i)"),
+    *(Form("Cast", f"y = Cast<to={kind}>(x)", off=0, output=f"{name}[A,B,C,D]") for kind, name in ((6, "int32"), (7, "int64"))),
     Form("LayerNormalization", "y = LayerNormalization(x, g, b)", {"g": normal(6), "b": normal(6)}),
     Form("LayerNormalization", "y = LayerNormalization<axis=-1, epsilon=0.5>(x, g)", {"g": normal(6)}),
     Form(

@@ -452,6 +452,15 @@ CASES = [
     _image(
         "Softmax written out", "e = Exp(x) s = ReduceSum(e, a) y = Div(e, s)", "1,4,6,6", {"a": _ints(-1)}, ("QLinearSoftmax",)
     ),
+    Case("TopK", "g (float[1,4,6,6] x) => (float[1,4,6,3] y) { y, i = TopK(x, k) }", {"k": _ints(3)}),
+    *(_image(op, f"n = {op}(x) y = Where(n, c, x)", "1,4,6,6", {"c": np.asarray(0.5, np.float32)}) for op in ("IsNaN", "IsInf")),
+    _image(
+        "Pow of two",
+        "p = Softplus(x) s = Slice(x, z, e, a) y = Pow(p, s)",
+        "1,4,6,6",
+        {"z": _ints(0), "e": _ints(1), "a": _ints(3)},
+        sqnr=20.0,
+    ),
     Case(
         "Shape, Size", "g (float[N,4] x) => (int64[2] s, int64 n) { r = Relu(x) s = Shape(r) n = Size(r) }", shapes={"x": (3, 4)}
     ),

@@ -62,6 +62,6 @@ def test_a_scalar_bias_and_several_exponents_are_converted(tmp_path: Path) -> No
     text = "g (float[1,4,16] x, float[1,4] z) => (float[1,4,1] y, float[1,4] s) { t = MatMul(x, w) y = Add(t, e) s = Pow(z, p) }"
     feeds = [{"x": normal(1, 4, 16, seed=i), "z": normal(1, 4, seed=i)} for i in range(2)]
     result = quantize_graph(tmp_path, text, weights, feeds)
-    assert list(result.quantized.plan.float_nodes) == ["pow2"]
-    assert result.sqnr_db() > 30
+    assert result.quantized.plan.float_nodes == {}
+    assert result.sqnr_db() > 25  # of few cubes
     result.assert_exact()

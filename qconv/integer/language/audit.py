@@ -5,6 +5,7 @@ of a graph output. Nodes that only move reals of inputs on the way to QuantizeLi
 DequantizeLinears on the way to outputs, belong to the ends, as does a Cast between such an end and an input or output of another
 type. Scales, and the factors of a Resize, are parameters and not data. A Shape or Size of a float tensor reads none of its
 elements, and is not float.
+Reals that follow from shapes and constants alone belong to no data (qconv/model/measured.py).
 Subgraphs are looked into; the audit takes any graph, also the one that onnxruntime writes after its own optimization.
 """
 
@@ -20,6 +21,7 @@ import onnx_ir as ir
 from qconv.errors import ModelError
 from qconv.integer.language.element_types import element_type
 from qconv.integer.language.operands import parameter_inputs
+from qconv.model.measured import measured_reals
 from qconv.model.traits import Trait, has_trait
 
 Types = dict[ir.Value, ir.DataType | None]
@@ -60,10 +62,10 @@ def audit(model: ir.Model | Path) -> Audit:
     types: Types = {}
     integer: Counter[str] = Counter()
     ends: Counter[str] = Counter()
-    float_nodes = []
+    float_nodes, measured = [], measured_reals(graph)
     for node in graph.all_nodes():
-        end = _end(node, graph)
-        tensor = float_tensor(node, types)
+        end = _end(node, graph, measured)
+        tensor = None if _only_measures(node, measured, types) else float_tensor(node, types)
         if end is not None:
             ends[end] += 1
         elif tensor is not None:
@@ -95,7 +97,14 @@ def _float_word(value: ir.Value, types: Types) -> str | None:
     return "float" if dtype.is_floating_point() else None
 
 
-def _end(node: ir.Node, graph: ir.Graph) -> str | None:
+def _only_measures(node: ir.Node, measured: frozenset[ir.Value], types: Types) -> bool:
+    """Whether all reals that a node reads and makes follow from shapes and constants, and some do."""
+    values = [value for value in (*node.inputs, *node.outputs) if value is not None and value.const_value is None]
+    reals = [value for value in values if _float_word(value, types)]
+    return bool(reals) and all(value in measured for value in reals)
+
+
+def _end(node: ir.Node, graph: ir.Graph, measured: frozenset[ir.Value]) -> str | None:
     """The op type of a node that is one of the graph's two ends."""
     if node.domain not in ("", "ai.onnx") or node.graph is not graph:
         return None
@@ -103,7 +112,7 @@ def _end(node: ir.Node, graph: ir.Graph) -> str | None:
         value = node.inputs[0]
         maker = None if value is None else value.producer()
         apart = maker is not None and _takes_apart(maker)
-        return node.op_type if value is not None and (_is_given(value) or apart) else None
+        return node.op_type if value is not None and (_is_given(value) or apart or value in measured) else None
     if _is_last(node) or _joins_reals(node) or _takes_apart(node):
         return node.op_type
     if node.op_type == "Cast" and _is_given(node.outputs[0]):

@@ -62,6 +62,7 @@ KERNELS: Mapping[tuple[str, str], Kernel] = {
     ("", "Slice"): shape.slice_,
     ("", "Gather"): shape.gather,
     ("", "GatherElements"): shape.gather_elements,
+    ("", "TopK"): shape.top_k,
     ("", "Shape"): shape.shape_of,
     ("", "Size"): shape.size_of,
     ("", "Clip"): elementwise.clip,

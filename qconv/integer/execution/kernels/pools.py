@@ -16,12 +16,25 @@ from qconv.quant.fixedpoint import Int64Array, Multiplier
 
 
 def max_pool(node: ir.Node, inputs: Operands) -> list[Array]:
-    """The largest code of each window of x [N, C, *S]; padding never wins. Raises ValueError where indices are asked for."""
-    if len(node.outputs) > 1:
-        raise ValueError("the indices of a MaxPool are not computed")
+    """The largest code of each window of x [N, C, *S], and its place in x, if that is asked for; padding never wins."""
     x = required(inputs, 0)
     window = Window.of(node, node.attributes.get_ints("kernel_shape"), x.shape[2:], pool=True)
-    return [fold(window, x, np.maximum, int(np.iinfo(x.dtype).min))]
+    largest = fold(window, x, np.maximum, int(np.iinfo(x.dtype).min))
+    return [largest] if len(node.outputs) == 1 else [largest, _places(node, window, x)]
+
+
+def _places(node: ir.Node, window: Window, x: Array) -> Array:
+    """The index in all of x of the first of the largest codes of each window, the last axis running fastest unless told."""
+    count, columns = np.arange(math.prod(x.shape[2:])), node.attributes.get_int("storage_order", 0)
+    within = count.reshape(x.shape[:1:-1]).T if columns else count.reshape(x.shape[2:])
+    lowest = int(np.iinfo(x.dtype).min) - 1
+    values = window.windows(window.pad(x.astype(np.int64), lowest))
+    rank = len(window.kernel)
+    flat = values.reshape(*values.shape[: 2 + rank], -1).argmax(axis=-1)
+    numbers = window.windows(window.pad(within[None, None], 0)).reshape(1, 1, *window.output, -1)
+    found = np.take_along_axis(np.broadcast_to(numbers, (*flat.shape, numbers.shape[-1])), flat[..., None], -1)[..., 0]
+    maps = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *(1,) * rank)
+    return np.asarray(found + maps * math.prod(x.shape[2:]), np.int64)
 
 
 def qlinear_average_pool(node: ir.Node, inputs: Operands) -> list[Array]:

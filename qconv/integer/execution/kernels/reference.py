@@ -22,13 +22,22 @@ OPERATORS = frozenset(
         "BitwiseXor",
         "ArgMax",
         "ArgMin",
-        "TopK",
         "CumSum",
         "Constant",
         "ConstantOfShape",
         "Range",
     ]
-    + ["DepthToSpace", "SpaceToDepth", "Tile", "GatherND", "ScatterElements", "ScatterND", "Compress", "ReverseSequence"]
+    + [
+        "DepthToSpace",
+        "SpaceToDepth",
+        "Tile",
+        "GatherND",
+        "ScatterElements",
+        "ScatterND",
+        "Compress",
+        "ReverseSequence",
+        "NonZero",
+    ]
 )
 
 

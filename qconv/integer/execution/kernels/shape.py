@@ -106,6 +106,15 @@ def gather_elements(node: ir.Node, inputs: Operands) -> list[Array]:
     return [np.take_along_axis(x, indices.astype(np.int64), axis=axis)]
 
 
+def top_k(node: ir.Node, inputs: Operands) -> list[Array]:
+    """The k largest or smallest elements along `axis` in their order, and their places; of equal ones the first come first."""
+    x, (k,) = required(inputs, 0), integers(required(inputs, 1))
+    axis = node.attributes.get_int("axis", -1)
+    keys = -x.astype(np.int64) if node.attributes.get_int("largest", 1) else x.astype(np.int64)
+    places = np.argsort(keys, axis=axis, kind="stable").take(np.arange(k), axis=axis)
+    return [np.take_along_axis(x, places, axis=axis), places.astype(np.int64)]
+
+
 def shape_of(node: ir.Node, inputs: Operands) -> list[Array]:
     """The shape of x, or a range of it."""
     shape = np.array(required(inputs, 0).shape, np.int64)
