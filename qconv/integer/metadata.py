@@ -1,12 +1,13 @@
 """The words in which an integer model's file says what its nodes mean: the only place that writes or reads them.
 
-qconv.source        on a node: the float node that it comes from
-qconv.tensor        the float tensor that its codes stand for; left out for codes on the way. A Split has a list of them in JSON
+qconv.source        on a node: the float node that it comes from; left out where it has the same name
+qconv.tensor        the float tensor that its codes stand for; left out for codes on the way. A Split has a list of them in JSON.
+                    "=" is the name of the output, less its ending _quantized
 qconv.scale         S, and
 qconv.zero_point    Z of what it writes; on a graph input or output of integer type they stand on the value itself
 qconv.axis          the axis of S where it has one for each channel, and that is not axis 0
 qconv.m0, qconv.n   the multipliers M = m0 * 2^-(31 + n), in JSON: one, or one for each operand of a sum; long lists as in
-                    packed_numbers.py
+                    packed_numbers.py. An m0 of "=" without an n: those that the scales of its inputs make
 qconv.certificate   what is proved of them, in JSON
 qconv.version, qconv.model_sha256, qconv.calibration, qconv.settings      on the model: where it comes from
 """
@@ -24,12 +25,15 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.errors import ModelError
+from qconv.integer.language.multipliers import multipliers_of
 from qconv.integer.packed_numbers import packed, unpacked
 from qconv.quant.certify import Certificate
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.types import INT8, UINT8, QuantParams
 
 PREFIX = "qconv."
+_SAME = "="  # as the node itself says
+_SHORT = 24  # characters of a list of numbers
 INT_TYPES = {ir.DataType.UINT8: UINT8, ir.DataType.INT8: INT8}
 
 
@@ -81,7 +85,26 @@ def write_meaning(node: ir.Node, meaning: Meaning) -> None:
 
 def is_described(node: ir.Node) -> bool:
     """Whether qconv wrote what a node means."""
-    return f"{PREFIX}source" in node.metadata_props
+    return not node.metadata_props.keys().isdisjoint((f"{PREFIX}source", f"{PREFIX}scale"))
+
+
+def shorten(node: ir.Node) -> None:
+    """Leaves out, in place, what a node's metadata says and the node itself says too."""
+    words = node.metadata_props
+    if f"{PREFIX}scale" not in words:
+        return
+    if words.get(f"{PREFIX}source") == node.name:
+        del words[f"{PREFIX}source"]
+    if len(node.outputs) == 1 and words.get(f"{PREFIX}tensor") == _named_after(node):
+        words[f"{PREFIX}tensor"] = _SAME
+    if len(words.get(f"{PREFIX}m0", "")) > _SHORT and read_multipliers(node) == tuple(multipliers_of(node)):
+        words[f"{PREFIX}m0"] = _SAME
+        words.pop(f"{PREFIX}n", None)
+
+
+def _named_after(node: ir.Node) -> str:
+    """The float tensor that an output is named after."""
+    return str(node.outputs[0].name).removesuffix("_quantized")
 
 
 def read_meaning(node: ir.Node) -> Meaning | None:
@@ -91,10 +114,11 @@ def read_meaning(node: ir.Node) -> Meaning | None:
         return None
     try:
         tensor = words.get(f"{PREFIX}tensor")
+        tensor = _named_after(node) if tensor == _SAME else tensor
         tensors = (tensor,) if len(node.outputs) == 1 or tensor is None else tuple(json.loads(tensor))
         certificate = words.get(f"{PREFIX}certificate")
         return Meaning(
-            words[f"{PREFIX}source"],
+            words.get(f"{PREFIX}source", str(node.name)),
             (*tensors, *(None,) * len(node.outputs))[: len(node.outputs)],
             _params_from_words(words, _int_type_of(node)),
             read_multipliers(node),
@@ -106,6 +130,8 @@ def read_meaning(node: ir.Node) -> Meaning | None:
 
 def read_multipliers(node: ir.Node) -> tuple[Multiplier, ...]:
     """The multipliers that a node's metadata tells, none where it has none. Raises ValueError where they are damaged."""
+    if node.metadata_props.get(f"{PREFIX}m0") == _SAME:
+        return tuple(multipliers_of(node))
     found = [json.loads(node.metadata_props.get(f"{PREFIX}{key}", "null")) for key in ("m0", "n")]
     if found == [None, None]:
         return ()

@@ -1,6 +1,7 @@
 """Long lists of numbers in metadata as text of a third of the length: a kind, a colon, and the bytes in base64.
 
 f4      float32
+k1      multiples S k of one float32 S, which stands in front: a byte m + 8 e for each k = (8 + m) / 8 2^-e
 i1      one byte, signed
 m3      mantissas m0 of float32 numbers, whose lowest 7 bits are zero, as 3 bytes of m0 / 128
 """
@@ -12,9 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 _LONG = 8
 _SHIFT = 7
+_FACTORS = np.ldexp(1.0 + np.arange(256) % 8 / 8.0, -(np.arange(256) // 8)).astype(np.float32)
 
 
 def packed(numbers: Any, kind: str) -> Any:
@@ -23,6 +26,8 @@ def packed(numbers: Any, kind: str) -> Any:
         return numbers
     if kind == "m3":
         data = (np.asarray(numbers, np.int64) >> _SHIFT).astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+    elif kind == "f4" and (multiples := _multiples(np.asarray(numbers, np.float32))) is not None:
+        kind, data = "k1", multiples
     else:
         data = np.asarray(numbers, f"<{kind}").tobytes()
     return f"{kind}:{base64.b64encode(data).decode()}"
@@ -36,9 +41,22 @@ def unpacked(entry: Any) -> Any:
     data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
     if kind == "m3":
         return (np.pad(data.reshape(-1, 3), [(0, 0), (0, 1)]).view("<u4").reshape(-1).astype(np.int64) << _SHIFT).tolist()
+    if kind == "k1":
+        return (np.frombuffer(data[:4].tobytes(), "<f4") * _FACTORS[data[4:]]).tolist()
     if kind not in ("f4", "i1"):
         raise ValueError(f"numbers are packed as {kind!r}, which is unknown")
     return np.frombuffer(data.tobytes(), f"<{kind}").tolist()
+
+
+def _multiples(values: NDArray[np.float32]) -> bytes | None:
+    """S and the bytes of all k; None where the numbers are no such multiples."""
+    largest = values.max()
+    for whole in (largest / _FACTORS[:8]).view(np.int32)[:, None] + np.asarray([0, -1, 1], np.int32):
+        for scale in whole.view(np.float32):
+            places = np.abs(np.log2(np.maximum(values, 1e-38) / scale)[:, None] - np.log2(_FACTORS)).argmin(axis=1)
+            if np.array_equal(scale * _FACTORS[places], values):
+                return bytes(np.asarray(scale, "<f4").tobytes() + places.astype(np.uint8).tobytes())
+    return None
 
 
 def _fits(numbers: Sequence[Any], kind: str) -> bool:

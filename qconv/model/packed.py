@@ -1,6 +1,7 @@
 """Weights of few bits take few bits in a file, and onnxruntime makes int8 of them on loading.
 
 INT4 and a Cast where codes lie in [-8, 7]; bit planes (bit_planes.py) where they take at most 64 values and that is smaller.
+Biases that fit are INT16 and a Cast.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from qconv.model.names import Names
 from qconv.model.traits import Trait, has_trait
 
 _LEAST_BYTES = 256  # of a weight for which a Cast of its own pays
+_LEAST_BIASES = 64
 _LIMITS = (-8, 7)
+_PACKED = {ir.DataType.INT4: ir.DataType.INT8, ir.DataType.INT16: ir.DataType.INT32}
 _CAST_BYTES = 120  # of a Cast and its names in a file
 _MOST_ELEMENTS = 1 << 24  # of a weight that bit planes are made of: onnxruntime takes some 30 bytes for each while it loads
 
@@ -26,12 +29,14 @@ def packed(model: ir.Model) -> ir.Model:
     if sum(in_planes.values()) <= bit_planes.BYTES_OF_FUNCTION:
         in_planes = {}
     as_int4 = [name for name in names if name not in in_planes and _fits(model.graph.initializers[name])]
-    if not in_planes and not as_int4:
+    biases = [str(value.name) for value in model.graph.initializers.values() if _is_small_bias(value)]
+    if not in_planes and not as_int4 and not biases:
         return model
     copy = model.clone()
     known = Names(copy.graph)
-    for name in as_int4:
-        _pack(copy.graph, copy.graph.initializers[name], known)
+    for kind, chosen in ((ir.DataType.INT4, as_int4), (ir.DataType.INT16, biases)):
+        for name in chosen:
+            _pack(copy.graph, copy.graph.initializers[name], kind, known)
     for name in in_planes:
         _pack_planes(copy.graph, copy.graph.initializers[name], known)
     if in_planes:
@@ -42,15 +47,15 @@ def packed(model: ir.Model) -> ir.Model:
 
 
 def unpack(model: ir.Model) -> int:
-    """Folds, in place, each Cast of a constant to int8; the number folded."""
-    casts = [node for node in model.graph if _unpacks(node)]
-    for node in casts:
+    """Folds, in place, each Cast of a constant that `packed` may have put there; the number folded."""
+    casts = [(node, kind) for node in model.graph if (kind := _unpacks(node)) is not None]
+    for node, kind in casts:
         source, output = node.inputs[0], node.outputs[0]
         array = const_array(source)
         assert source is not None and array is not None
         name = str(output.name)
-        value = ir.Value(name=name, const_value=ir.tensor(array.astype(np.int8), name=name))
-        value.type, value.shape = ir.TensorType(ir.DataType.INT8), ir.Shape(array.shape)
+        value = ir.Value(name=name, const_value=ir.tensor(array.astype(kind.numpy()), name=name))
+        value.type, value.shape = ir.TensorType(kind), ir.Shape(array.shape)
         output.replace_all_uses_with(value)
         model.graph.remove(node, safe=True)
         model.graph.register_initializer(value)
@@ -81,15 +86,21 @@ def _saved_by_planes(value: ir.Value) -> int:
     return int(other - -(-array.size // 8) * bits - (1 << bits) - bit_planes.BYTES_OF_NODE)
 
 
-def _pack(graph: ir.Graph, value: ir.Value, names: Names) -> None:
+def _is_small_bias(value: ir.Value) -> bool:
+    """Whether an int32 constant of one axis fits in int16, and is long enough for a Cast of its own to pay."""
+    if value.const_value is None or value.const_value.dtype != ir.DataType.INT32 or value.is_graph_output():
+        return False
+    array = const_array(value)
+    return array is not None and array.ndim == 1 and array.size >= _LEAST_BIASES and int(np.abs(array).max()) < 1 << 15
+
+
+def _pack(graph: ir.Graph, value: ir.Value, kind: ir.DataType, names: Names) -> None:
     array = const_array(value)
     assert array is not None
-    wish = f"{value.name}_int4"
-    name = names.fresh(wish)
-    tensor = ir.tensor(array.astype(ir.DataType.INT4.numpy()), dtype=ir.DataType.INT4, name=name)
-    _put_maker(
-        graph, value, "Cast", [_constant(graph, tensor)], [ir.AttrInt64("to", int(ir.DataType.INT8))], names.fresh_node(wish)
-    )
+    wish = f"{value.name}_{kind.name.lower()}"
+    tensor = ir.tensor(array.astype(kind.numpy()), dtype=kind, name=names.fresh(wish))
+    to = ir.AttrInt64("to", int(_PACKED[kind]))
+    _put_maker(graph, value, "Cast", [_constant(graph, tensor)], [to], names.fresh_node(wish))
 
 
 def _pack_planes(graph: ir.Graph, value: ir.Value, names: Names) -> None:
@@ -117,15 +128,17 @@ def _put_maker(
 ) -> None:
     """Lets a node make a constant, in its place and under its name."""
     readers = [(use.node, use.idx) for use in value.uses()]
-    whole = ir.Value(name=value.name, type=ir.TensorType(ir.DataType.INT8), shape=value.shape)
+    whole = ir.Value(name=value.name, type=value.type, shape=value.shape)
     del graph.initializers[str(value.name)]
     graph.insert_before(graph[0], ir.Node(domain, op_type, inputs, attributes, outputs=[whole], name=name))
     for node, index in readers:
         node.replace_input_with(index, whole)
 
 
-def _unpacks(node: ir.Node) -> bool:
+def _unpacks(node: ir.Node) -> ir.DataType | None:
+    """The type that a Cast gives back to a packed constant; None for other nodes."""
     source, output = (node.inputs[0] if node.inputs else None), node.outputs[0]
-    if not has_trait(node, Trait.CASTS) or source is None or output.is_graph_output() or output.dtype != ir.DataType.INT8:
-        return False
-    return source.const_value is not None and source.is_initializer() and source.const_value.dtype == ir.DataType.INT4
+    if not has_trait(node, Trait.CASTS) or source is None or output.is_graph_output() or not source.is_initializer():
+        return None
+    kind = _PACKED.get(source.const_value.dtype) if source.const_value is not None else None
+    return kind if kind is not None and node.attributes.get_int("to", 0) == kind else None

@@ -17,8 +17,8 @@ from qconv.analyze.sensitivity import Measure
 from qconv.config import QuantConfig, Rule
 from qconv.data.source import SampleSource
 from qconv.errors import UsageError
+from qconv.integer.file_form import file_form
 from qconv.model.graph import const_array
-from qconv.model.packed import packed
 from qconv.ops.forms import uses_of_weight
 from qconv.pipeline.choices import choose, spread
 from qconv.pipeline.prepared import load_prepared
@@ -27,8 +27,8 @@ from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 
 Kind = Literal["size", "bops"]
-_BITS: Mapping[Kind, tuple[int, ...]] = {"size": (8, 4), "bops": (8, 6, 4, 3, 2)}  # a file has bytes or halves of them
-_PACKED, _FULL = 4, 8
+_BITS: Mapping[Kind, tuple[int, ...]] = {"size": (8, 6, 4, 3), "bops": (8, 6, 4, 3, 2)}
+_FULL = 8
 _CAST_BYTES = 128  # of a node that unpacks a weight
 _SAMPLES = 4
 _ROUNDING, _STEP = 1e-3, 5e-3
@@ -146,7 +146,7 @@ class _Table:
 
 
 def _file_bytes(result: Quantized) -> int:
-    return int(ir.to_proto(packed(result.model)).ByteSize())
+    return int(ir.to_proto(file_form(result.model)).ByteSize())
 
 
 def _rules(bits: Mapping[str, int]) -> tuple[Rule, ...]:
@@ -168,7 +168,7 @@ def _costs(node: ir.Node, kind: Kind, config: QuantConfig) -> list[float]:
     weight = const_array(node.inputs[1])
     elements = 0 if weight is None else int(weight.size)
     if kind == "size":
-        return [elements * 0.5 + _CAST_BYTES if bits <= _PACKED else float(elements) for bits in _BITS[kind]]
+        return [elements * bits / 8.0 + (_CAST_BYTES if bits < _FULL else 0.0) for bits in _BITS[kind]]
     products = elements * _uses(node)
     return [float(products * bits * config.activation_bits) for bits in _BITS[kind]]
 

@@ -13,12 +13,12 @@ from qconv import __version__
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.errors import ArtifactError, FloatNodesError, UsageError
+from qconv.integer.file_form import file_form
 from qconv.integer.language.audit import Audit, audit
 from qconv.integer.metadata import Origin, write_origin
 from qconv.integer.multiplier_table import dumps_table
 from qconv.integer.program import Program
 from qconv.lower import Lowering, lower
-from qconv.model.packed import packed
 from qconv.model.read import digest_of
 from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices
@@ -83,7 +83,7 @@ class Quantized:
         Raises OutputError or ModelError; nothing half-written stays behind.
         """
         target = Path(path)
-        save(packed(self.model), target)
+        save(file_form(self.model), target)
         write_text(target.with_suffix(".json"), dumps_table(self.model, digest_of(target)))
 
 

@@ -25,6 +25,7 @@ import onnx_ir as ir
 from qconv.model.graph import const_array
 from qconv.ops.forms import as_groups, clamp_bounds
 from qconv.plan.quant_plan import ChannelScales, QuantPlan
+from qconv.quant.grids import shortened
 from qconv.quant.types import QuantParams
 from qconv.recover.channels.classes import ChannelClasses, Ids
 from qconv.recover.channels.extremes import Extremes, Floats
@@ -33,6 +34,7 @@ Range = tuple[float, float]
 _ROUNDS, _ROUNDS_PER_TENSOR = 12, 100
 _SHARPNESS = 8.0
 _SMALLEST = 2.0**-20
+_FACTOR_BITS = 4  # the metadata of a model then has one byte for each (integer/packed_numbers.py)
 _FEW = 8.0  # samples, of which the range of a channel is half believed
 _OUTCOMES, _DEVIATIONS = 1.25, 2.0  # room for what users read
 
@@ -72,8 +74,7 @@ def choose_factors(
             best = np.where(rising > 0, (falling / rising) ** 0.25, 0.0)
         factors = np.sqrt(factors * np.clip(best, lowest, 1.0))
         factors[0] = 1.0
-    if powers:
-        factors = np.ldexp(1.0, np.ceil(np.log2(factors)).astype(np.int64))
+    factors = shortened(factors, 1 if powers else _FACTOR_BITS).astype(np.float64)
     found = {str(value.name): classes.of(value) for value in classes.values}
     scales = {name: ChannelScales(c.axis, factors[c.ids].astype(np.float32)) for name, c in found.items()}
     return {name: of_tensor for name, of_tensor in scales.items() if (of_tensor.factors != 1.0).any()}

@@ -1,0 +1,85 @@
+"""The file of an integer model is smaller, and says the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from qconv import pipeline
+from qconv.config import QuantConfig
+from qconv.integer.file_form import file_form
+from qconv.integer.metadata import read_meaning, read_multipliers, shorten
+from qconv.integer.packed_numbers import packed, unpacked
+from qconv.model.load import load
+from qconv.model.session import open_session
+from qconv.quant.fixedpoint import Multiplier
+from tests.lower.harness import Given
+
+
+@pytest.fixture(scope="module", params=[8, 4])
+def made(request: pytest.FixtureRequest, sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple:  # type: ignore[type-arg]
+    path = sample_models / "digits_mobilenet.onnx"
+    with np.load(sample_models / "digits_calib.npz") as arrays:
+        samples = Given([{"image": image[None]} for image in arrays["image"][:20]])
+    config = QuantConfig(weight_bits=request.param)
+    result = pipeline.quantize(path, pipeline.calibrate(path, samples), config=config, samples=samples)
+    file = tmp_path_factory.mktemp("form") / "m.onnx"
+    result.save(file)
+    return result, file
+
+
+def test_what_is_left_out_is_read_back(made: tuple) -> None:  # type: ignore[type-arg]
+    result, file = made
+    meanings = {node.name: meaning for node in load(file).ir.graph if (meaning := read_meaning(node)) is not None}
+    expected = {node.name: meaning for node in result.model.graph if (meaning := read_meaning(node)) is not None}
+    assert meanings == expected
+    assert any(len(np.atleast_1d(multiplier.m0)) > 8 for meaning in meanings.values() for multiplier in meaning.multipliers)
+
+
+def test_the_file_computes_the_same_and_the_model_stays(made: tuple, sample_models: Path) -> None:  # type: ignore[type-arg]
+    result, file = made
+    before = {node.name: dict(node.metadata_props) for node in result.model.graph}
+    copy = file_form(result.model)
+    assert {node.name: dict(node.metadata_props) for node in result.model.graph} == before
+    assert any(node.metadata_props.get("qconv.m0") == "=" for node in copy.graph)
+    with np.load(sample_models / "digits_test.npz") as arrays:
+        feed = {"image": arrays["image"][:1]}
+    ours, theirs = (open_session(model).run(None, feed) for model in (result.model, file))
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_names_that_people_look_for_stay(made: tuple) -> None:  # type: ignore[type-arg]
+    result, file = made
+    graph = onnx.load(file).graph
+    names = {name for node in graph.node for name in (node.name, *node.output)}
+    assert {name for node in result.model.graph for name in (node.name, *(output.name for output in node.outputs))} <= names
+    assert {step.bias.name for step in result.lowering.program.steps if step.bias is not None} <= names | {
+        tensor.name for tensor in graph.initializer
+    }
+
+
+def test_multipliers_that_are_not_those_of_the_scales_are_kept(made: tuple) -> None:  # type: ignore[type-arg]
+    node = next(node for node in made[0].model.clone().graph if len(node.metadata_props.get("qconv.m0", "")) > 24)
+    (multiplier,) = read_multipliers(node)
+    other = Multiplier(multiplier.m0, multiplier.n + 1)
+    node.metadata_props["qconv.n"] = json.dumps([int(n) for n in other.n])
+    shorten(node)
+    assert read_multipliers(node) == (other,)
+    assert node.metadata_props["qconv.m0"] != "="
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.0123456, 3e-9, 771.3])
+def test_multiples_of_one_scale_take_a_byte_each(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    factors = np.ldexp(rng.integers(8, 16, 50) / 8.0, -rng.integers(0, 20, 50)).astype(np.float32)
+    numbers = [float(number) for number in np.float32(scale) * factors]
+    text = packed(numbers, "f4")
+    assert text.startswith("k1:")
+    assert unpacked(text) == numbers
+    others = [float(number) for number in rng.uniform(1, 2, 50).astype(np.float32)]
+    assert packed(others, "f4").startswith("f4:")
+    assert unpacked(packed(others, "f4")) == others
