@@ -24,9 +24,9 @@ from qconv.model.traits import Trait, has_trait
 _LONG = 12  # characters of a name that stays
 
 
-def file_form(model: ir.Model) -> ir.Model:
-    """A copy of an integer model as its file has it."""
-    found = packed(model)
+def file_form(model: ir.Model, *, planes: bool = True) -> ir.Model:
+    """A copy of an integer model as its file has it; without `planes` for runtimes that know no functions of a model."""
+    found = packed(model, planes=planes)
     copy = model.clone() if found is model else found
     for node in copy.graph:
         shorten(node)

@@ -22,11 +22,11 @@ _CAST_BYTES = 120  # of a Cast and its names in a file
 _MOST_ELEMENTS = 1 << 24  # of a weight that bit planes are made of: onnxruntime takes some 30 bytes for each while it loads
 
 
-def packed(model: ir.Model) -> ir.Model:
-    """The model itself, or a copy in which all int8 constants that can be are packed."""
+def packed(model: ir.Model, *, planes: bool = True) -> ir.Model:
+    """The model itself, or a copy in which all constants that can be are packed; bit planes only with `planes`."""
     names = [str(value.name) for value in model.graph.initializers.values() if _is_candidate(value)]
     in_planes = {name: saved for name in names if (saved := _saved_by_planes(model.graph.initializers[name])) > 0}
-    if sum(in_planes.values()) <= bit_planes.BYTES_OF_FUNCTION:
+    if not planes or sum(in_planes.values()) <= bit_planes.BYTES_OF_FUNCTION:
         in_planes = {}
     as_int4 = [name for name in names if name not in in_planes and _fits(model.graph.initializers[name])]
     biases = [str(value.name) for value in model.graph.initializers.values() if _is_small_bias(value)]

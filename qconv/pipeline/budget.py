@@ -17,7 +17,6 @@ from qconv.analyze.sensitivity import Measure
 from qconv.config import QuantConfig, Rule
 from qconv.data.source import SampleSource
 from qconv.errors import UsageError
-from qconv.integer.file_form import file_form
 from qconv.model.graph import const_array
 from qconv.ops.forms import uses_of_weight
 from qconv.pipeline.choices import choose, spread
@@ -146,7 +145,7 @@ class _Table:
 
 
 def _file_bytes(result: Quantized) -> int:
-    return int(ir.to_proto(file_form(result.model)).ByteSize())
+    return int(ir.to_proto(result.file_form).ByteSize())
 
 
 def _rules(bits: Mapping[str, int]) -> tuple[Rule, ...]:

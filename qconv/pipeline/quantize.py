@@ -77,13 +77,18 @@ class Quantized:
             found.setdefault(choice.method, []).append(name)
         return dict(sorted(found.items()))
 
+    @property
+    def file_form(self) -> ir.Model:
+        """A copy of the model as its file has it."""
+        return file_form(self.model, planes=not target_of(self.config.target).standard_operators)
+
     def save(self, path: str | Path) -> None:
         """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
 
         Raises OutputError or ModelError; nothing half-written stays behind.
         """
         target = Path(path)
-        save(file_form(self.model), target)
+        save(self.file_form, target)
         write_text(target.with_suffix(".json"), dumps_table(self.model, digest_of(target)))
 
 
