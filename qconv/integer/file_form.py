@@ -21,7 +21,7 @@ from qconv.model.names import Names
 from qconv.model.packed import packed
 from qconv.model.traits import Trait, has_trait
 
-_LONG = 12  # characters of a name that stays
+_LONG = 20  # characters of a name that stays
 
 
 def file_form(model: ir.Model, *, planes: bool = True) -> ir.Model:
