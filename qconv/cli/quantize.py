@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,7 @@ def quantize(
     from qconv.model.save import write_text
     from qconv.plan.quant_plan import QuantPlan
 
-    context = click.get_current_context()
+    began, context = time.monotonic(), click.get_current_context()
     refuse_idle_flags(context)
     if as_json:
         be_quiet()
@@ -135,7 +136,7 @@ def quantize(
     if budget is not None:
         result, config = _within(model, found, config, pipeline.Budget.parse(budget), source, threads, missed)
     elif given is None and (goal := pipeline.Goal(min_sqnr, max_drop, time_limit)).asks:
-        result, config = _reached(model, found, config, goal, source, threads, missed)
+        result, config = _reached(model, found, config, goal, source, threads, missed, began)
     else:
         with progress("choosing ranges") as update:
             result = pipeline.quantize(
@@ -153,7 +154,7 @@ def quantize(
         )
     else:
         summarize(loaded, written, result, figures, source)
-    if given is None and not as_json:
+    if given is None and not as_json and time_limit is None:
         _show_better_target(loaded, found, result, config, source, figures, threads)
         _show_better_mode(loaded, config, source, figures, threads)
     warned = bool(figures.warnings or result.warnings or found.warnings or findings or missed)
@@ -181,18 +182,22 @@ def _within(
 
 
 def _reached(
-    model: Path, calibration: Calibration, config: QuantConfig, goal: Goal, source: SampleSource, threads: int, missed: list[str]
-) -> tuple[Quantized, QuantConfig]:
+    model: Path, calibration: Calibration, config: QuantConfig, goal: Goal, source: SampleSource, threads: int, missed: list[str],
+    began: float,
+) -> tuple[Quantized, QuantConfig]:  # fmt: skip
     """The first attempt that meets a goal, or the best one; says what was tried."""
     from qconv import pipeline
     from qconv.cli.console import out
 
     found = pipeline.reach(
-        model, calibration, config, goal, source, threads=threads, tell=lambda text: out.print(f"  tried: {text}", markup=False)
-    )
+        model, calibration, config, goal, source, threads=threads, began=began,
+        tell=lambda text: out.print(f"  tried: {text}", markup=False),
+    )  # fmt: skip
     out.print(f"taken: {found.what}: {found.figures}", markup=False)
     if not found.met:
-        missed.append(f"the goal is not reached; the best that was found is {found.figures}, with {found.what}")
+        unknown = goal.max_drop_points is not None and found.drop_points is None
+        why = "no output is taken for scores of classes, so that lost points are not known" if unknown else "it is out of reach"
+        missed.append(f"the goal is not reached, because {why}; the best that was found is {found.figures}, with {found.what}")
     return found.result, found.config
 
 

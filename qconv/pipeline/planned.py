@@ -44,5 +44,5 @@ def planned(
     if not feeds:
         by_moments = moments_recovery(loaded, plan, calibration, config)
         return Planned(loaded.ir, plan if by_moments is None else by_moments.plan, choices, None, by_moments)
-    found = recovery(loaded, plan, ranges, config, feeds, threads)
+    found = recovery(loaded, plan, ranges, config, feeds, threads, progress)
     return Planned(found.form.model, found.plan, choices, found, None)

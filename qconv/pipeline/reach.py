@@ -9,19 +9,23 @@ from pathlib import Path
 
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
-from qconv.errors import FloatNodesError, UsageError
+from qconv.errors import FloatNodesError
 from qconv.model.scratch import scratch_folder
 from qconv.pipeline.analyze import analyze
 from qconv.pipeline.calibrate import calibrate
+from qconv.pipeline.deadline import Deadline, OutOfTime
 from qconv.pipeline.prepared import load_prepared
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.plan.make import tensors_to_observe
 from qconv.sentences import some_of
 from qconv.statistics.calibration import Calibration
+from qconv.statistics.observe import Progress
 from qconv.verify.compare import Comparison, compare
 from qconv.verify.sides import Side
 
 Tell = Callable[[str], None]
+_FALLBACK = "nearest weights"  # made first where time is limited; better weights are tried all the same
+Step = tuple[str, QuantConfig]
 
 
 @dataclass(frozen=True)
@@ -61,34 +65,63 @@ class Attempt:
 
 def reach(
     path: Path, calibration: Calibration, config: QuantConfig, goal: Goal, samples: SampleSource, *, threads: int = 0,
-    tell: Tell = lambda text: None,
+    tell: Tell = lambda text: None, began: float | None = None,
 ) -> Attempt:  # fmt: skip
     """The first attempt that meets the goal, else the best one; `tell` hears of each.
 
-    Raises UsageError where accuracy is asked for and the outputs are no classes.
+    `goal.seconds` count from `began` on time.monotonic's clock. With them, the nearest weights come first, so that there is
+    something when they are over; an attempt that they end in is given up. Where accuracy is asked for and the outputs are no
+    classes, no attempt meets the goal, and the best is that of the highest SQNR.
     """
-    start, longest, best = time.monotonic(), 0.0, None
-    for what, chosen in _steps(path, calibration, config, samples, threads):
-        began = time.monotonic()
-        if goal.seconds is not None and best is not None and began - start + longest > goal.seconds:
-            tell(f"no time for: {what}")
-            break
-        attempt = _attempt(path, calibration, what, chosen, goal, samples, threads)
+    start = time.monotonic()
+    deadline, best = Deadline(goal.seconds, start if began is None else began), None
+    steps = _steps(path, calibration, config, goal, samples, threads, deadline)
+    while (step := _next(steps, deadline, tell)) is not None:
+        what, chosen = step
+        attempt = _tried(path, calibration, what, chosen, goal, samples, threads, deadline, tell, needed=best is None)
         if attempt is None:
             continue
         tell(f"{what}: {attempt.figures}")
+        if best is None:
+            deadline.reserve(time.monotonic() - start)  # what comes afterwards, to write the model and compare outputs, is less
         best = attempt if best is None or _rank(attempt) > _rank(best) else best
-        if attempt.met:
+        if attempt.met and what != _FALLBACK:
             return attempt
-        longest = max(longest, time.monotonic() - began)
     assert best is not None
     return best
 
 
+def _next(steps: Iterator[Step], deadline: Deadline, tell: Tell) -> Step | None:
+    """The next step; None where there are no more, or no time to find one."""
+    try:
+        return next(steps, None)
+    except OutOfTime:
+        tell("no time to look for nodes that should be in float")
+        return None
+
+
+def _tried(
+    path: Path, calibration: Calibration, what: str, config: QuantConfig, goal: Goal, samples: SampleSource, threads: int,
+    deadline: Deadline, tell: Tell, *, needed: bool,
+) -> Attempt | None:  # fmt: skip
+    """One attempt; None where it cannot be made, or the time is over and it is not needed."""
+    try:
+        if needed:
+            return _attempt(path, calibration, what, config, goal, samples, threads, lambda done, total: None)
+        deadline.look()
+        return _attempt(path, calibration, what, config, goal, samples, threads, deadline.look)
+    except OutOfTime:
+        tell(f"no time for: {what}")
+        return None
+
+
 def _steps(
-    path: Path, calibration: Calibration, config: QuantConfig, samples: SampleSource, threads: int
-) -> Iterator[tuple[str, QuantConfig]]:
+    path: Path, calibration: Calibration, config: QuantConfig, goal: Goal, samples: SampleSource, threads: int,
+    deadline: Deadline,
+) -> Iterator[Step]:  # fmt: skip
     """What to try, from cheap to dear; each step keeps what the ones before it asked for."""
+    if goal.seconds is not None and config.effort != "none":
+        yield _FALLBACK, replace(config, effort="none")
     yield "as asked", config
     if config.effort != "full":
         config = replace(config, effort="full")
@@ -97,30 +130,33 @@ def _steps(
         yield "--effort full --method auto", replace(config, method="auto")
     if config.integer_only:
         return
-    found = analyze(path, calibration, samples=samples, config=replace(config, method="minmax"), threads=threads)
+    plain = replace(config, method="minmax")
+    found = analyze(path, calibration, samples=samples, config=plain, threads=threads, progress=deadline.look)
     for proposal in found.proposals[::-1]:  # the one with the fewest nodes first
         left = replace(config, exclude=(*config.exclude, *proposal.exclude))
         yield f"in float: {some_of(proposal.exclude, 4)}", left
 
 
 def _attempt(
-    path: Path, calibration: Calibration, what: str, config: QuantConfig, goal: Goal, samples: SampleSource, threads: int
-) -> Attempt | None:
+    path: Path, calibration: Calibration, what: str, config: QuantConfig, goal: Goal, samples: SampleSource, threads: int,
+    progress: Progress,
+) -> Attempt | None:  # fmt: skip
     """Tries one way; None where nodes would have to stay in float and must not."""
     loaded = load_prepared(path, config.fixed)
     config = loaded.pinned(config)
     if not set(tensors_to_observe(loaded.ir.graph, config)) <= calibration.tensors.keys():
         calibration = calibrate(loaded, samples, config=config, method=config.method or calibration.method, threads=threads)
     try:
-        result = quantize(loaded, calibration, config=config, samples=samples, threads=threads)
+        result = quantize(loaded, calibration, config=config, samples=samples, threads=threads, progress=progress)
     except FloatNodesError:
-        if what == "as asked":
+        if what in (_FALLBACK, "as asked"):
             raise
         return None
     with scratch_folder() as folder:
         written = folder / "integer.onnx"
         result.save(written)
-        found = compare(Side(path, threads=threads, fixed=loaded.fixed), Side(written, result.model, threads=threads), samples)
+        sides = Side(path, threads=threads, fixed=loaded.fixed), Side(written, result.model, threads=threads)
+        found = compare(*sides, samples, progress)
     sqnr = min(output.similarity.sqnr_db for output in found.outputs)
     drop = None if goal.max_drop_points is None else _drop_points(found)
     met = (goal.min_sqnr_db is None or sqnr >= goal.min_sqnr_db) and (
@@ -129,14 +165,12 @@ def _attempt(
     return Attempt(what, config, result, sqnr, drop, met)
 
 
-def _drop_points(found: Comparison) -> float:
+def _drop_points(found: Comparison) -> float | None:
     """Points of top-1 accuracy lost; without labels, points of samples in which the class changes."""
     if found.accuracy is not None:
         return 100.0 * (found.accuracy.float_top1 - found.accuracy.integer_top1)
     classes = [output.classes for output in found.outputs if output.classes is not None]
-    if not classes:
-        raise UsageError("--max-drop wants outputs that are scores of classes; ask for --min-sqnr instead")
-    return 100.0 * (1.0 - min(item.top1 for item in classes))
+    return None if not classes else 100.0 * (1.0 - min(item.top1 for item in classes))
 
 
 def _rank(attempt: Attempt) -> tuple[bool, float, float]:

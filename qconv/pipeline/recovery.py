@@ -23,6 +23,7 @@ from qconv.recover.channels.equalize import Form, RangeOf, forms
 from qconv.recover.from_moments import FromMoments, recover_from_moments
 from qconv.recover.recover import EFFORTS, Recovered, recover
 from qconv.statistics.calibration import Calibration
+from qconv.statistics.observe import Progress
 
 Feeds = Mapping[str, NDArray[Any]]
 _GATE_GAIN = 0.8  # of the noise: what a gate that needs a convolution of its own must leave at most
@@ -72,7 +73,7 @@ class Recovery:
 
 def recovery(
     loaded: PreparedModel, plan: QuantPlan, ranges: Mapping[str, tuple[float, float]], config: QuantConfig,
-    samples: Sequence[Feeds], threads: int,
+    samples: Sequence[Feeds], threads: int, progress: Progress | None = None,
 ) -> Recovery:  # fmt: skip
     """Channel scales where they gain, then weights, by the effort of `config`.
 
@@ -84,9 +85,9 @@ def recovery(
         return make_plan(graph, range_of, config, loaded.digest, scales)
 
     def recovered(form: Form) -> Recovered:
-        return recover(form.model, form.plan, config, samples, EFFORTS[config.effort], threads=threads)
+        return recover(form.model, form.plan, config, samples, EFFORTS[config.effort], threads=threads, progress=progress)
 
-    plain, *scaled = forms(loaded.ir, plan, make, ranges.get, config, samples, threads)
+    plain, *scaled = forms(loaded.ir, plan, make, ranges.get, config, samples, threads, progress)
     if min(form.noise for form in (plain, *scaled) if not form.gated) < _FINE:
         scaled = [form for form in scaled if not form.gated]  # what a convolution for each gate would cost is not worth it
     best = plain

@@ -18,6 +18,8 @@ from qconv.recover.channels.extremes import Extremes, channel_extremes
 from qconv.recover.channels.rescale import NewTensor, rescale
 from qconv.recover.twin import Twin
 
+Progress = Callable[[int, int | None], None]
+
 Feeds = Mapping[str, NDArray[Any]]
 Range = tuple[float, float]
 RangeOf = Callable[[str], Range | None]
@@ -42,7 +44,7 @@ class Form:
 
 def forms(
     model: ir.Model, plan: QuantPlan, make: Planner, range_of: RangeOf, config: QuantConfig, samples: Sequence[Feeds],
-    threads: int = 0,
+    threads: int = 0, progress: Progress | None = None,
 ) -> list[Form]:  # fmt: skip
     """The prepared model as it is, and copies of it with channel scales that may be better, each planned anew with `make`."""
     judges = samples[:: max(1, len(samples) // _JUDGES)][:_JUDGES]
@@ -54,7 +56,9 @@ def forms(
     axes = {str(value.name): channels.axis for value, channels in _classes(model, plan, config.io).channels.items()}
     extremes = channel_extremes(model, axes, samples, threads) if axes else {}
     found = [form(model, plan)]
-    for scales in _candidates(model, plan, config, extremes):
+    for number, scales in enumerate(_candidates(model, plan, config, extremes)):
+        if progress is not None:
+            progress(number, None)
         copy = model.clone()
         new = rescale(copy.graph, _classes(copy, plan, config.io), scales)
         planned = make(copy.graph, _Ranges(range_of, extremes, scales, new), scales)
