@@ -1,13 +1,14 @@
 """Attention over many tokens: exponentials, their product with the values, and the division last.
 
-    e = round(255 exp(S (z - max z)) / m)        N = sum of e v,  D = sum of e        y = N / D
+    e = round(255 exp(S (z - max z))) / m        N = sum of e v,  D = sum of e        y = N / D
 
 Probabilities of long rows are a few codes each; the exponentials use all of them. The quotient is divided out twice, for b bits
 behind the point:
 
     q = N / D,  r = N - q D,  y = 2^b q + (2^b r) / D        |r| < D, so that 2^b r fits in int32 for b = 31 - bits of D
 
-Of rows whose length is not known, m = 1 + length / 32768 is computed from the shape, so that no sum passes int32.
+m = 1 + length / 32768, both divisions rounded down, so that no sum passes int32: 255 / m codes m 32768 times fit. Of rows whose
+length is not known, m is computed from the shape. It ends at 255, where the largest exponential is 1.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from qconv.quant.types import UINT8, QuantParams
 
 _INT32_BITS = 31
 _LONGEST = 1 << 15  # rows of so many products of two codes fit in int32
+_LARGEST_DIVISOR = 255  # see plan/wide.py for the longest rows
 _MOST_BITS = 15  # behind the point: what is cut off there is nothing beside the codes of the values
 
 
@@ -48,9 +50,9 @@ def lower_exponentials(node: ir.Node, ctx: Context) -> None:
 
 def _table(node: ir.Node, build: WideBuilder, scale: float) -> ir.Value:
     """The exponentials by the distance from the largest code of their row."""
-    table, size = 255.0 * np.exp(-np.arange(256) * scale), row_size(node)
+    table, size = np.rint(255.0 * np.exp(-np.arange(256) * scale)).astype(np.int32), row_size(node)
     if size is not None:
-        return build.ctx.initializer(np.rint(table / _divisor(size)).astype(np.uint8), f"{node.name}_exponentials")
+        return build.ctx.initializer((table // divisor(size)).astype(np.uint8), f"{node.name}_exponentials")
     x, place = build.ctx.codes(node.inputs[0]).value, ir.Value(shape=ir.Shape([1]))
     rank = ir.Value(shape=None if x.shape is None else ir.Shape([len(x.shape)]))
     axis = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_last")
@@ -58,14 +60,16 @@ def _table(node: ir.Node, build: WideBuilder, scale: float) -> ir.Value:
     length = build.emit("Gather", [sizes, axis], place, "length", ir.DataType.INT64, axis=0)
     length = build.emit("Cast", [length], place, "length_wide", to=int(ir.DataType.INT32))
     beyond = build.emit("Div", [length, build.constant(_LONGEST, "longest")], place, "beyond")
-    divisor = build.emit("Add", [beyond, build.constant(1, "one")], place, "divisor")
+    above = build.emit("Add", [beyond, build.constant(1, "one")], place, "above")
+    by = build.emit("Min", [above, build.constant(_LARGEST_DIVISOR, "largest")], place, "divisor")
     entries = ir.Value(shape=ir.Shape([len(table)]))
-    shares = build.emit("Div", [build.constant(np.rint(table).astype(np.int32), "exponentials"), divisor], entries, "shares")
+    shares = build.emit("Div", [build.constant(table, "exponentials"), by], entries, "shares")
     return build.emit("Cast", [shares], entries, "table", ir.DataType.UINT8, to=int(ir.DataType.UINT8))
 
 
-def _divisor(size: int) -> int:
-    return 1 + size // _LONGEST
+def divisor(size: int) -> int:
+    """m for rows of a known length."""
+    return min(1 + size // _LONGEST, _LARGEST_DIVISOR)
 
 
 def lower_weighted_mean(node: ir.Node, ctx: Context) -> None:

@@ -46,6 +46,7 @@ def verify(
     are pinned. Raises ModelError, DataError or UsageError.
     """
     if not Path(quantized).exists():
+        load_prepared(model)  # what is wrong with it comes first
         name = "MODEL" if isinstance(model, onnx.ModelProto) else model
         raise ModelError(f"there is no integer model {quantized}: make it with `qconv quantize {name}`, or check the path")
     integer = load(quantized)

@@ -19,6 +19,7 @@ from qconv.ops.forms import row_size, scalar_factor
 from qconv.ops.op_table import has_weight
 
 _FEWEST = 32  # rows of fewer probabilities are nearly as good and faster in 8 bits
+LONGEST_SUM = 255 * 2**15 - 1  # exponentials whose sum, and sum of products with codes, stay in int32 (lower/attention.py)
 
 Use = tuple[str, int]  # the name of a node, and the index of its input
 
@@ -82,7 +83,9 @@ def _is_long_softmax(node: ir.Node, integer: Collection[ir.Node]) -> bool:
     output, size = node.outputs[0], row_size(node)
     if not has_trait(node, Trait.PROBABILITIES) or output.is_graph_output() or output.shape is None:
         return False
-    if (size is not None and size < _FEWEST) or attr_int(node, "axis", -1) % len(output.shape) != len(output.shape) - 1:
+    if (size is not None and not _FEWEST <= size <= LONGEST_SUM) or attr_int(node, "axis", -1) % len(output.shape) != len(
+        output.shape
+    ) - 1:
         return False
     uses = list(output.uses())
     return bool(uses) and all(use.node in integer and use.idx == 0 and _is_product_of_two(use.node) for use in uses)

@@ -53,7 +53,7 @@ REFUSED = {
     f"{MS}.QLinearLeakyRelu <alpha = -0.1> (q, s, z, s, z)": "alpha is not positive",
     "QuantizeLinear (f, minus, z)": "not a positive, finite float32",
     "Add (q, q)": "tensor 'q' is uint8",
-    "ConvInteger (q, q)": "not an operator of the integer language",
+    "MaxRoiPool (q, q)": "not an operator of the integer language",
     "some.Custom (q)": "not an operator of the integer language",
 }
 

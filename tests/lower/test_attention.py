@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qconv.lower.attention import divisor
+from qconv.plan.wide import LONGEST_SUM
 from tests.lower.harness import Array, Result, normal, quantize_graph
 
 SIZE = 16
@@ -50,3 +52,12 @@ def test_no_sum_leaves_int32(tmp_path: Path, tokens: int | str) -> None:
     result = attention(tmp_path, [given], 1, tokens)
     result.assert_exact()
     assert result.sqnr_db() > 35
+
+
+def test_no_row_has_a_sum_beyond_int32_or_of_nothing() -> None:
+    """At the ends of the lengths that share a divisor; the rest of a division by the sum is 8 bits finer than the sum."""
+    sizes = np.unique([*np.arange(1, 256) * 32768 - 1, *np.arange(1, 255) * 32768, LONGEST_SUM])
+    largest = np.array([255 // divisor(int(size)) for size in sizes])
+    assert largest.min() >= 1
+    assert (largest * 255 * sizes).max() < 2**31
+    assert (largest * sizes).max() < 2**23

@@ -123,7 +123,9 @@ def test_the_longest_sums_of_two_activations_just_fit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("size", "longest"), [("K", 16_000_000), ("40000", 40_000)])
 def test_rows_of_probabilities_sum_to_one_however_long_they_are(tmp_path: Path, size: str, longest: int) -> None:
-    text = f"g (float[1,{size}] a, float[{size},2] b) => (float[1,2] y) {{ p = Softmax<axis=-1>(a) y = MatMul(p, b) }}"
+    """As an output of their own, they are probabilities of 8 bits."""
+    given, made = f"float[1,{size}] a, float[{size},2] b", f"float[1,2] y, float[1,{size}] p"
+    text = f"g ({given}) => ({made}) {{ p = Softmax<axis=-1>(a) y = MatMul(p, b) }}"
     inner = 8 if size == "K" else int(size)
     feeds = [{"a": normal(1, inner, seed=i), "b": np.abs(normal(inner, 2, seed=i + 9))} for i in range(2)]
     result = quantize_graph(tmp_path, text, {}, feeds)

@@ -86,12 +86,12 @@ def _pads(node: ir.Node) -> list[int]:
     if not node.attributes.get_int("ceil_mode", 0):
         return pads
     sizes = [] if x is None or x.shape is None or y.shape is None else [*x.shape[2:], *y.shape[2:]]
-    if len(sizes) != 2 * rank or not all(isinstance(size, int) for size in sizes):
+    before = [size for size in sizes if isinstance(size, int)]
+    if len(before) != 2 * rank:
         raise ArtifactError(
             f"AveragePool {node.name} rounds a size up that is not known, for which ai.onnx has no form; export the model with "
             "a fixed size"
         )
-    before = [int(size) for size in sizes]
     for axis, stride in enumerate(_strides(node)):
         needed = (before[rank + axis] - 1) * stride + kernel[axis] - before[axis] - pads[axis]
         pads[rank + axis] = max(pads[rank + axis], needed)
