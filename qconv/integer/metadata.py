@@ -4,7 +4,8 @@ qconv.source        on a node: the float node that it comes from; left out where
 qconv.tensor        the float tensor that its codes stand for; left out for codes on the way. A Split has a list of them in JSON.
                     "=" is the name of the output, less its ending _quantized
 qconv.scale         S, and
-qconv.zero_point    Z of what it writes; on a graph input or output of integer type they stand on the value itself
+qconv.zero_point    Z of what it writes, 0 where it is left out; on a graph input or output of integer type they stand on the
+                    value itself
 qconv.axis          the axis of S where it has one for each channel, and that is not axis 0
 qconv.m0, qconv.n   the multipliers M = m0 * 2^-(31 + n), in JSON: one, or one for each operand of a sum; long lists as in
                     packed_numbers.py. An m0 of "=" without an n: those that the scales of its inputs make
@@ -97,6 +98,8 @@ def shorten(node: ir.Node) -> None:
         del words[f"{PREFIX}source"]
     if len(node.outputs) == 1 and words.get(f"{PREFIX}tensor") == _named_after(node):
         words[f"{PREFIX}tensor"] = _SAME
+    if words.get(f"{PREFIX}zero_point") == "0":
+        del words[f"{PREFIX}zero_point"]
     if len(words.get(f"{PREFIX}m0", "")) > _SHORT and read_multipliers(node) == tuple(multipliers_of(node)):
         words[f"{PREFIX}m0"] = _SAME
         words.pop(f"{PREFIX}n", None)
@@ -222,7 +225,7 @@ def shortest(numbers: Any) -> Any:
 
 
 def _params_from_words(words: Mapping[str, str], int_type: Any) -> QuantParams:
-    scale, zero_point = unpacked(json.loads(words[f"{PREFIX}scale"])), json.loads(words[f"{PREFIX}zero_point"])
+    scale, zero_point = unpacked(json.loads(words[f"{PREFIX}scale"])), json.loads(words.get(f"{PREFIX}zero_point", "0"))
     axis = None if np.ndim(scale) == 0 else int(words.get(f"{PREFIX}axis", 0))
     scales = np.asarray(scale, np.float32)
     return QuantParams(scales, np.broadcast_to(np.asarray(zero_point), scales.shape), int_type, axis)

@@ -59,7 +59,7 @@ def _pair_violations(
         return [f"input {triple.scale if scale is None else triple.zero_point}, a {missing}, is not an initializer"]
     name = "" if value is None else value.name
     found = []
-    if scale.shape != zero_point.shape:
+    if zero_point.shape not in (scale.shape, ()):  # one zero point may serve all channels
         found.append(f"the scale of {name!r} has the shape {scale.shape}, its zero point {zero_point.shape}")
     if scale.ndim and (channels is None or scale.size != channels):
         found.append(f"the scale of {name!r} has the shape {scale.shape}, not one value of rank 0{_or_channels(channels)}")
