@@ -12,9 +12,10 @@ from qconv.integer.metadata import Meaning
 from qconv.lower.context import Context
 from qconv.lower.requantize import requantize
 from qconv.lower.values import Codes
+from qconv.lower.wide import WideBuilder
 from qconv.model.graph import const_array, is_float
 from qconv.quant.pins import with_sign
-from qconv.quant.types import INT8, UINT8, QuantParams
+from qconv.quant.types import INT8, INT16, UINT8, QuantParams
 
 Reads = Mapping[ir.Value, Sequence[tuple[ir.Node, int]]]
 
@@ -31,6 +32,23 @@ def integer_inputs(ctx: Context, io: Io) -> None:
         codes = value if _signed(io) == params.int_type.signed else _with_other_sign(ctx, value, f"{value.name}_quantized")
         ctx.set_codes(value, Codes(codes, params))
         ctx.borders[value] = _at_border(params, io)
+
+
+def wide_inputs(ctx: Context) -> None:
+    """The inputs that the plan wants in int32: codes of 16 bits around zero, as wide as their range."""
+    for value in ctx.graph.inputs:
+        if not is_float(value) or str(value.name) not in ctx.plan.wide:
+            continue
+        largest = max(map(abs, ctx.params(value).ends))
+        params = QuantParams(np.asarray(largest / INT16.qmax, np.float32), np.asarray(0, np.int16), INT16)
+        ctx.begin(next(iter(ctx.graph), None))
+        name = f"{value.name}/quantize_fine"
+        scale, zero_point = ctx.scale_and_zero_point(params, f"{value.name}_fine")
+        codes = ctx.emit_codes(
+            "QuantizeLinear", [value, scale, zero_point], value, params, name=name, source=name, output=f"{value.name}_fine"
+        )
+        wide = WideBuilder(ctx, f"{value.name}").of_codes(codes, "wide")
+        ctx.set_wide(value, wide)
 
 
 def lower_last_quantizer(node: ir.Node, ctx: Context) -> None:

@@ -24,7 +24,14 @@ from qconv.lower.activation import (
     lower_softmax,
 )
 from qconv.lower.arithmetic import lower_add, lower_mul, lower_sub
-from qconv.lower.borders import connect_float_readers, float_reads, integer_inputs, lower_first_dequantizer, lower_last_quantizer
+from qconv.lower.borders import (
+    connect_float_readers,
+    float_reads,
+    integer_inputs,
+    lower_first_dequantizer,
+    lower_last_quantizer,
+    wide_inputs,
+)
 from qconv.lower.builder import MS
 from qconv.lower.comparisons import lower_comparison
 from qconv.lower.concat import lower_concat
@@ -138,6 +145,8 @@ def lower(
     given = set(graph.all_nodes()) - set(nodes)
     if io != "float":
         integer_inputs(ctx, io)
+    else:
+        wide_inputs(ctx)
     for node in nodes:
         ctx.begin(node)
         ctx.names.release_node(str(node.name))  # the integer node takes the name, so that a person finds the layer again

@@ -180,7 +180,7 @@ class ActivationPlan:
         rounded = dict.fromkeys((*observed, *fixed, *pinned))
         self.rounded = [str(value.name) for value in rounded]
         self.types = {str(value.name): _type_of_group(ties, value, config) for value in rounded}
-        self.wide_uses = wide_tensors(list(ties.integer_nodes())).uses
+        self.wide_uses = wide_tensors(list(ties.integer_nodes()), graph.inputs if config.io == "float" else ()).uses
         self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
 
     def params(self, range_of: RangeOf) -> dict[str, QuantParams]:

@@ -66,7 +66,7 @@ def make_plan(
     while True:  # each node that is taken out may change what its neighbours share
         ties, observed, tensors = _activations(graph, in_float, apart | border_nodes(channel_scales), range_of, config)
         nodes = list(ties.integer_nodes())
-        wide = wide_tensors(nodes).tensors
+        wide = wide_tensors(nodes, graph.inputs if config.io == "float" else ()).tensors
         refused = _beyond_kernels((node for node in nodes if node.outputs[0].name not in wide), tensors)
         found = {} if config.io != "float" else _apart(graph, in_float | refused, partial(_width, observed, tensors))
         if not refused and found.keys() <= apart.keys():

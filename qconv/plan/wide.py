@@ -2,8 +2,9 @@
 
 A norm divides by the deviation of its row, so that what 8 bits cut off from the small elements of a row with a large one is
 lost for good. So a sum that a norm reads, or another such sum, is kept in int32, and with it what it is made of: the output of
-a norm, and the accumulators of a layer whose output nothing else reads. In attention over many tokens, the probabilities are
-such a tensor: their exponentials are multiplied with the values, and divided afterwards.
+a norm, the accumulators of a layer whose output nothing else reads, and an input of the network, which comes in 16 bits. In
+attention over many tokens, the probabilities are such a tensor: their exponentials are multiplied with the values, and divided
+afterwards.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class WideTensors:
     uses: frozenset[Use] = frozenset()
 
 
-def wide_tensors(nodes: Sequence[ir.Node]) -> WideTensors:
-    """The wide tensors among those of the integer nodes, which are in the order of the graph."""
+def wide_tensors(nodes: Sequence[ir.Node], inputs: Collection[ir.Value] = ()) -> WideTensors:
+    """The wide tensors among those of the integer nodes, which are in the order of the graph, and among `inputs`."""
     integer, wide = set(nodes), set[ir.Value]()
 
     def reads_wide(user: ir.Node) -> bool:
@@ -42,6 +43,8 @@ def wide_tensors(nodes: Sequence[ir.Node]) -> WideTensors:
 
     def can_be_wide(value: ir.Value | None) -> bool:
         maker = None if value is None else value.producer()
+        if value in inputs:
+            return value is not None and is_float(value)
         if maker is None or maker not in integer:
             return False
         return is_norm(maker) or is_wide_sum(maker) or _is_product(maker) or (_moves_all(maker) and can_be_wide(maker.inputs[0]))
@@ -62,6 +65,7 @@ def wide_tensors(nodes: Sequence[ir.Node]) -> WideTensors:
                 wide.add(output)
         elif all(map(reads_wide, readers)) and not output.is_graph_output():
             wide.add(output)
+    wide |= {value for value in inputs if is_float(value) and any(map(reads_wide, value.consumers()))}
     uses = {
         (str(use.node.name), use.idx) for value in wide for use in value.uses() if reads_wide(use.node) or divides_last(value)
     }

@@ -18,7 +18,7 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class IntType:
-    """An integer type of `bits` bits, held in a container of 8 or 32.
+    """An integer type of `bits` bits, held in a container of 8, 16 or 32.
 
     Signed codes of 9 bits, in a container of 16, are those of a weight less a zero point.
     `narrow` leaves out the lowest code, so that a signed range is symmetric: [-127, 127].
@@ -29,8 +29,8 @@ class IntType:
     narrow: bool = False
 
     def __post_init__(self) -> None:
-        if not (2 <= self.bits <= 8 or self.bits == 32 or (self.bits == 9 and self.signed)):
-            raise ValueError(f"an integer type has 2 to 8 or 32 bits, not {self.bits}")
+        if not (2 <= self.bits <= 8 or self.bits == 32 or (self.bits in (9, 16) and self.signed)):
+            raise ValueError(f"an integer type has 2 to 8, 16 or 32 bits, not {self.bits}")
 
     @property
     def qmin(self) -> int:
@@ -47,7 +47,7 @@ class IntType:
         """The container: uint8, int8, int16 or int32."""
         if self.bits == 32:
             return np.dtype(np.int32 if self.signed else np.uint32)
-        if self.bits == 9:
+        if self.bits in (9, 16):
             return np.dtype(np.int16)
         return np.dtype(np.int8 if self.signed else np.uint8)
 
@@ -64,6 +64,7 @@ class IntType:
 UINT8 = IntType(8, signed=False)
 INT8 = IntType(8, signed=True)
 INT9 = IntType(9, signed=True)
+INT16 = IntType(16, signed=True)
 INT32 = IntType(32, signed=True)
 
 

@@ -20,13 +20,21 @@ def weights() -> dict[str, Array]:
     return {"m": plain, "n": wide * OUTLIERS, "g": np.ones(SIZE, np.float32), "b": normal(SIZE, seed=3, scale=0.1)}
 
 
-def norm(folder: Path, body: str, scale: Array) -> Result:
+def norm(folder: Path, body: str, scale: Array | float) -> Result:
     text = f"g (float[1,32,{SIZE}] x) => (float[1,32,{SIZE}] y) {{ {body} }}"
     used = {name: array for name, array in weights().items() if f", {name}" in body}
-    result = quantize_graph(folder, text, used, [{"x": normal(1, 32, SIZE, seed=i) * scale} for i in range(4)])
+    result = quantize_graph(folder, text, used, [{"x": np.float32(scale) * normal(1, 32, SIZE, seed=i)} for i in range(4)])
     assert result.quantized.audit.integer_only
     result.assert_exact()
     return result
+
+
+def test_at_an_input(tmp_path: Path) -> None:
+    assert norm(tmp_path, "y = LayerNormalization(x, g, b)", OUTLIERS).sqnr_db() > 25
+
+
+def test_behind_a_sum_with_an_input(tmp_path: Path) -> None:
+    assert norm(tmp_path, "a = MatMul(x, m) s = Add(x, a) y = LayerNormalization(s, g, b)", OUTLIERS).sqnr_db() > 25
 
 
 @pytest.mark.parametrize(
@@ -37,4 +45,4 @@ def norm(folder: Path, body: str, scale: Array) -> Result:
     ],
 )
 def test_behind_a_product(tmp_path: Path, body: str) -> None:
-    assert norm(tmp_path, body, np.ones((), np.float32)).sqnr_db() > 25
+    assert norm(tmp_path, body, 1.0).sqnr_db() > 25

@@ -12,8 +12,8 @@ from qconv.errors import FloatNodesError
 from qconv.export.network import Network, Node, Tensor
 
 C_TYPES = {
-    "uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t", "int64": "int64_t", "uint32": "uint32_t", "uint64": "uint64_t",
-    "bool": "uint8_t",
+    "uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t",
+    "uint32": "uint32_t", "uint64": "uint64_t", "bool": "uint8_t",
 }  # fmt: skip
 LONGEST_SHIFT = 61
 LOOPS = "ijklmnpq"

@@ -26,6 +26,7 @@ COUNTS = frozenset({ir.DataType.INT32, ir.DataType.INT64})
 SMALL = frozenset(
     {ir.DataType.INT4, ir.DataType.UINT4, ir.DataType.INT2, ir.DataType.UINT2}
 )  # packed weights, in front of a Cast
+FINE = frozenset({ir.DataType.INT16})  # of inputs that are read in int32
 BOOL = frozenset({ir.DataType.BOOL})
 INTEGERS = CODES | COUNTS
 ANY = INTEGERS | BOOL
@@ -61,7 +62,7 @@ PLAIN: Mapping[str, frozenset[ir.DataType]] = {
     **dict.fromkeys(["Add", "Sub", "Mul", "Div", "Mod", "Range", "CumSum", "Abs", "Neg", "Sign"], COUNTS),
     **dict.fromkeys(["ReduceSum", "ReduceMean", "ReduceProd"], COUNTS),
     **dict.fromkeys(["ConvInteger", "MatMulInteger"], INTEGERS),
-    "Cast": ANY | SMALL,
+    "Cast": ANY | SMALL | FINE,
 }
 
 # The two ends, and the borders of float islands.

@@ -9,9 +9,9 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array, Operands, optional, required
-from qconv.quant.types import INT8, INT32, UINT8, IntType, QuantParams
+from qconv.quant.types import INT8, INT16, INT32, UINT8, IntType, QuantParams
 
-_INT_TYPES: dict[str, IntType] = {"uint8": UINT8, "int8": INT8, "int32": INT32}
+_INT_TYPES: dict[str, IntType] = {"uint8": UINT8, "int8": INT8, "int16": INT16, "int32": INT32}
 
 
 def quantize_linear(node: ir.Node, inputs: Operands) -> list[Array]:
