@@ -6,16 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chips import run_on_chips, tools
+from benchmarks.chips import CHIPS, run_on_chips
 from qconv import pipeline
 
 
-@pytest.mark.skipif(not tools(), reason="arm-none-eabi-gcc or qemu-system-arm is not here")
-def test_bytes_are_the_same_on_microcontrollers(sample_models: Path, tmp_path: Path) -> None:
-    target = tmp_path / "m.int8.onnx"
+def integer(sample_models: Path, folder: Path) -> Path:
+    target = folder / "m.int8.onnx"
     source = sample_models / "digits_binary.onnx"
     pipeline.quantize(source, pipeline.calibrate(source)).save(target)
-    found = list(run_on_chips(target, str(sample_models / "digits_test.npz"), ["Cortex-M0+", "Cortex-M4"], samples=2))
-    assert [(run.samples, run.differences) for run in found] == [(2, 0), (2, 0)]
-    assert all(run.flash < 40_000 and run.ram < 16_000 for run in found)
-    assert 0 < found[1].instructions < found[0].instructions  # 64-bit products take more of them on a Cortex-M0+
+    return target
+
+
+@pytest.mark.parametrize("chip", ["Cortex-M0+", "Cortex-M4", "Cortex-M55", "RISC-V RV32IMAC"])
+def test_bytes_are_the_same_on_microcontrollers(chip: str, sample_models: Path, tmp_path: Path) -> None:
+    if not CHIPS[chip].here:
+        pytest.skip(f"{CHIPS[chip].tools}gcc or {CHIPS[chip].emulator[0]} is not here")
+    (run,) = run_on_chips(integer(sample_models, tmp_path), str(sample_models / "digits_test.npz"), [chip], samples=2)
+    assert (run.samples, run.differences) == (2, 0)
+    assert run.flash < 40_000 and run.ram < 16_000
+    assert 1e6 < run.instructions < 1e7

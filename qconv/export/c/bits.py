@@ -6,8 +6,8 @@ import math
 from typing import Final
 
 from qconv.export.c import kernels
-from qconv.export.c.layers import conv_calls
-from qconv.export.c.writer import C_TYPES, Writer, dtype, ints, limits, refused, rescale
+from qconv.export.c.layers import code_of_sum, conv_calls, gives_signs
+from qconv.export.c.writer import Writer, dtype, ints, refused
 from qconv.export.network import Node
 
 ONES: Final = """
@@ -33,6 +33,21 @@ static void pack_@X@(const @X_T@ *x, int32_t step, int32_t count, int32_t middle
         uint64_t word = 0;
         for (int32_t i = 0; i < until; i++) word |= (uint64_t)((int32_t)x[(from + i) * step] > middle) << i;
         *bits++ = word;
+    }
+}
+"""
+PLANES: Final = """
+/* Maps of codes as bits of the channels of each place: eight channels at a time as the bits of a byte for each place. */
+static void planes_@X@(const @X_T@ *x, int32_t places, int32_t channels, int32_t middle, uint64_t *bits, uint8_t *plane)
+{
+    const int32_t each = (channels + 63) / 64;
+    for (int32_t i = 0; i < places * each; i++) bits[i] = 0;
+    for (int32_t from = 0; from < channels; from += 8) {
+        const int32_t until = channels - from < 8 ? channels : from + 8;
+        for (int32_t p = 0; p < places; p++) plane[p] = 0;
+        for (int32_t c = from; c < until; c++)
+            for (int32_t p = 0; p < places; p++) plane[p] |= (uint8_t)(x[c * places + p] > middle ? 1 << (c - from) : 0);
+        for (int32_t p = 0; p < places; p++) bits[p * each + from / 64] |= (uint64_t)plane[p] << (from % 64);
     }
 }
 """
@@ -65,27 +80,27 @@ static void append_bits(uint64_t *row, int32_t at, const uint64_t *source, int32
 """
 CONV: Final = """
 /* All places of the input as bits of their channels; what a window meets, as one row of bits, serves all output channels. */
-static void xnor_conv_@X@(const @X_T@ *x, const uint64_t *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
+static void xnor_conv@SIGNS@_@X@(const @X_T@ *x, const uint64_t *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
                           @X_T@ *y, uint64_t *bits, int32_t words, int32_t unit, const conv_shape *s)
 {
-    const int32_t places = s->height * s->width, map = s->out_height * s->out_width, each = (s->channels + 63) / 64;
-    const int32_t taps = s->kernel_height * s->kernel_width;
+@START@    const int32_t places = s->height * s->width, map = s->out_height * s->out_width, each = (s->channels + 63) / 64;
     uint64_t *const row = bits + places * each, *const met = row + words;
-    for (int32_t p = 0; p < places; p++) pack_@X@(x + p, places, s->channels, s->x_zero_point, bits + p * each);
+    planes_@X@(x, places, s->channels, s->x_zero_point, bits, (uint8_t *)(met + words));
     for (int32_t at = 0; at < map; at++) {
         const int32_t top = (at / s->out_width) * s->stride_y - s->pad_y;
         const int32_t left = (at % s->out_width) * s->stride_x - s->pad_x;
+        const int whole = top >= 0 && top + (s->kernel_height - 1) * s->dilation_y < s->height && left >= 0 &&
+                          left + (s->kernel_width - 1) * s->dilation_x < s->width;
         int32_t terms = 0, place = 0;
-        for (int32_t i = 0; i < 2 * words; i++) row[i] = 0;
+        for (int32_t i = 0; i < (whole ? words : 2 * words); i++) row[i] = 0;
         for (int32_t ky = 0; ky < s->kernel_height; ky++)
             for (int32_t kx = 0; kx < s->kernel_width; kx++, place += s->channels) {
                 const int32_t line = top + ky * s->dilation_y, column = left + kx * s->dilation_x;
                 if (line < 0 || line >= s->height || column < 0 || column >= s->width) continue;
                 append_bits(row, place, bits + (line * s->width + column) * each, s->channels);
-                append_bits(met, place, 0, s->channels);
+                if (!whole) append_bits(met, place, 0, s->channels);
                 terms += s->channels;
             }
-        const int whole = terms == taps * s->channels;
         for (int32_t o = 0; o < s->outputs; o++) {
             const uint64_t *const own = w + o * words;
             int32_t differing = 0;
@@ -93,9 +108,9 @@ static void xnor_conv_@X@(const @X_T@ *x, const uint64_t *w, const int32_t *bias
                 for (int32_t i = 0; i < words; i++) differing += ones(row[i] ^ own[i]);
             else
                 for (int32_t i = 0; i < words; i++) differing += ones((row[i] ^ own[i]) & met[i]);
-            const int32_t at_m = s->per_channel ? o : 0;
-            const int64_t sum = (int64_t)unit * (terms - 2 * differing) + (bias ? bias[o] : 0);
-            y[o * map + at] = (@X_T@)clamp(rescale(sum * m[at_m], shift[at_m]) + s->y_zero_point, @LOW@, @HIGH@);
+            const int32_t own = s->per_channel ? o : 0;
+            const int32_t sum = unit * (terms - 2 * differing) + (bias ? bias[o] : 0);
+            y[o * map + at] = @CODE@;
         }
     }
 }
@@ -111,36 +126,34 @@ def conv(writer: Writer, node: Node) -> list[str]:
         raise refused(node, "it has another number of axes")
     writer.kernels.setdefault("conv_shape", kernels.CONV)
     writer.kernels.setdefault("ones", ONES)
-    writer.use("pack", PACK, X=dtype(writer, x))
+    writer.use("planes", PLANES, X=dtype(writer, x))
     writer.kernels.setdefault("append_bits", APPEND)
-    name = writer.use("xnor_conv", CONV, X=dtype(writer, x))
-    writer.bits = max(writer.bits, shape[2] * shape[3] * -(-shape[1] // 64) + 2 * words)
+    signs = gives_signs(node)
+    name = writer.use("xnor_conv_signs" if signs else "xnor_conv", kernels.made(CONV, signs=signs), X=dtype(writer, x))
+    writer.bits = max(writer.bits, shape[2] * shape[3] * -(-shape[1] // 64) + 2 * words + -(-shape[2] * shape[3] // 8))
     a = node.attributes
     steps = [*ints(node, "strides"), *ints(node, "dilations"), *ints(node, "pads")]
     zeros = [a["x_zero_point"], a["y_zero_point"]]
-    fields = [shape[1], *shape[2:], out[1], *out[2:], 1, *taps, *steps, *zeros, int(len(node.rescales[0].m0) > 1)]
+    fields = [shape[1], *shape[2:], out[1], *out[2:], 1, *taps, *steps, *zeros, int(len(node.rescales[0].m0) > 1), 0]
     return conv_calls(writer, node, name, fields, f"bits, {words}, {a['unit']}")
 
 
 def matmul(writer: Writer, node: Node) -> list[str]:
     """A product with a constant matrix, row by row."""
     x, weight, *bias = node.inputs
-    (columns, words), out, a = writer.tensor(weight).shape, writer.tensor(node.output), node.attributes
+    (columns, words), a = writer.tensor(weight).shape, node.attributes
     inner = int(str(a["inner"]))
     rows = math.prod(writer.tensor(x).shape) // inner
     writer.kernels.setdefault("ones", ONES)
     writer.kernels.setdefault("xnor_row", ROW)
     packs = writer.use("pack", PACK, X=dtype(writer, x))
     writer.bits, writer.scratch = max(writer.bits, words), max(writer.scratch, columns)
-    m, s = rescale(writer, node)
-    at, (low, high) = "n" if len(node.rescales[0].m0) > 1 else "0", limits(out)
-    code = f"rescale((int64_t)sums[n] * {m}[{at}], {s}[{at}]) + {a['y_zero_point']}"
     given = writer.names[bias[0]] if bias else "0"
     return [
         f"for (int32_t r = 0; r < {rows}; r++) {{",
         f"    {packs}({writer.names[x]} + r * {inner}, 1, {inner}, {a['a_zero_point']}, bits);",
         f"    xnor_row(bits, {writer.names[weight]}, {given}, sums, {words}, {columns}, {inner}, {a['unit']});",
         f"    for (int32_t n = 0; n < {columns}; n++)",
-        f"        {writer.names[node.output]}[r * {columns} + n] = ({C_TYPES[str(out.dtype)]})clamp({code}, {low}, {high});",
+        f"        {writer.names[node.output]}[r * {columns} + n] = {code_of_sum(writer, node)};",
         "}",
     ]

@@ -22,16 +22,28 @@ CONV: Final = """
 typedef struct {
     int32_t channels, height, width, outputs, out_height, out_width, group;
     int32_t kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, pad_y, pad_x;
-    int32_t x_zero_point, y_zero_point, per_channel;
+    int32_t x_zero_point, y_zero_point, per_channel, band;
 } conv_shape;
 """
 
+_CODE: Final = "(@X_T@)clamp(rescale((int64_t)sum * m[own], shift[own]) + s->y_zero_point, @LOW@, @HIGH@)"
+_SIGN: Final = "(@X_T@)(s->y_zero_point + (sum > 0 ? 1 : -1))"
+
+
+def made(text: str, *, signs: bool) -> str:
+    """A kernel of layers that rescales its sums, or that gives one of two codes by their signs and has no multipliers then."""
+    if signs:
+        text = "\n".join(line for line in text.split("\n") if "const int32_t own =" not in line)
+    text = text.replace("@CODE@", _SIGN if signs else _CODE).replace("@SIGNS@", "_signs" if signs else "")
+    return text.replace("@START@", "    (void)m;\n    (void)shift;\n" if signs else "")
+
+
 DENSE: Final = """
 /* One position of the output at a time: what its window meets lies in a row, which serves all output channels, four at once. */
-static void conv_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
+static void conv@SIGNS@_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
                      @X_T@ *y, int16_t *patch, const conv_shape *s)
 {
-    const int32_t in_group = s->channels / s->group, out_group = s->outputs / s->group;
+@START@    const int32_t in_group = s->channels / s->group, out_group = s->outputs / s->group;
     const int32_t size = in_group * s->kernel_height * s->kernel_width, map = s->out_height * s->out_width;
     for (int32_t g = 0; g < s->group; g++) {
         const @X_T@ *const input = x + g * in_group * s->height * s->width;
@@ -65,9 +77,8 @@ static void conv_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const 
                 }
                 for (int32_t i = 0; i < count; i++) {
                     const int32_t own = s->per_channel ? o + i : 0;
-                    const int64_t sum = (int64_t)sums[i] + (bias ? bias[o + i] : 0);
-                    const int64_t code = rescale(sum * m[own], shift[own]) + s->y_zero_point;
-                    y[(o + i) * map + at] = (@X_T@)clamp(code, @LOW@, @HIGH@);
+                    const int32_t sum = sums[i] + (bias ? bias[o + i] : 0);
+                    y[(o + i) * map + at] = @CODE@;
                 }
             }
         }
@@ -76,48 +87,56 @@ static void conv_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const 
 """
 
 DEPTHWISE: Final = """
-/* One row of the output at a time, so that its sums stay in the cache. */
-static void rows_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
-                     @X_T@ *y, int32_t *sums, const conv_shape *s)
+/* Some rows of a map at a time, with their padding, serve all output channels that read it. Without strides they lie behind one
+   another as a single long row; sums between two rows are not used. */
+static void rows@SIGNS@_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
+                     @X_T@ *y, int32_t *sums, int16_t *patch, const conv_shape *s)
 {
-    const int32_t in_group = s->channels / s->group, out_group = s->outputs / s->group;
-    const int32_t taps = s->kernel_height * s->kernel_width;
-    for (int32_t o = 0; o < s->outputs; o++) {
-        const int32_t first = (o / out_group) * in_group;
-        const int32_t at = s->per_channel ? o : 0;
-        for (int32_t row = 0; row < s->out_height; row++) {
-            const int32_t start = bias ? bias[o] : 0;
-            for (int32_t column = 0; column < s->out_width; column++) sums[column] = start;
-            for (int32_t c = 0; c < in_group; c++) {
-                const @X_T@ *map = x + (int32_t)((first + c) * s->height * s->width);
-                const @W_T@ *tap = w + (int32_t)((o * in_group + c) * taps);
-                for (int32_t ky = 0; ky < s->kernel_height; ky++) {
-                    const int32_t line = row * s->stride_y + ky * s->dilation_y - s->pad_y;
-                    if (line < 0 || line >= s->height) continue;
-                    const @X_T@ *input = map + line * s->width;
-                    for (int32_t kx = 0; kx < s->kernel_width; kx++) {
-                        const int32_t weight = tap[ky * s->kernel_width + kx];
-                        const int32_t move = kx * s->dilation_x - s->pad_x;
-                        const int32_t z = s->x_zero_point;
-                        int32_t from = 0, to = s->out_width;
-                        while (from < to && from * s->stride_x + move < 0) from++;
-                        while (to > from && (to - 1) * s->stride_x + move >= s->width) to--;
-                        if (s->stride_x == 1) {
-                            const @X_T@ *source = input + move;
-                            for (int32_t k = from; k < to; k++) sums[k] += weight * ((int32_t)source[k] - z);
-                        } else {
-                            const int32_t stride = s->stride_x;
-                            for (int32_t k = from; k < to; k++) sums[k] += weight * ((int32_t)input[k * stride + move] - z);
+@START@    const int32_t out_group = s->outputs / s->group, taps = s->kernel_height * s->kernel_width, stride = s->stride_x;
+    const int32_t wide = (s->out_width - 1) * stride + (s->kernel_width - 1) * s->dilation_x + 1, z = s->x_zero_point;
+    const int32_t left = s->pad_x < wide ? s->pad_x : wide, right = s->width + left < wide ? s->width + left : wide;
+    for (int32_t g = 0; g < s->group; g++)
+        for (int32_t first = 0; first < s->out_height; first += s->band) {
+            const int32_t rows = s->out_height - first < s->band ? s->out_height - first : s->band;
+            const int32_t lines = (rows - 1) * s->stride_y + (s->kernel_height - 1) * s->dilation_y + 1;
+            for (int32_t i = 0; i < lines; i++) {
+                const int32_t line = first * s->stride_y - s->pad_y + i;
+                int16_t *const to = patch + i * wide;
+                if (line < 0 || line >= s->height) {
+                    for (int32_t k = 0; k < wide; k++) to[k] = 0;
+                    continue;
+                }
+                const @X_T@ *const from = x + (g * s->height + line) * s->width;
+                for (int32_t k = 0; k < left; k++) to[k] = 0;
+                for (int32_t k = left; k < right; k++) to[k] = (int16_t)(from[k - left] - z);
+                for (int32_t k = right; k < wide; k++) to[k] = 0;
+            }
+            const int32_t joined = stride == 1 && s->stride_y == 1 ? rows : 1, length = (joined - 1) * wide + s->out_width;
+            for (int32_t o = g * out_group; o < (g + 1) * out_group; o++) {
+                const int32_t start = bias ? bias[o] : 0;
+                const int32_t own = s->per_channel ? o : 0;
+                @X_T@ *out = y + (o * s->out_height + first) * s->out_width;
+                for (int32_t row = 0; row < rows; row += joined) {
+                    const @W_T@ *weight = w + o * taps;
+                    for (int32_t i = 0; i < length; i++) sums[i] = start;
+                    for (int32_t ky = 0; ky < s->kernel_height; ky++)
+                        for (int32_t kx = 0; kx < s->kernel_width; kx++) {
+                            const int16_t factor = *weight++;
+                            const int16_t *const from =
+                                patch + (row * s->stride_y + ky * s->dilation_y) * wide + kx * s->dilation_x;
+                            if (stride == 1)
+                                for (int32_t i = 0; i < length; i++) sums[i] += factor * from[i];
+                            else
+                                for (int32_t i = 0; i < length; i++) sums[i] += factor * from[i * stride];
                         }
-                    }
+                    for (int32_t r = 0; r < joined; r++)
+                        for (int32_t column = 0; column < s->out_width; column++) {
+                            const int32_t sum = sums[r * wide + column];
+                            *out++ = @CODE@;
+                        }
                 }
             }
-            for (int32_t column = 0; column < s->out_width; column++) {
-                const int64_t code = rescale((int64_t)sums[column] * m[at], shift[at]) + s->y_zero_point;
-                *y++ = (@X_T@)clamp(code, @LOW@, @HIGH@);
-            }
         }
-    }
 }
 """
 

@@ -11,26 +11,30 @@ from qconv.export.c import kernels
 from qconv.export.c.writer import C_TYPES, Writer, dtype, ints, limits, pair, refused, rescale
 from qconv.export.network import Node
 
+_ROW = 192  # elements of a row that is long enough for its loops
+
 
 def conv(writer: Writer, node: Node) -> list[str]:
-    """A convolution of one or two axes: by rows where it is depthwise, by windows else."""
+    """A convolution of one or two axes: by rows where an output channel reads one map and rows are long, by windows else."""
     x, weight = node.inputs[:2]
     shape, taps, out = writer.tensor(x).shape, writer.tensor(weight).shape, writer.tensor(node.output).shape
     if len(shape) not in (3, 4):
         raise refused(node, "it has three spatial axes")
     writer.kernels.setdefault("conv_shape", kernels.CONV)
-    by_rows = taps[1] == 1
-    kernel = ("rows", kernels.DEPTHWISE) if by_rows else ("conv", kernels.DENSE)
-    writer.use(*kernel, X=dtype(writer, x), W=dtype(writer, weight))
-    name = f"{kernel[0]}_{dtype(writer, x)}"
+    # A window of one map serves all output channels of its group; a row pays where it is longer than the window.
+    by_rows = taps[1] == 1 and (node.attributes["group"] != 1 or out[-1] >= math.prod(taps[2:]))
+    kernel, text = ("rows", kernels.DEPTHWISE) if by_rows else ("conv", kernels.DENSE)
+    signs = gives_signs(node)
+    name = f"{kernel}_signs" if signs else kernel
+    writer.use(name, kernels.made(text, signs=signs), X=dtype(writer, x), W=dtype(writer, weight))
+    name = f"{name}_{dtype(writer, x)}"
     (height, width), (out_height, out_width) = pair(shape[2:], 1), pair(out[2:], 1)
     pairs = [
         *pair(taps[2:], 1), *pair(ints(node, "strides"), 1), *pair(ints(node, "dilations"), 1),
         *pair(ints(node, "pads"), 0),
     ]  # fmt: skip
-    if by_rows:
-        writer.scratch = max(writer.scratch, out_width)
-    else:
+    band = _band(writer, pairs, out_height, out_width) if by_rows else 0
+    if not by_rows:
         writer.patch = max(writer.patch, math.prod(taps[1:]))
     a = node.attributes
     per_channel = int(len(node.rescales[0].m0) > 1)
@@ -46,14 +50,26 @@ def conv(writer: Writer, node: Node) -> list[str]:
         a["x_zero_point"],
         a["y_zero_point"],
         per_channel,
+        band,
     ]
-    return conv_calls(writer, node, name, fields, "sums" if by_rows else "patch")
+    return conv_calls(writer, node, name, fields, "sums, patch" if by_rows else "patch")
+
+
+def _band(writer: Writer, pairs: Sequence[int], out_height: int, out_width: int) -> int:
+    """How many rows of a map are made at once, for which there is room in the scratch memory."""
+    kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x = pairs[:6]
+    wide = (out_width - 1) * stride_x + (kernel_width - 1) * dilation_x + 1
+    band = max(1, min(out_height, _ROW // wide))
+    joined = band if stride_y == stride_x == 1 else 1
+    writer.scratch = max(writer.scratch, (joined - 1) * wide + out_width)
+    writer.patch = max(writer.patch, ((band - 1) * stride_y + (kernel_height - 1) * dilation_y + 1) * wide)
+    return band
 
 
 def conv_calls(writer: Writer, node: Node, kernel: str, shape: Sequence[object], last: str) -> list[str]:
     """A call for each sample: of x, weight, bias, multipliers, shifts, y, what is `last`, and the shape."""
     x, weight, *bias = (writer.names[name] for name in node.inputs)
-    m, s = rescale(writer, node)
+    m, s = ("0", "0") if gives_signs(node) else rescale(writer, node)
     samples = writer.tensor(node.inputs[0]).shape[0]
     each, made = (math.prod(writer.tensor(name).shape[1:]) for name in (node.inputs[0], node.output))
     calls = [
@@ -67,7 +83,7 @@ def conv_calls(writer: Writer, node: Node, kernel: str, shape: Sequence[object],
 def matmul(writer: Writer, node: Node) -> list[str]:
     """A product of matrices, row by row; with a rescaling or as it is."""
     a, b, *bias = node.inputs
-    left, right, out = writer.tensor(a), writer.tensor(b), writer.tensor(node.output)
+    left, right = writer.tensor(a), writer.tensor(b)
     types = {"A": dtype(writer, a), "B": dtype(writer, b)}
     name = writer.use("row", kernels.MATMUL, **types)
     left_shape = (1, *left.shape) if len(left.shape) == 1 else left.shape
@@ -86,11 +102,7 @@ def matmul(writer: Writer, node: Node) -> list[str]:
     row = f"{name}({operands}, {given}, sums, {inner}, {columns}, {z['a_zero_point']}, {z['b_zero_point']});"
     target = f"{writer.names[node.output]}[(p * {rows} + r) * {columns} + n]"
     if node.rescales:
-        m, s = rescale(writer, node)
-        at = "n" if len(node.rescales[0].m0) > 1 else "0"
-        low, high = limits(out)
-        code = f"rescale((int64_t)sums[n] * {m}[{at}], {s}[{at}]) + {z['y_zero_point']}"
-        made = f"({C_TYPES[str(out.dtype)]})clamp({code}, {low}, {high})"
+        made = code_of_sum(writer, node)
     else:
         made = "sums[n]"
     return [
@@ -100,6 +112,22 @@ def matmul(writer: Writer, node: Node) -> list[str]:
         f"        for (int32_t n = 0; n < {columns}; n++) {target} = {made};",
         "    }",
     ]
+
+
+def gives_signs(node: Node) -> bool:
+    """Whether the output of a layer has the codes beside its zero point alone, by the signs of the sums (xnor.py)."""
+    return bool(node.attributes.get("signs"))
+
+
+def code_of_sum(writer: Writer, node: Node) -> str:
+    """The code of sums[n]."""
+    out, zero = writer.tensor(node.output), node.attributes["y_zero_point"]
+    if gives_signs(node):
+        return f"({C_TYPES[str(out.dtype)]})({zero} + (sums[n] > 0 ? 1 : -1))"
+    m, s = rescale(writer, node)
+    at = "n" if len(node.rescales[0].m0) > 1 else "0"
+    low, high = limits(out)
+    return f"({C_TYPES[str(out.dtype)]})clamp(rescale((int64_t)sums[n] * {m}[{at}], {s}[{at}]) + {zero}, {low}, {high})"
 
 
 def softmax(writer: Writer, node: Node) -> list[str]:

@@ -8,7 +8,8 @@ odd bias give an odd sum, which is not zero; a multiplier above one half keeps i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +26,23 @@ def by_bits(network: Network) -> Network:
     makers = {node.output: node for node in network.nodes}
     tensors = dict(network.tensors)
     nodes = [_packed(network, node, makers, tensors) for node in network.nodes]
-    return network if nodes == list(network.nodes) else replace(network, nodes=nodes, tensors=tensors)
+    if nodes == list(network.nodes):
+        return network
+    return replace(network, nodes=_by_signs(network, nodes, makers), tensors=tensors)
+
+
+def _by_signs(network: Network, nodes: Sequence[Node], makers: Mapping[str, Node]) -> list[Node]:
+    """The nodes with a layer and its Clip in one, where the Clip leaves the sign of the layer's sums alone."""
+    reads = Counter([*(name for node in nodes for name in node.inputs), *network.outputs])
+    clips = {node.inputs[0]: node for node in nodes
+             if node.op == "clip" and reads[node.inputs[0]] == 1 and _leaves_signs(network, node, makers)}  # fmt: skip
+    return [
+        replace(node, output=clips[node.output].output, attributes={**node.attributes, "signs": 1})
+        if node.output in clips
+        else node
+        for node in nodes
+        if node.op != "clip" or clips.get(node.inputs[0]) is not node
+    ]
 
 
 def _packed(network: Network, node: Node, makers: Mapping[str, Node], tensors: dict[str, Tensor]) -> Node:
@@ -68,7 +85,12 @@ def _is_bipolar(network: Network, name: str, makers: Mapping[str, Node]) -> bool
     node = makers.get(name)
     while node is not None and node.op in _PASSING:
         node = makers.get(node.inputs[0])
-    if node is None or node.op != "clip":
+    return node is not None and _leaves_signs(network, node, makers)
+
+
+def _leaves_signs(network: Network, node: Node, makers: Mapping[str, Node]) -> bool:
+    """Whether a Clip of a layer has no other codes than those next to the zero point: that above it where the sum is positive."""
+    if node.op != "clip":
         return False
     layer = makers.get(node.inputs[0])
     if layer is None or layer.op not in ("conv", "matmul") or len(layer.inputs) < 3 or not layer.rescales:
