@@ -13,9 +13,9 @@ from qconv.lower.conv import emit_average
 from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_str, const_array
-from qconv.quant.certify import Certificate, certify_one
+from qconv.quant.certify import Certificate
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
-from qconv.quant.types import FloatArray, QuantParams
+from qconv.quant.mean import certified_mean, mean_factor
 
 
 def lower_same(node: ir.Node, ctx: Context) -> None:
@@ -114,13 +114,8 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
     scale, multiplier, certificate = x.params.scale, [], None
     if len(sizes) == len(value.shape) - 2:
         count = int(np.prod(sizes))
-
-        def scale_of(s: FloatArray) -> FloatArray:
-            return np.asarray(s / (y.scale * np.float32(count)), np.float32)
-
-        acc_lo, acc_hi = (count * end for end in _ends(x.params))
-        scale, certificate = certify_one(scale, scale_of, *_ends(y), acc_lo, acc_hi, ctx.grid)
-        multiplier = [Multiplier.of(scale_of(scale))]
+        scale, certificate = certified_mean(x.params, y, count, ctx.grid)
+        multiplier = [Multiplier.of(mean_factor(scale, y, count))]
     else:
         why = "the size of its map is not known, so that neither its multiplier nor its sums are; export it with a fixed size"
         certificate = Certificate(1, 0, 0, 0, -ACC_LIMIT, ACC_LIMIT - 1, why)
@@ -134,12 +129,6 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
         certificate=certificate,
     )  # fmt: skip
     ctx.set_codes(output, codes)
-
-
-def _ends(params: QuantParams) -> tuple[int, int]:
-    """The lowest and the highest code of the container, less the zero point."""
-    limits, zero_point = np.iinfo(params.int_type.dtype), int(params.zero_point)
-    return limits.min - zero_point, limits.max - zero_point
 
 
 def lower_host(node: ir.Node, ctx: Context) -> None:

@@ -17,6 +17,7 @@ from qconv.model.save import save
 from .binary import SimulatedBinary
 from .gates import SimulatedGate
 from .layers import SimulatedLayer
+from .mean import SimulatedMean
 from .network import SimulatedNetwork
 from .operators import translations
 from .quantizers import ActivationQuantizer
@@ -50,7 +51,7 @@ def frozen(network: SimulatedNetwork) -> nn.Module:
     fixed = copy.deepcopy(network.network).eval()
     done: dict[nn.Module, nn.Module] = {}
     for name, module in tuple(fixed.named_modules(remove_duplicate=False)):
-        if isinstance(module, SimulatedBinary | SimulatedGate | SimulatedLayer | ActivationQuantizer):
+        if isinstance(module, SimulatedBinary | SimulatedGate | SimulatedLayer | SimulatedMean | ActivationQuantizer):
             parent, _, leaf = name.rpartition(".")
             setattr(fixed.get_submodule(parent), leaf, done.setdefault(module, module.frozen()))
     return fixed

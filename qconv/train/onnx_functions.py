@@ -90,7 +90,8 @@ def _average_padded(x: Tensor, pads: list[int], kernel: list[int], stride: list[
     return result
 
 
-def _global_average(x: Tensor) -> Tensor:
+def global_average(x: Tensor) -> Tensor:
+    """The mean of all positions of each channel."""
     return x.mean(tuple(range(2, x.ndim)), keepdim=True)
 
 
@@ -224,7 +225,7 @@ FUNCTIONS: Mapping[str, Callable[[ir.Node], Call]] = {
     "Softplus": _plain(functional.softplus),
     "HardSwish": _plain(functional.hardswish),
     "Identity": _plain(torch.clone),
-    "GlobalAveragePool": _plain(_global_average),
+    "GlobalAveragePool": _plain(global_average),
     "GlobalMaxPool": _plain(_global_max),
     "Abs": _plain(torch.abs),
     "Neg": _plain(torch.neg),

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .binarized import Sign
 from .layers import BATCH_NORMS, LAYERS
-from .onnx_functions import PASSING
+from .onnx_functions import PASSING, global_average
 from .powers import RoundedGradient
 
 
@@ -27,6 +27,7 @@ class Place(Enum):
     JOIN = auto()  # joins tensors under one scale
     BOUNDED = auto()  # the mathematics bound the result
     PAIR = auto()  # a sum or a product of two activations
+    MEAN = auto()  # the mean of all positions of each channel; one rounding behind it
     GATE = auto()  # a product of x and a gate that is rounded too
     OTHER = auto()  # computes; requantized behind it
 
@@ -72,11 +73,15 @@ def place_of(node: fx.Node, modules: dict[str, nn.Module]) -> Place:
             return Place.PASS
         if isinstance(found, nn.Hardswish | nn.SiLU):
             return Place.GATE
+        if isinstance(found, nn.AdaptiveAvgPool2d) and found.output_size in (1, (1, 1)):
+            return Place.MEAN
         return Place.BOUNDED if type(found) in _BOUNDED_MODULES else Place.OTHER
     if found is functional.interpolate and node.kwargs.get("mode", "nearest") == "nearest":
         return Place.PASS
     if found in (torch.cat, torch.concat, torch.stack):
         return Place.JOIN
+    if found is global_average:
+        return Place.MEAN
     if found in (functional.hardswish, functional.silu):
         return Place.GATE
     if found in _SUMS or found in _PRODUCTS:

@@ -21,6 +21,7 @@ from .binary import SimulatedBinary
 from .few_valued_layers import FEW_VALUED, SimulatedFewValuedLayer
 from .gates import SimulatedGate, gate_of
 from .layers import SimulatedLayer
+from .mean import SimulatedMean
 from .network import SimulatedNetwork, Tracer
 from .places import Place, is_hard, is_product, limits_of, place_of
 from .quantizers import ActivationQuantizer, Clock, WeightQuantizer
@@ -69,7 +70,7 @@ class _Preparation:
         self.quantizers: dict[fx.Node, ActivationQuantizer | None] = {}
         self.remarks: list[str] = []
         self._used: set[str] = set()
-        self._waiting: dict[fx.Node, SimulatedLayer | SimulatedBinary | SimulatedGate] = {}
+        self._waiting: dict[fx.Node, SimulatedLayer | SimulatedBinary | SimulatedGate | SimulatedMean] = {}
 
     def run(self) -> None:
         """Rewrites the network in place."""
@@ -104,6 +105,8 @@ class _Preparation:
             self._gate(node, name)
         elif place is Place.PAIR:
             self._pair(node, name)
+        elif place is Place.MEAN:
+            self._mean(node, name)
         elif place is Place.JOIN:
             self._join(node, name)
         elif place is Place.CLAMP and source is not None and self._waits(source):
@@ -177,6 +180,16 @@ class _Preparation:
             self._waiting[node] = pair
         self._quantize(node, name)
 
+    def _mean(self, node: fx.Node, name: str) -> None:
+        """A module of its own for every use, where the operand is rounded."""
+        source = self.quantizers.get(node.all_input_nodes[0])
+        if source is not None:
+            mean, place = SimulatedMean(source), f"{name.replace('.', '_')}_mean"
+            self.network.add_submodule(place, mean)
+            node.op, node.target, node.args, node.kwargs = "call_module", place, node.args[:1], {}
+            self._waiting[node] = mean
+        self._quantize(node, name)
+
     def _join(self, node: fx.Node, name: str) -> None:
         """One quantizer for the parts and the whole."""
         self._quantize(node, name)
@@ -193,7 +206,7 @@ class _Preparation:
         for name, module in tuple(self.network.named_modules(remove_duplicate=False)):
             if module is old:
                 self._replace(name, new)
-            elif isinstance(module, SimulatedLayer | SimulatedBinary | SimulatedGate):
+            elif isinstance(module, SimulatedLayer | SimulatedBinary | SimulatedGate | SimulatedMean):
                 module.connect(old, new)
 
     def _waits(self, source: fx.Node) -> bool:
