@@ -58,7 +58,8 @@ class QuantConfig:
     scales. `levels` says how the values of a weight are spaced (quant/level_sets.py). `pins` are parameters that are given, as by
     a quantized model. `mode` says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic),
     see qconv/modes; `group`
-    is how many weights share a scale in mode weight-only.
+    is how many weights share a scale in mode weight-only. `no_tune` leaves every node as its rule writes it, without the forms
+    that are only faster (qconv/tuning).
     Raises UsageError for a number of bits that there is not, for an unknown target, and for settings that exclude each other.
     """
 
@@ -80,6 +81,7 @@ class QuantConfig:
     pins: Pins = field(default=Pins(), compare=False, repr=False)
     mode: Mode = "static"
     group: int = 32
+    no_tune: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))

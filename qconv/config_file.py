@@ -42,6 +42,7 @@ _KINDS: Kinds = {
     "effort": ("a word", str),
     "mode": ("a word", str),
     "group": ("a whole number", int),
+    "no-tune": ("true or false", bool),
 }
 _RULE_KINDS: Kinds = {
     "match": ("a list of patterns", list),

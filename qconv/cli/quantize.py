@@ -67,6 +67,7 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
     "--io", type=click.Choice(["float", "int8", "uint8"]), default="float", show_default=True, help="Type of inputs and outputs."
 )
 @target_option
+@click.option("--no-tune", is_flag=True, help="Leave out what only makes the model faster, and gives the same codes.")
 @mode_options
 @effort_option
 @goal_options
@@ -84,7 +85,7 @@ def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, pow2: bool,
     dyadic: bool, levels: Any, exclude: tuple[str, ...], pin: tuple[str, ...], integer_only: bool, io: Any, target: str,
-    mode: Any, group: int, effort: Any, budget: str | None, max_drop: float | None, min_sqnr: float | None,
+    no_tune: bool, mode: Any, group: int, effort: Any, budget: str | None, max_drop: float | None, min_sqnr: float | None,
     time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None, as_json: bool,
     strict: bool, threads: int, output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
@@ -112,6 +113,7 @@ def quantize(
     config = QuantConfig(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort,
         context.meta.get(RULES, ()), mode=mode, group=group, pow2=pow2, dyadic=dyadic, pin=pin, levels=levels,
+        no_tune=no_tune,
     )  # fmt: skip
     given = QuantPlan.load(plan) if plan else None
     known = known_calibration(model, calibration, data)

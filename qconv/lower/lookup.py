@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from qconv.lower.cheaper import cheaper_form
 from qconv.lower.context import Context
 from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
@@ -34,7 +35,12 @@ def lower_table(node: ir.Node, ctx: Context) -> None:
     x, y = ctx.codes(node.inputs[place]), ctx.params(node.outputs[0])
     with np.errstate(all="ignore"):
         values = run_float_node(node, [*constants[:place], _reals(x.params), *constants[place + 1 :]])[0]
-    _set(node, ctx, _for_index(y.quantize(_defined(values)), x.params), _index(node, ctx, x), x.value)
+    table = y.quantize(_defined(values))
+    cheaper = cheaper_form(node, ctx, x, table.astype(np.int64))
+    if cheaper is not None:
+        ctx.set_codes(node.outputs[0], cheaper)
+        return
+    _set(node, ctx, _for_index(table, x.params), _index(node, ctx, x), x.value)
 
 
 def lower_two_table(node: ir.Node, ctx: Context) -> None:

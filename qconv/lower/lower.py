@@ -131,15 +131,18 @@ def rule_for(node: ir.Node) -> Rule:
 
 
 def lower(
-    model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = TARGETS["x86"], grid: Grid = Grid.FREE
-) -> Lowering:
+    model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = TARGETS["x86"], grid: Grid = Grid.FREE,
+    *, tune: bool = True,
+) -> Lowering:  # fmt: skip
     """Rewrites a prepared float graph into an integer graph, in place, as the plan says, with multipliers of a grid.
+
+    Unless it is not to `tune`, depthwise layers get the channels that kernels like, and a few tables make way for cheaper nodes.
 
     The result is exact on every processor of `target`. Raises ArtifactError when the plan has no parameters for a tensor that an
     integer node touches.
     """
     graph = model.graph
-    ctx = Context(graph, plan, target, grid)
+    ctx = Context(graph, plan, target, grid, tune=tune)
     nodes = list(integer_nodes(graph, plan.kept))
     reads = float_reads(graph, nodes)
     given = set(graph.all_nodes()) - set(nodes)
@@ -155,7 +158,7 @@ def lower(
     connect_float_readers(ctx, reads, io)
     fold_border_scales(graph, ctx.names, border_nodes(plan.channel_scales), ctx.meanings)
     keep_float_layers(graph, ctx.names)
-    widen_channels(model, ctx.meanings)
+    widen_channels(model, ctx.meanings, depthwise=tune)
     if target.standard_operators:
         write_standard(ctx)
     _import_domains(model, target)

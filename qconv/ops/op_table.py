@@ -220,7 +220,7 @@ _ROWS = [
         condition="over the last axis, of a known size",
     ),
     OpSpec("SimplifiedLayerNormalization", (D, H), FREE, "squares and a reciprocal root in int32", refuse_norm),
-    OpSpec("Tanh", (D,), Within(plus_minus_one), "a table of 256 codes (GatherElements)"),
+    OpSpec("Tanh", (D,), Within(plus_minus_one), "QLinearSigmoid of twice the scale, or a table of 256 codes"),
     *map(_table, ("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp")),
     *map(_table, ("Floor", "Gelu", "Log", "Mish", "Neg", "Reciprocal")),
     OpSpec("Pow", (D, Role.ARGUMENT), FREE, "a table of 256 codes for each exponent, or of all pairs of codes", refuse_power),

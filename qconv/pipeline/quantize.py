@@ -139,7 +139,7 @@ def quantize(
     warnings = tuple(untouched_subgraphs(loaded.ir.graph))
     notes = () if loaded.imported is None else loaded.imported.notes
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
-    lowering = lower(loaded.ir, plan, config.io, target_of(config.target), config.grid)
+    lowering = lower(loaded.ir, plan, config.io, target_of(config.target), config.grid, tune=not config.no_tune)
     result = Quantized(
         loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, by_moments, imported=told,
         config=config, warnings=warnings,

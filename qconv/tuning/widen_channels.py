@@ -25,13 +25,17 @@ _DEPTHWISE = 16
 _X_ZERO_POINT, _WEIGHT, _W_SCALE, _W_ZERO_POINT, _BIAS = 2, 3, 4, 5, 8
 
 
-def widen_channels(model: ir.Model, meanings: dict[ir.Node, Meaning]) -> int:
-    """Adds zero channels in place, and to what nodes mean; the number of layers changed."""
+def widen_channels(model: ir.Model, meanings: dict[ir.Node, Meaning], *, depthwise: bool = True) -> int:
+    """Adds zero channels in place, and to what nodes mean; the number of layers changed.
+
+    Those of a dense layer's input are always added: weights keep to safe pairs of neighbours as the kernel then meets them.
+    """
     names = Names(model.graph)
     changed = 0
     for node in list(model.graph):
         if node.op_type == "QLinearConv" and node.domain == "":
-            changed += _widen_depthwise(node, names, meanings) or _pad_input(node, names)
+            widened = depthwise and _widen_depthwise(node, names, meanings)
+            changed += widened or _pad_input(node, names)
     return changed
 
 

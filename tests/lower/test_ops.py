@@ -238,7 +238,7 @@ CASES = [
     _unary("HardSwish", becomes=("QLinearConcat", "QLinearMul")),
     _unary("Softmax", "<axis=1>", becomes=("QLinearSoftmax",)),
     _unary("Softmax", becomes=("QLinearSoftmax",)),
-    _unary("Tanh", becomes=("GatherElements",)),
+    _unary("Tanh", becomes=("QLinearSigmoid",)),
     *(
         _unary(op)
         for op in ("Abs", "Celu", "Cos", "Elu", "Erf", "Exp", "Gelu", "Mish", "Neg", "Selu", "Sin", "Softplus", "Softsign")
