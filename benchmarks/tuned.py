@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Shape:
     what: str
     body: str
     x: tuple[int, ...]
-    weights: dict[str, tuple[int, ...]]
+    weights: Mapping[str, tuple[int, ...]]
 
 
 def shapes() -> Iterator[Shape]:
