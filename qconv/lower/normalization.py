@@ -15,9 +15,11 @@ from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_float, const_array
 from qconv.ops.forms import row_size
 from qconv.quant.reciprocal_root import BUCKET, LARGEST_ENTRY, LARGEST_EPSILON, STEPS, ReciprocalRoot, reciprocal_root
+from qconv.quant.types import QuantParams
 
 _FROM_CODES = 64  # steps of a row for each step of 8 bits
 _MEAN_BITS = 30
+_INT32 = 2**31
 
 
 def lower_norm(node: ir.Node, ctx: Context) -> None:
@@ -44,7 +46,8 @@ def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root:
     else:
         x = wide
     if node.op_type == "LayerNormalization":
-        x = build.within(x, ((1 << _MEAN_BITS) - 1) // root.size, "mean_shift")
+        summed = ((1 << _MEAN_BITS) - 1) // root.size
+        x = build.shifted(x, _bits_to_cut(node, ctx.params(value), x, root, summed), "entry")
         axes = ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_axes")
         mean = build.emit("ReduceMean", [x.value, axes], _column(value), "mean", keepdims=1)
         centered = build.emit("Sub", [x.value, mean], value, "centered")
@@ -53,12 +56,22 @@ def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root:
         zero = round(x.zero)
         centered = build.emit("Sub", [x.value, build.constant(zero, "zero")], value, "centered")
         x = Wide(centered, x.scale, 0.0, x.low - zero, x.high - zero)
-    low, high = ctx.params(value).ends
-    span = math.ceil((high - low) / x.scale)
+    x = build.shifted(x, _bits_to_cut(node, ctx.params(value), x, root), "entry_of_row")
+    return build.clipped(x, LARGEST_ENTRY, "entry_clip")
+
+
+def _bits_to_cut(node: ir.Node, params: QuantParams, x: Wide, root: ReciprocalRoot, largest: int = _INT32) -> int:
+    """How many bits of a row are too many: for its entries within the calibrated range, for epsilon, and beyond `largest`."""
+    low, high = params.ends
+    span = min(math.ceil((high - low) / x.scale), x.high - x.low)
     bits = 0
-    while min(span, x.largest) >> bits > LARGEST_ENTRY or _epsilon(node, x.scale * (1 << bits), root) > LARGEST_EPSILON:
+    while (
+        span >> bits > LARGEST_ENTRY
+        or int(x.largest / (1 << bits)) > largest
+        or _epsilon(node, x.scale * (1 << bits), root) > LARGEST_EPSILON
+    ):
         bits += 1
-    return build.clipped(build.shifted(x, bits, "entry"), LARGEST_ENTRY, "entry_clip")
+    return bits
 
 
 def _normalized(node: ir.Node, build: WideBuilder, row: Wide, root: ReciprocalRoot) -> Wide:
