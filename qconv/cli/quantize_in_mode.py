@@ -26,7 +26,7 @@ from qconv.verify.cost import file_bytes
 def quantize_in_mode(loaded: PreparedModel, named: Path | None, job: Job, written: Path, *, as_json: bool, strict: bool) -> int:
     """Writes the model, prints what it is, and returns the exit code. Outputs are compared where there are real samples."""
     calibration, source = _inputs(loaded, named, job)
-    warnings = [] if source.warning is None or job.config.mode == "dynamic" else [source.warning]
+    warnings: list[str] = []
     if (origin := click.get_current_context().meta.get(ORIGIN)) is not None:
         warnings += differences(origin, loaded.digest, calibration)
     for warning in warnings:

@@ -66,3 +66,14 @@ def test_weight_only_with_samples_and_again(mlp: Path, capsys: pytest.CaptureFix
 def test_integer_only_is_refused(mlp: Path, capsys: pytest.CaptureFixture[str], mode: str) -> None:
     assert run(["quantize", "m.onnx", "--mode", mode, "--integer-only"]) == 6
     assert "in float are" in capsys.readouterr().err
+
+
+def test_weight_only_fits_to_moments_where_the_samples_are_gone(mlp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "40", "--moments"]) == 0
+    assert run(["quantize", "m.onnx", "--mode", "weight-only", "--bits", "4", "-o", "there.onnx"]) == 0
+    (mlp / "d.npz").unlink()
+    capsys.readouterr()
+    assert run(["quantize", "m.onnx", "--mode", "weight-only", "--bits", "4", "-o", "gone.onnx"]) == 0
+    told = capsys.readouterr()
+    assert "fitted to the second moments of 40 samples" in told.out and "warning" not in told.err
+    assert (mlp / "gone.onnx").read_bytes() == (mlp / "there.onnx").read_bytes()
