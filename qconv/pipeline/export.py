@@ -24,10 +24,12 @@ from qconv.export.table import dumps, table_of
 from qconv.export.trace import network_of
 from qconv.export.vectors import file_name, memory_files, vector_files
 from qconv.integer.execution.executor import Executor
+from qconv.integer.metadata import mode_of, read_origin
 from qconv.integer.program import Program
 from qconv.model.load import LoadedModel, load
 from qconv.model.save import save, write_text
 from qconv.pipeline.open_source import open_source
+from qconv.targets import TARGETS
 
 Array = NDArray[Any]
 FORMS = ("json", "c", "qdq", "tflite", "vectors", "memh")
@@ -68,6 +70,7 @@ def export(
     loaded = load(model)
     if "qconv.version" not in loaded.ir.metadata_props:
         raise ModelError(f"{model} was not made by qconv; make an integer model with `qconv quantize` first")
+    _refuse_other_forms(loaded.ir, model)
     if form == "qdq":
         save(qdq_model(loaded.ir), output)
         return Exported((output,), None)
@@ -89,6 +92,15 @@ def export(
         case "memh":
             return Exported(_write_all(output, memory_files(network)), network)
     raise UsageError(f"--to takes {', '.join(FORMS)}, not {form}")
+
+
+def _refuse_other_forms(model: ir.Model, path: str | Path) -> None:
+    """Raises ModelError for models that are not made of the operators that an export reads."""
+    mode, target = mode_of(model), read_origin(model).target
+    if mode != "static":
+        raise ModelError(f"{path} was made with --mode {mode}, whose activations are in float; quantize without --mode to export")
+    if target in TARGETS and TARGETS[target].standard_operators:
+        raise ModelError(f"{path} was made with --target {target}, for runtimes that read ONNX; quantize for another to export")
 
 
 def _tflite(model: ir.Model) -> bytes:

@@ -81,3 +81,12 @@ def test_float_nodes_are_named(folder: Path, capsys: pytest.CaptureFixture[str])
     assert run(["quantize", "m.onnx", "--data", "d.npz", "--exclude", "Conv"]) == 0
     capsys.readouterr()
     assert "are in float" in refused(capsys, 6, "export", "m.int8.onnx", "--to", "json")
+
+
+@pytest.mark.parametrize("how", [("--target", "portable"), ("--mode", "dynamic")])
+@pytest.mark.parametrize("form", ["json", "c", "qdq"])
+def test_models_of_other_operators_are_refused(
+    folder: Path, how: tuple[str, str], form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["quantize", "m.onnx", "--data", "d.npz", *how]) == 0
+    assert " ".join(how) in refused(capsys, 3, "export", "m.int8.onnx", "--to", form)
