@@ -52,6 +52,7 @@ from qconv.lower.movement import (
     lower_top_k,
 )
 from qconv.lower.normalization import lower_norm
+from qconv.lower.recurrent import lower_recurrent
 from qconv.lower.reductions import lower_cast, lower_quotient, lower_reduction
 from qconv.lower.selections import lower_scatter
 from qconv.lower.standard import write_standard
@@ -83,12 +84,14 @@ _RULES: dict[str, Rule] = {
     "Gemm": lower_gemm,
     "GlobalAveragePool": lower_global_average_pool,
     "GlobalMaxPool": lower_global_max_pool,
+    "GRU": lower_recurrent,
     "Greater": lower_comparison,
     "GreaterOrEqual": lower_comparison,
     "HardSigmoid": lower_hard_sigmoid,
     "HardSwish": lower_hard_swish,
     "IsInf": lower_test,
     "IsNaN": lower_test,
+    "LSTM": lower_recurrent,
     "LayerNormalization": lower_norm,
     "LeakyRelu": lower_leaky_relu,
     "Less": lower_comparison,
@@ -102,6 +105,7 @@ _RULES: dict[str, Rule] = {
     "Pad": lower_pad,
     "Pow": lower_two_table,
     "QuantizeLinear": lower_last_quantizer,
+    "RNN": lower_recurrent,
     "ReduceMean": lower_reduction,
     "ReduceSum": lower_reduction,
     "Relu": lower_clamp,

@@ -31,6 +31,7 @@ from qconv.ops.refusals import (
     refuse_norm,
     refuse_pad,
     refuse_power,
+    refuse_recurrent,
     refuse_reduction,
     refuse_resize,
     refuse_scatter,
@@ -266,6 +267,17 @@ _ROWS = [
         "the codes themselves",
         needs_constant(1, 2),
         condition="at an output of a quantized model",
+    ),
+    *(
+        OpSpec(
+            op,
+            (D, H, H, H, H, D, D, H),
+            FREE,
+            "a Scan of steps in int32; 64 steps at most are written out as other operators",
+            refuse_recurrent,
+            condition="constant weights, the usual functions",
+        )
+        for op in ("GRU", "LSTM", "RNN")
     ),
     OpSpec("ArgMax", (D,), NO_FLOAT, "ArgMax on codes"),
     OpSpec("ArgMin", (D,), NO_FLOAT, "ArgMin on codes"),

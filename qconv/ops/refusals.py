@@ -38,6 +38,8 @@ _WITHOUT_ROW = {
     "Det": "it is a difference of products of more than 2 x 2 elements, which 8 bits do not hold; compute it outside",
     "ReduceProd": "its axes are not constant or have a size that is not known; give the model's inputs a size",
     "DFT": "only that of reals along the last axis but one, of a known size, is integer; write it as a product with a matrix",
+    "If": "which branch runs is decided at run time; export the network with the branch that it is used with",
+    **dict.fromkeys(["Loop", "Scan"], "its body stays in float; export the network with the steps written out"),
     "STFT": "it has no integer form here; write its frames as a convolution with a constant weight",
 }
 
@@ -216,3 +218,19 @@ def refuse_power(node: ir.Node) -> str | None:
 def refuse_infinite_constant(node: ir.Node) -> str | None:
     """No code stands for an infinity."""
     return "it compares with an infinity, which no code stands for" if compares_with_infinity(node) else None
+
+
+_USUAL = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
+
+
+def refuse_recurrent(node: ir.Node) -> str | None:
+    """Refuses other functions than the usual ones, other layouts, and sequences that end early and run backwards."""
+    functions, direction = node.attributes.get("activations"), attr_str(node, "direction", "forward")
+    count = 2 if direction == "bidirectional" else 1
+    if functions is not None and list(functions.as_strings()) != _USUAL[node.op_type] * count:
+        return "its functions are not the usual ones, whose tables are bounded; train it with sigmoid and tanh"
+    if attr_int(node, "input_forget", 0) or attr_int(node, "layout", 0):
+        return "its gates are coupled, or its batch comes first; write it with layout 0 and a forget gate of its own"
+    if direction != "forward" and len(node.inputs) > 4 and node.inputs[4] is not None:
+        return "it runs backwards over sequences of different lengths; reverse them in front of it (ReverseSequence)"
+    return needs_constant(1, 2, 3, 7)(node)

@@ -20,6 +20,7 @@ from .fuse_gelu import fuse_gelu
 from .fuse_hardswish import fuse_hardswish
 from .fuse_norms import fuse_norms, join_affine_to_norms
 from .fuse_softmax import fuse_softmax
+from .inline_branches import inline_branches
 from .matmul_to_gemm import matmul_to_gemm
 from .matmul_with_bias import matmul_with_bias
 from .merge_slices import merge_slices
@@ -47,6 +48,7 @@ Pass = Callable[[ir.Model], int]
 # One op for each thing first, so that the folds see few forms; then the folds, until none finds anything.
 CLEANING: Final[tuple[Pass, ...]] = (
     unfuse,
+    inline_branches,
     simplify,
     static_reshape,
     remove_noops,

@@ -236,6 +236,23 @@ FORMS = [
         "q = Mul(x, x) v = ReduceMean(q, a) w = Add(v, e) r = Sqrt(w) y = Div(x, r)",
         {"a": ints(-1), "e": real(1e-5)},
     ),
+    # The weights are rounded to 8 bits here, and stay real in the op that they are held against.
+    *(
+        Form(
+            op,
+            f"y = {op}<hidden_size=4{more}>(x, w, r, b)",
+            {"w": normal(1, 4 * n, 5) / 2, "r": normal(1, 4 * n, 4, seed=1) / 3, "b": normal(1, 8 * n, seed=2) / 3},
+            {"x": (65, 2, 5)},
+            off=3,
+        )
+        for op, n, more in (
+            ("LSTM", 4, ""),
+            ("LSTM", 4, ', direction="reverse", clip=3.0'),
+            ("GRU", 3, ""),
+            ("GRU", 3, ", linear_before_reset=1"),
+            ("RNN", 1, ""),
+        )
+    ),
     Form("Shape", "r = Relu(x) y = Shape(r)", off=0, output="int64[A]"),
     Form("Size", "r = Relu(x) y = Size(r)", off=0, output="int64"),
 ]  # fmt: skip

@@ -53,10 +53,8 @@ PLAIN: Mapping[str, frozenset[ir.DataType]] = {
     **dict.fromkeys(["Pad", "Resize", "Clip", "Max", "Min", "ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "TopK"], INTEGERS),
     **dict.fromkeys(["BitwiseXor", "BitwiseAnd", "BitwiseOr", "BitwiseNot"], INTEGERS),
     **dict.fromkeys(["Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Expand", "Tile"], ANY),
-    **dict.fromkeys(
-        ["Concat", "Split", "Slice", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND", "NonZero"], ANY
-    ),
-    **dict.fromkeys(["Compress", "ReverseSequence", "NonZero"], ANY),
+    **dict.fromkeys(["Concat", "Split", "Slice", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"], ANY),
+    **dict.fromkeys(["Compress", "ReverseSequence", "Scan", "NonZero"], ANY),
     **dict.fromkeys(["Shape", "Size", "Constant", "ConstantOfShape", "Where", "And", "Or", "Xor", "Not"], ANY),
     **dict.fromkeys(["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"], ANY),
     **dict.fromkeys(["Add", "Sub", "Mul", "Div", "Mod", "Range", "CumSum", "Abs", "Neg", "Sign"], COUNTS),

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from qconv.integer.execution.arrays import Array, Operands
 from qconv.integer.execution.kernels import (
     binary,
+    control,
     conv,
     elementwise,
     matmul,
@@ -65,6 +66,7 @@ KERNELS: Mapping[tuple[str, str], Kernel] = {
     ("", "TopK"): shape.top_k,
     ("", "Shape"): shape.shape_of,
     ("", "Size"): shape.size_of,
+    ("", "Scan"): control.scan(lambda node, inputs: KERNELS[node.domain, node.op_type](node, inputs)),
     ("", "Clip"): elementwise.clip,
     ("", "Cast"): elementwise.cast,
     ("", "Max"): elementwise.variadic(np.maximum),

@@ -1,0 +1,204 @@
+"""One step of a recurrent layer in int32: what its gates are made of, and how its states follow.
+
+A share is what a gate lets through, in steps of 2^-14; what stands in front of a gate is in steps of 2^-12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from qconv.lower.context import Context
+from qconv.lower.values import Wide
+from qconv.lower.wide import WideBuilder
+from qconv.model.graph import attr_float, attr_int, const_array
+from qconv.quant.types import UINT8, QuantParams
+
+PART, SHARE, CELL = 12, 14, 11  # bits behind the point
+ONE = 1 << SHARE
+LARGEST_CELL = (1 << 15) - 1
+FARTHEST = 1 << (PART + 5)  # of a part in front of a gate
+_HALF = 1 << (SHARE - 1)
+_REACH = 8  # a gate is settled beyond it
+_ENTRIES = 4096
+_PER_ENTRY = 2 * _REACH * (1 << PART) // _ENTRIES
+_STEPS_OF_H = 127
+_Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one step starts from, [batch, width]: its part of x, and the states; `read` tells whether the sequence has it."""
+
+    part: ir.Value
+    h: ir.Value
+    c: ir.Value | None
+    read: ir.Value | None
+
+
+class RecurrentStep:
+    """Writes one step of one direction of a layer."""
+
+    def __init__(self, node: ir.Node, ctx: Context, number: int) -> None:
+        self.node, self.ctx, self.number = node, ctx, number
+        self.build = WideBuilder(ctx, f"{node.name}/{number}")
+        arrays = [const_array(value) for value in [*node.inputs, *[None] * 8][:8]]
+        weight, recurrence, bias, peepholes = arrays[1], arrays[2], arrays[3], arrays[7]
+        assert weight is not None and recurrence is not None
+        self.weight, self.recurrence = weight[number], recurrence[number]
+        self.hidden = self.recurrence.shape[1]
+        width = len(self.weight)
+        self.own, self.other = np.zeros(width), np.zeros(width)
+        if bias is not None:
+            self.own, self.other = bias[number][:width], bias[number][width:]
+        self.peepholes = None if peepholes is None else peepholes[number]
+        self.has_cell = node.op_type == "LSTM"
+        self.counts = node.inputs[4] if len(node.inputs) > 4 else None
+        limit = attr_float(node, "clip", 0.0)
+        self.reach = min(_REACH, limit) if limit > 0 else _REACH
+
+    def weighs_late(self) -> bool:
+        """Whether the reset gate of a GRU weighs the product with h and its bias, and not h."""
+        return self.node.op_type == "GRU" and bool(attr_int(self.node, "linear_before_reset", 0))
+
+    def quantized(self, weight: _Array) -> tuple[NDArray[np.int8], _Array]:
+        """The transposed weight in codes, by column; 7 bits where neighbouring products may be added in 16."""
+        largest = 63 if self.ctx.target.adds_pairs_in_int16 else 127
+        scale = np.maximum(np.abs(weight).max(axis=1), 1e-30).astype(np.float64) / largest
+        return np.ascontiguousarray(np.rint(weight / scale[:, None]).T.astype(np.int8)), scale
+
+    def in_steps(self, x: Wide, factor: _Array, shift: _Array, like: ir.Value, step: str, bits: int = PART) -> ir.Value:
+        """factor x + shift in steps of 2^-bits, within 32."""
+        build = WideBuilder(self.ctx, f"{self.build.place}/{step}")
+        unit = QuantParams(np.asarray(2.0**-bits, np.float32), np.asarray(0), UINT8)
+        moved = build.affine(x, factor, shift, unit, like)
+        fine = round(np.log2(2.0**-bits / moved.scale))
+        value = build.emit("Div", [moved.value, build.constant(1 << fine, "fine")], like, "steps")
+        low, high = (int(end / (1 << fine)) for end in (moved.low, moved.high))
+        return build.clipped(Wide(value, 2.0**-bits, 0.0, low, high), FARTHEST, "within").value
+
+    def recurrent(self, h: ir.Value, rows: slice, step: str, shift: _Array | None = None) -> ir.Value:
+        """h R' (+ shift) for some rows of R, from codes of h."""
+        build, like = self.build, ir.Value(shape=ir.Shape([None, len(self.recurrence[rows])]))
+        scaled = self.bounded(h, _STEPS_OF_H, 128 << SHARE, h, f"{step}_codes")
+        codes = build.emit("Cast", [scaled], h, f"{step}_small", ir.DataType.UINT8, to=int(ir.DataType.UINT8))
+        matrix, scale = self.quantized(self.recurrence[rows])
+        reach = int(np.abs(matrix.astype(np.int64)).sum(axis=0).max()) * _STEPS_OF_H
+        zero = self.ctx.initializer(np.asarray(128, np.uint8), f"{build.place}_{step}_zero")
+        weight = self.ctx.initializer(matrix, f"{build.place}_{step}quantized")
+        sums = build.emit("MatMulInteger", [codes, weight, zero], like, f"{step}_sums")
+        moved = np.zeros(1) if shift is None else shift
+        return self.in_steps(Wide(sums, 1.0, 0.0, -reach, reach), scale / _STEPS_OF_H, moved, like, step)
+
+    def bounded(self, a: ir.Value, factor: int, offset: int, like: ir.Value, step: str) -> ir.Value:
+        """(factor a + offset) / 2^14, rounded; not below zero."""
+        build = self.build
+        product = build.emit("Mul", [a, build.constant(factor, f"{step}_factor")], like, f"{step}_product")
+        moved = build.emit("Add", [product, build.constant(offset + _HALF, f"{step}_offset")], like, f"{step}_moved")
+        return build.emit("Div", [moved, build.constant(ONE, f"{step}_one")], like, f"{step}_bounded")
+
+    def product(self, share: ir.Value, b: ir.Value, like: ir.Value, step: str, added: ir.Value | None = None) -> ir.Value:
+        """share b + added, rounded, where the share is in steps of 2^-14, |b| at most 2^15 and |added| less than 2^29."""
+        build = self.build
+        value = build.emit("Mul", [share, b], like, f"{step}_product")
+        value = value if added is None else build.emit("Add", [value, added], like, f"{step}_sum")
+        value = build.emit("Add", [value, build.constant((1 << 30) + _HALF, f"{step}_offset")], like, f"{step}_moved")
+        value = build.emit("Div", [value, build.constant(ONE, f"{step}_one")], like, f"{step}_quotient")
+        return build.emit("Sub", [value, build.constant(1 << 16, f"{step}_back")], like, step)
+
+    def gates(self, a: ir.Value, functions: Sequence[str], step: str) -> ir.Value:
+        """The functions of parts of one width each, in steps of 2^-14."""
+        build, ends = self.build, int(self.reach * (1 << PART))
+        width = self.hidden * len(functions)
+        like = ir.Value(shape=ir.Shape([None, width]))
+        low, high = (build.constant(end, f"{step}_end") for end in (-ends, ends - 1))
+        within = build.emit("Clip", [a, low, high], like, f"{step}_clip")
+        whole = build.emit("Add", [within, build.constant(_REACH << PART, f"{step}_middle")], like, f"{step}_above")
+        entry = build.emit("Div", [whole, build.constant(_PER_ENTRY, f"{step}_size")], like, f"{step}_entry")
+        starts = np.repeat([0 if function == "Sigmoid" else _ENTRIES for function in functions], self.hidden)
+        index = build.emit("Add", [entry, build.constant(starts, f"{step}_starts")], like, f"{step}_index")
+        flat = ir.Value(shape=ir.Shape([None]))
+        shapes = [self.ctx.initializer(np.asarray(s, np.int64), f"{build.place}_{step}_shape") for s in ([-1], [-1, width])]
+        rows = build.emit("Reshape", [index, shapes[0]], flat, f"{step}_flat")
+        found = build.emit("GatherElements", [build.constant(_table(), f"{step}_table"), rows], flat, f"{step}_found", axis=0)
+        return build.emit("Reshape", [found, shapes[1]], like, step)
+
+    def part(self, value: ir.Value, first: int, last: int, step: str) -> ir.Value:
+        """The columns of some gates."""
+        bounds = (first * self.hidden, last * self.hidden, 1)
+        constants = [self.ctx.initializer(np.asarray([b], np.int64), f"{self.build.place}_{step}_bound") for b in bounds]
+        return self.build.emit("Slice", [value, *constants], ir.Value(shape=ir.Shape([None, bounds[1] - bounds[0]])), step)
+
+    def plus(self, a: ir.Value, b: ir.Value, step: str) -> ir.Value:
+        """a + b."""
+        return self.build.emit("Add", [a, b], a, step)
+
+    def peephole(self, c: ir.Value, number: int, step: str) -> ir.Value | None:
+        """p c in steps of 2^-12."""
+        if self.peepholes is None:
+            return None
+        weight = self.peepholes[number * self.hidden : (number + 1) * self.hidden].astype(np.float64)
+        bits = max(0, 13 - max(0, int(np.ceil(np.log2(np.abs(weight).max() + 1e-30)))))
+        like = ir.Value(shape=ir.Shape([None, self.hidden]))
+        codes = self.build.constant(np.rint(weight * (1 << bits)).astype(np.int64), f"{step}_weight")
+        product = self.build.emit("Mul", [c, codes], like, f"{step}_product")
+        size = self.build.constant(1 << max(bits - (PART - CELL), 0), f"{step}_size")
+        return self.build.emit("Div", [product, size], like, step)
+
+
+def _lstm(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]:
+    assert given.c is not None
+    build, like = layer.build, given.h
+    a = layer.plus(given.part, layer.recurrent(given.h, slice(None), "recurrent"), "gates")
+    ahead = [layer.part(a, i, i + 1, f"a{i}") for i in range(4)]  # i, o, f, g
+    for place, number in ((0, 0), (2, 2)):
+        seen = layer.peephole(given.c, number, f"peephole{number}")
+        ahead[place] = ahead[place] if seen is None else layer.plus(ahead[place], seen, f"seen{number}")
+    i, f = (layer.gates(ahead[place], ["Sigmoid"], name) for place, name in ((0, "i"), (2, "f")))
+    g = layer.gates(ahead[3], ["Tanh"], "g")
+    fresh = build.emit("Mul", [i, g], like, "fresh")  # 2^-28, where f c is 2^-25
+    fresh = build.emit("Div", [fresh, build.constant(1 << (2 * SHARE - SHARE - CELL), "align")], like, "aligned")
+    c = layer.product(f, given.c, like, "cell", fresh)
+    c = build.clipped(Wide(c, 2.0**-CELL, 0.0, -(1 << 17), 1 << 17), LARGEST_CELL, "bounded_cell").value
+    seen = layer.peephole(c, 1, "peephole1")
+    o = layer.gates(ahead[1] if seen is None else layer.plus(ahead[1], seen, "seen1"), ["Sigmoid"], "o")
+    twice = build.emit("Mul", [c, build.constant(1 << (PART - CELL), "finer")], like, "fine_cell")
+    return layer.product(o, layer.gates(twice, ["Tanh"], "tanh_c"), like, "h"), c
+
+
+def _gru(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]:
+    build, like, size = layer.build, given.h, layer.hidden
+    first = layer.recurrent(given.h, slice(0, 2 * size), "recurrent")
+    a = layer.plus(layer.part(given.part, 0, 2, "part_zr"), first, "gates")
+    both = layer.gates(a, ["Sigmoid", "Sigmoid"], "zr")
+    z, r = layer.part(both, 0, 1, "z"), layer.part(both, 1, 2, "r")
+    ahead, rows = layer.part(given.part, 2, 3, "part_h"), slice(2 * size, 3 * size)
+    if layer.weighs_late():
+        inner = layer.recurrent(given.h, rows, "inner", np.asarray(layer.other[rows]))
+        half = build.emit("Div", [inner, build.constant(2, "two")], like, "half_inner")
+        half = build.clipped(Wide(half, 1.0, 0.0, -FARTHEST, FARTHEST), 1 << 15, "bounded_inner").value
+        rest = build.emit("Mul", [layer.product(r, half, like, "reset"), build.constant(2, "twice")], like, "rest")
+    else:
+        rest = layer.recurrent(layer.product(r, given.h, like, "reset"), rows, "inner")
+    n = layer.gates(layer.plus(ahead, rest, "ahead"), ["Tanh"], "n")
+    more = build.emit("Sub", [given.h, n], like, "more")
+    return layer.plus(n, layer.product(z, more, like, "share"), "h"), None
+
+
+def _rnn(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]:
+    a = layer.plus(given.part, layer.recurrent(given.h, slice(None), "recurrent"), "ahead")
+    return layer.gates(a, ["Tanh"], "h"), None
+
+
+CELLS: dict[str, Callable[[RecurrentStep, Given], tuple[ir.Value, ir.Value | None]]] = {"RNN": _rnn, "GRU": _gru, "LSTM": _lstm}
+
+
+def _table() -> NDArray[np.int64]:
+    """Sigmoid, then tanh, in the middle of each entry."""
+    middle = (np.arange(_ENTRIES) + 0.5) * (2 * _REACH / _ENTRIES) - _REACH
+    values = np.concatenate([1 / (1 + np.exp(-middle)), np.tanh(middle)])
+    return np.asarray(np.rint(values * ONE), np.int64)

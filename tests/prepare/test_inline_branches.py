@@ -1,0 +1,30 @@
+"""An If of a constant is the branch that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from qconv.model.session import open_session
+from qconv.prepare.inline_branches import inline_branches
+from tests.lower.harness import write_model
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_the_branch_that_runs_is_left(tmp_path: Path, condition: bool) -> None:
+    text = """g (float[4] x) => (float[4] y, float[4] z) {
+        y, t = If<then_branch = a () => (float[4] p, float[4] u) { p = Relu(x) u = Neg(x) },
+                  else_branch = b () => (float[4] q, float[4] v) { q = Exp(x) v = Abs(x) }>(c)
+        z = Neg(t) }"""
+    path = write_model(tmp_path / "m.onnx", text, {"c": np.asarray(condition)})
+    x = np.asarray([-1.0, 0.5, 2.0, -3.0], np.float32)
+    wanted = open_session(path).run(None, {"x": x})
+    model = ir.load(path)
+    assert inline_branches(model) == 1
+    assert not [node for node in model.graph if node.op_type == "If"]
+    assert {use.node.op_type for use in model.graph.inputs[0].uses()} == ({"Relu", "Neg"} if condition else {"Exp", "Abs"})
+    assert [value.name for value in model.graph.outputs] == ["y", "z"]
+    assert all(np.array_equal(a, b) for a, b in zip(wanted, open_session(model).run(None, {"x": x}), strict=True))
