@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 MODEL := digits_mobilenet
 
-.PHONY: demo test test-train test-lowest docs site bench bench-calibration clean
+.PHONY: axe demo test test-train test-lowest docs site bench bench-calibration clean
 .DELETE_ON_ERROR:
 
 # The three commands on a sample model, from its samples; everything they write is in build/.
@@ -19,6 +19,13 @@ test: .venv-dev/installed
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy
 	.venv-dev/bin/python -m pytest -q
+
+# axe-core, with which the tests look at the pages where chromium is installed.
+axe: build/axe/node_modules/axe-core/axe.min.js
+
+build/axe/node_modules/axe-core/axe.min.js:
+	mkdir -p build/axe
+	npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4
 
 # The same for qconv.train, in an environment with torch for the CPU.
 test-train: .venv-train/installed

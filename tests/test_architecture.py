@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "export": BASE | {"integer", "import_"},
     "verify": BASE | {"integer", "data", "targets"},
     "train": BASE | {"plan", "lower", "targets"},
-    "report": BASE | {"integer", "verify"},
+    "report": BASE | {"integer", "statistics", "verify"},
     "plot": BASE | {"statistics", "ranges", "analyze"},
     "modes": BASE | {"plan", "recover", "statistics"},  # activations in float
     "pipeline": BASE | CALIBRATION | STAGES | {"targets", "train", "report", ""},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from qconv.integer.program import Program
+from qconv.statistics.summary import Summary
 from qconv.verify.code_use import BINS
 from qconv.verify.report import Report
 
@@ -19,9 +20,9 @@ from .units import Network, grade, network
 _TITLE, _OP = 22, 19  # characters that fit a box
 
 
-def report_page(report: Report, program: Program | None = None) -> str:
-    """The page; with the program of the integer model, its network as a picture."""
-    drawn = None if program is None else network(program, report.written, report.layers)
+def report_page(report: Report, program: Program | None = None, tensors: Mapping[str, Summary] | None = None) -> str:
+    """The page; with the program of the integer model, its network as a picture, and with what calibration saw, float values."""
+    drawn = None if program is None else network(program, report.written, report.layers, tensors)
     environment = environment_of_pages()
     return environment.get_template("report.html").render(
         report=report, steps=tuple(advice(report, program)), origin=None if program is None else program.origin,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from qconv.integer.language.audit import Audit
 from qconv.integer.program import Program, Step
 from qconv.model.graph import const_array
 from qconv.quant.types import QuantParams
+from qconv.report.spread import Spread, spread_of
+from qconv.statistics.summary import Summary
 from qconv.verify.layers import LayerReport
 
 _BARS = 32
@@ -28,6 +30,7 @@ class Unit:
     facts: tuple[tuple[str, str], ...]
     weights: tuple[int, ...]
     weight_ends: tuple[int, int]
+    spread: Spread | None = None
 
     @property
     def kind(self) -> str:
@@ -58,8 +61,10 @@ def grade(sqnr_db: float) -> str:
     return next((word for word, least in (("good", 30.0), ("fair", 20.0), ("poor", 15.0)) if sqnr_db >= least), "lost")
 
 
-def network(program: Program, audit: Audit, layers: Iterable[LayerReport]) -> Network:
-    """The units of an integer model with what verification found of them."""
+def network(
+    program: Program, audit: Audit, layers: Iterable[LayerReport], tensors: Mapping[str, Summary] | None = None
+) -> Network:
+    """The units of an integer model with what verification found of them, and what calibration saw of their tensors."""
     float_nodes = {node.name: f"{node.op_type}: {node.reason}" for node in audit.float_nodes}
     found = {layer.node: layer for layer in layers}
     groups: dict[str, list[Step]] = {}
@@ -74,8 +79,17 @@ def network(program: Program, audit: Audit, layers: Iterable[LayerReport]) -> Ne
         for read in step.reads
         if read.value in makers and makers[read.value] != number[name]
     )
-    units = tuple(_unit(number[name], name, steps, float_nodes, found.get(name)) for name, steps in groups.items())
+    units = tuple(
+        replace(_unit(number[name], name, steps, float_nodes, found.get(name)), spread=_spread(steps, tensors or {}))
+        for name, steps in groups.items()
+    )
     return Network(units, tuple(edges))
+
+
+def _spread(steps: Iterable[Step], tensors: Mapping[str, Summary]) -> Spread | None:
+    """Of the last tensor that the steps of a unit write and calibration has seen."""
+    written = [operand for step in steps for operand in step.writes if operand.tensor in tensors]
+    return spread_of(tensors[str(written[-1].tensor)], written[-1].params) if written else None
 
 
 def _unit(number: int, name: str, steps: list[Step], float_nodes: Mapping[str, str], layer: LayerReport | None) -> Unit:

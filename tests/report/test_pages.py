@@ -9,17 +9,21 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
 from qconv import QuantConfig, pipeline
 from qconv.cli.main import run
 from qconv.integer.program import Program
+from qconv.quant.types import UINT8, QuantParams
 from qconv.report import comparison_page, report_page
 from qconv.report.advice import advice
 from qconv.report.comparison import short_names
 from qconv.report.layout import HEIGHT, WIDTH, layout
+from qconv.report.spread import spread_of
 from qconv.report.units import grade, network
+from qconv.statistics.summary import Summary
 from qconv.verify import Report
 from qconv.verify.code_use import CodeMeter
 from tests.lower.harness import Array
@@ -167,8 +171,6 @@ def test_boxes_do_not_overlap_and_lines_go_down(count: int, edges: list[tuple[in
 
 
 def test_codes_are_counted() -> None:
-    import numpy as np
-
     codes: Array = np.array([-128, -128, 0, 127], np.int8)
     meter = CodeMeter(-128, 127)
     meter.add(codes)
@@ -207,6 +209,56 @@ def test_reports_that_are_none(content: str | None, code: int, tmp_path: Path) -
 
 def test_models_without_their_float_model(verified: tuple[Report, Program], tmp_path: Path) -> None:
     assert run(["report", verified[0].integer_model, "-o", str(tmp_path / "page.html")]) == 2
+
+
+def test_float_values_are_spread_over_their_range() -> None:
+    values: Array = np.concatenate([np.zeros(50), np.linspace(-1, 3, 401)]).astype(np.float32)
+    params = QuantParams(np.asarray(2 / 255, np.float32), np.asarray(0), UINT8)
+    found = spread_of(Summary.of(values), params)
+    assert found is not None and (found.low, found.high) == (-1, 3)
+    assert found.chosen == pytest.approx((0.25, 0.75))
+    counts = (np.asarray(found.bins) / 100) ** 2
+    assert counts.argmax() == 12  # of 48 parts, that which begins at 0 and has the zeros
+    # Bins of the summary that lie across two parts are shared out, and roots are rounded.
+    assert counts.sum() == pytest.approx(451, rel=0.01)
+    assert spread_of(Summary.of(np.zeros(3, np.float32)), params) is None
+
+
+def test_the_page_draws_what_calibration_saw(verified: tuple[Report, Program], sample_models: Path) -> None:
+    report, program = verified
+    seen = pipeline.calibrate(sample_models / "digits_se.onnx", str(sample_models / "digits_calib.npz"))
+    assert "histogram of the float values" not in report_page(report, program)
+    page = report_page(report, program, seen.tensors)
+    assert page.count("histogram of the float values") > 20
+    assert len(page) < 1_000_000
+
+
+AXE = Path(__file__).parent.parent.parent / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.mark.parametrize(("kind", "dark"), [("report", False), ("report", True), ("comparison", True)])
+def test_accessibility(kind: str, dark: bool, verified: tuple[Report, Program], sample_models: Path, tmp_path: Path) -> None:
+    """axe-core finds no violation, whatever its impact."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None or not AXE.exists():
+        pytest.skip("no chromium here" if browser is None else "no axe-core here; `make axe` fetches it with npm")
+    report, program = verified
+    if kind == "report":
+        page = report_page(report, program, pipeline.calibrate(sample_models / "digits_se.onnx").tensors)
+    else:
+        page = comparison_page([report, replace(report, integer_model="other.onnx", cost=replace(report.cost, integer_bytes=9))])
+    if dark:
+        page = page.replace("prefers-color-scheme: dark", "prefers-color-scheme: light")
+    script = AXE.read_text(encoding="utf-8").replace("</script>", "<\\/script>")
+    told = """axe.run().then(found => { document.title = "AXE " + found.violations.map(v =>
+        v.impact + " " + v.id + " " + v.nodes[0].html).join("; ") + " END" })"""
+    path = tmp_path / "page.html"
+    path.write_text(page.replace("</body>", f"<script>{script}</script><script>{told}</script></body>"), encoding="utf-8")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=60000", "--dump-dom"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", f"{path.as_uri()}#n3"]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False).stdout
+    found = re.search(r"<title>AXE (.*?) END</title>", dom, re.DOTALL)
+    assert found is not None and found[1] == ""
 
 
 @pytest.mark.parametrize("width", [380, 1280])
