@@ -11,6 +11,7 @@ from qconv.errors import UsageError
 from qconv.quant.grids import DYADIC, POWERS, Grid
 from qconv.quant.level_sets import KINDS, Kind
 from qconv.quant.pins import Pins
+from qconv.quant.pixels import Pixels
 from qconv.quant.types import IntType, PerChannel, PerTensor, Scheme
 from qconv.targets import target_of
 
@@ -54,12 +55,12 @@ class QuantConfig:
     percentile keeps. `target` names the processors that the model shall be exact on, see qconv/targets.py. `effort` says how much
     is done to recover accuracy where there are samples, see qconv/recover. `rules` ask for something else in places; of several
     that fit, the last one counts (qconv/plan/policy.py). `pin` fixes inputs, or free sizes by their names: {"sr": 16000} or
-    "sr=16000". `pow2` asks for scales that are powers of two, `dyadic` for multipliers k 2^-n with k of 8 bits and sums of equal
-    scales. `levels` says how the values of a weight are spaced (quant/level_sets.py). `pins` are parameters that are given, as by
-    a quantized model. `mode` says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic),
-    see qconv/modes; `group`
-    is how many weights share a scale in mode weight-only. `no_tune` leaves every node as its rule writes it, without the forms
-    that are only faster (qconv/tuning).
+    "sr=16000". With `pixels` and an `io` of uint8 the input takes raw pixels, and their normalisation is computed within. `pow2`
+    asks for scales that are powers of two, `dyadic` for multipliers k 2^-n with k of 8 bits and sums of equal scales. `levels`
+    says how the values of a weight are spaced (quant/level_sets.py). `pins` are parameters that are given, as by a quantized
+    model. `mode` says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic), see
+    qconv/modes; `group` is how many weights share a scale in mode weight-only. `no_tune` leaves every node as
+    its rule writes it, without the forms that are only faster (qconv/tuning).
     Raises UsageError for a number of bits that there is not, for an unknown target, and for settings that exclude each other.
     """
 
@@ -78,6 +79,7 @@ class QuantConfig:
     dyadic: bool = False
     pin: Sequence[str] = ()
     levels: Kind = "uniform"
+    pixels: Pixels | None = None
     pins: Pins = field(default=Pins(), compare=False, repr=False)
     mode: Mode = "static"
     group: int = 32
@@ -90,6 +92,8 @@ class QuantConfig:
         given = (f"{name}={value:g}" for name, value in self.pin.items()) if isinstance(self.pin, Mapping) else self.pin
         object.__setattr__(self, "pin", tuple(sorted(given)))
         _ = self.fixed
+        if self.pixels is not None and self.io != "uint8":
+            raise UsageError("raw pixels are codes of uint8; ask for --io uint8 with them")
         _check_bits(self.weight_bits, self.activation_bits)
         _check_levels(self.levels)
         if self.pow2 and self.dyadic:

@@ -119,6 +119,8 @@ def quantize(
     known = known_calibration(model, calibration, data)
     config, pictures = recall(known, config, image_options(**images), data)
     loaded = pipeline.load_prepared(model, config.fixed)
+    if io == "uint8" and any(images[name] is not None for name in ("scale", "mean", "std")):
+        config = replace(config, pixels=pipeline.pixels_for(loaded, image_options(**images)))
     if encodings is not None:
         config = replace(config, pins=pipeline.read_encodings(encodings, loaded.original.graph))
     written = output or model.with_suffix(f".int{config.weight_bits}.onnx")

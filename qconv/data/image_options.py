@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
 from qconv.data.source import InputInfo
 from qconv.errors import UsageError
+from qconv.quant.pixels import Pixels
 
 Channels = Literal["rgb", "bgr", "gray"]
 Layout = Literal["nchw", "nhwc"]
@@ -98,6 +99,12 @@ def resolve(options: ImageOptions, info: InputInfo) -> ImageRecipe:
     crop = options.crop or _crop(options, info.shape[columns], info.shape[rows], info)
     resize = options.resize or -(-min(crop) * 256 // 224)
     return ImageRecipe(resize, crop, *_normalisation(options, preset, count), layout, channels)
+
+
+def pixels_of(options: ImageOptions, info: InputInfo) -> Pixels:
+    """How a model's input would be made of raw pixels with these options. Raises UsageError."""
+    recipe = resolve(options if options.crop or None not in info.shape[1:] else replace(options, crop=(1, 1)), info)
+    return Pixels(recipe.scale, recipe.mean, recipe.std, 1 if recipe.layout == "nchw" else 3)
 
 
 def _layout(info: InputInfo) -> Layout:

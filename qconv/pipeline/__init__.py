@@ -12,6 +12,7 @@ from qconv.pipeline.outputs import Kind, check_outputs, files_of
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
 from qconv.pipeline.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.quantize import Quantized, quantize
+from qconv.pipeline.raw_pixels import pixels_for
 from qconv.pipeline.reach import Attempt, Goal, reach
 from qconv.pipeline.recall import calibration_beside, recalled, recalled_images
 from qconv.pipeline.report import read_report, write_comparison, write_report
@@ -46,6 +47,7 @@ __all__ = [
     "files_of",
     "load_prepared",
     "pair_price",
+    "pixels_for",
     "quantize",
     "quantize_within",
     "quick_check",

@@ -20,10 +20,12 @@ _RULE_FLAGS = {"keep_float": "float"}
 
 def settings_to_json(config: QuantConfig) -> dict[str, Any]:
     """What a config says otherwise than by default, by the names of the flags. Pins are not in it: they are a file's."""
-    names = [field.name for field in dataclasses.fields(config) if field.name not in ("pins", "rules")]
+    names = [field.name for field in dataclasses.fields(config) if field.name not in ("pins", "pixels", "rules")]
     plain = QuantConfig()
     asked = [name for name in names if getattr(config, name) != getattr(plain, name)]
     found = {_flag(name, _FLAGS): _plain(getattr(config, name)) for name in asked}
+    if config.pixels is not None:
+        found |= config.pixels.to_settings()
     if config.rules:
         found["rule"] = [_rule(rule) for rule in config.rules]
     return found

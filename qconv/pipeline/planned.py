@@ -10,6 +10,7 @@ from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.pipeline.choices import Choices, choose
 from qconv.pipeline.prepared import PreparedModel
+from qconv.pipeline.raw_pixels import as_pixels
 from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
@@ -39,10 +40,13 @@ def planned(
     """Plans a network; without `samples`, those of the calibration are opened again where they are a file."""
     choices = choose(loaded, calibration, config, samples, progress, threads)
     ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
-    plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
     feeds = recovery_samples(loaded, calibration, config, samples)
+    if config.pixels is not None:
+        feeds = as_pixels(loaded.ir, config.pixels, ranges, feeds)
+    plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
     if not feeds:
-        by_moments = moments_recovery(loaded, plan, calibration, config)
+        # Moments are those of normalised pictures.
+        by_moments = None if config.pixels is not None else moments_recovery(loaded, plan, calibration, config)
         return Planned(loaded.ir, plan if by_moments is None else by_moments.plan, choices, None, by_moments)
     found = recovery(loaded, plan, ranges, config, feeds, threads, progress)
     return Planned(found.form.model, found.plan, choices, found, None)

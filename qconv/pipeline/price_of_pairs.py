@@ -54,7 +54,7 @@ def pair_price(
     figures: QuickCheck, threads: int = 0,
 ) -> PairPrice:  # fmt: skip
     """What `made` pays; `figures` are those of it. Only where the simulation says that it pays, the model is made anew."""
-    if not target_of(config.target).adds_pairs_in_int16:
+    if not target_of(config.target).adds_pairs_in_int16 or config.pixels is not None:
         return PairPrice(0.0, {})
     fresh = loaded.original.clone()
     prepare(fresh)

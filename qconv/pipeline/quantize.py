@@ -33,6 +33,7 @@ from qconv.pipeline.samples import Data, samples_for
 from qconv.plan.check import check_plan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.subgraphs import untouched_subgraphs
+from qconv.prepare.take_pixels import take_pixels
 from qconv.ranges.methods import Choice
 from qconv.recover.channels.equalize import apply_scales
 from qconv.recover.from_moments import FromMoments
@@ -132,6 +133,8 @@ def quantize(
     elif plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     else:
+        if config.pixels is not None:
+            take_pixels(loaded.ir, config.pixels)
         apply_scales(loaded.ir, plan, config.io)
         _refuse_misfits(loaded.ir.graph, plan)
     if config.integer_only:

@@ -24,11 +24,12 @@ from qconv.model.graph import const_array
 from qconv.model.pieces import pieces
 from qconv.model.session import open_session
 from qconv.model.traits import Trait, has_trait
+from qconv.quant.pixels import Pixels
 from qconv.verify.code_use import CodeMeter, CodeUse
 from qconv.verify.codes import Codes, final_codes
 from qconv.verify.endings import endings, used
 from qconv.verify.metrics import Array, Similarity, SimilarityMeter
-from qconv.verify.sides import Side, run_session
+from qconv.verify.sides import Side, pixels_of, run_session
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,16 @@ class _Network:
     endings: Mapping[str, tuple[str, ...]]
     steps: Mapping[ir.Node, Step]
     program: Program
+    pixels: Pixels | None
 
     @classmethod
     def of(cls, prepared: ir.Model, integer: ir.Model, program: Program, codes: Mapping[str, Codes]) -> _Network:
         order = {node: place for place, node in enumerate(integer.graph)}
         found = {tensor: _sorted(group, order) for tensor, group in groups(codes).items() if group is not None}
         steps = {step.node: step for step in program.steps}
-        return cls(prepared, integer, Executor(integer), codes, found, endings(prepared.graph), steps, program)
+        return cls(
+            prepared, integer, Executor(integer), codes, found, endings(prepared.graph), steps, program, pixels_of(integer)
+        )
 
 
 class _Meter:
@@ -166,7 +170,7 @@ class _Meter:
         meter.add(used(reference, codes.span, ends), _real(codes, found, reference))
 
     def _run(self, group: Group, reals: Mapping[str, Array]) -> Array:
-        values: dict[ir.Value, Array] = {item.value: item.quantize(reals[item.tensor]) for item in group.inputs}
+        values: dict[ir.Value, Array] = {item.value: item.quantize(self._real(item, reals)) for item in group.inputs}
         last = group.output.value.producer()
         if last is not None and has_trait(last, Trait.QUANTIZES):
             return group.output.quantize(reals[group.output.tensor])
@@ -176,6 +180,11 @@ class _Meter:
             ]
             values.update(zip(node.outputs, self._network.executor.run_node(node, arrays), strict=False))
         return values[group.output.value]
+
+    def _real(self, item: Codes, reals: Mapping[str, Array]) -> Array:
+        """What the codes of a tensor stand for: pixels, where an input takes those."""
+        pixels, real = self._network.pixels, reals[item.tensor]
+        return real if pixels is None or item.value.producer() is not None else pixels.of_reals(real)
 
     def results(self) -> list[LayerReport]:
         """The figures of the piece, in the order of the graph."""

@@ -11,7 +11,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from qconv.errors import DataError, ModelError
+from qconv.integer.metadata import read_origin
 from qconv.model.session import open_session
+from qconv.quant.pixels import Pixels
 from qconv.verify.codes import Codes, border_codes
 from qconv.verify.metrics import Array
 
@@ -28,6 +30,7 @@ class Side:
         `fixed` are inputs that samples need not have.
         """
         self._fixed = fixed
+        self._pixels = None if model is None else pixels_of(model)
         self._path = path
         self._session = open_session(path, threads=threads)
         self._inputs = {} if model is None else _borders(model.graph.inputs, model)
@@ -58,7 +61,7 @@ class Side:
     def _feed(self, name: str, array: Array) -> Array:
         codes = self._inputs.get(name)
         if codes is not None and array.dtype.kind == "f":
-            return codes.quantize(array)
+            return codes.quantize(array if self._pixels is None else self._pixels.of_reals(array))
         wanted: Any = _FLOATS.get(self._wanted[name], array.dtype)
         return np.asarray(array, wanted) if array.dtype.kind == "f" else array
 
@@ -83,6 +86,11 @@ def run_session(session: ort.InferenceSession, outputs: Sequence[str] | None, fe
     except Exception as error:  # noqa: BLE001 - onnxruntime raises many classes without a common base
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{what} cannot run on the samples: {reason}") from None
+
+
+def pixels_of(model: ir.Model) -> Pixels | None:
+    """How the input of an integer model is made of pixels; None where it takes no raw ones."""
+    return Pixels.from_settings(read_origin(model).settings or {})
 
 
 def _borders(values: Sequence[ir.Value], model: ir.Model) -> dict[str, Codes]:
