@@ -93,25 +93,25 @@ class QuantConfig:
         object.__setattr__(self, "pin", tuple(sorted(given)))
         _ = self.fixed
         if self.pixels is not None and self.io != "uint8":
-            raise UsageError("raw pixels are codes of uint8; ask for --io uint8 with them")
+            raise UsageError("raw pixels are codes of uint8; they want an io of uint8")
         _check_bits(self.weight_bits, self.activation_bits)
         _check_levels(self.levels)
         if self.pow2 and self.dyadic:
-            raise UsageError("--pow2 and --dyadic exclude each other: a power of two is a multiplier of one bit")
+            raise UsageError("pow2 and dyadic exclude each other: a power of two is a multiplier of one bit")
         if not self.grid.free and self.pins:
-            raise UsageError("--pow2 and --dyadic choose scales, and this model has its own; give a float model")
+            raise UsageError("pow2 and dyadic choose scales, and this model has its own; give a float model")
         if self.effort not in ("none", "fast", "full"):
-            raise UsageError(f"--effort takes none, fast or full, not {self.effort}")
+            raise UsageError(f"effort takes none, fast or full, not {self.effort}")
         if self.mode not in MODES:
-            raise UsageError(f"--mode takes {', '.join(MODES[:-1])} or {MODES[-1]}, not {self.mode}")
+            raise UsageError(f"mode takes {', '.join(MODES[:-1])} or {MODES[-1]}, not {self.mode}")
         if not self.grid.free and self.mode != MODES[0]:
-            raise UsageError(f"--pow2 and --dyadic want fixed scales, which mode {self.mode} has not; leave one of them out")
+            raise UsageError(f"pow2 and dyadic want fixed scales, which mode {self.mode} has not; leave one of them out")
         if self.mode == "dynamic" and self.activation_bits != 8:
             raise UsageError("mode dynamic has activations of 8 bits; give bits of weights alone, with --weight-bits")
         if self.group not in GROUPS:
-            raise UsageError(f"--group takes {', '.join(map(str, GROUPS[:-1]))} or {GROUPS[-1]}, not {self.group}")
+            raise UsageError(f"group takes {', '.join(map(str, GROUPS[:-1]))} or {GROUPS[-1]}, not {self.group}")
         if self.io not in ("float", "int8", "uint8"):
-            raise UsageError(f"--io takes float, int8 or uint8, not {self.io}")
+            raise UsageError(f"io takes float, int8 or uint8, not {self.io}")
 
     @property
     def grid(self) -> Grid:
@@ -160,4 +160,4 @@ def _check_levels(levels: str | None) -> None:
 def _check_bits(weight: int | None, activation: int | None) -> None:
     for what, bits, (least, most) in (("weight", weight, WEIGHT_BITS), ("activation", activation, ACTIVATION_BITS)):
         if bits is not None and not least <= bits <= most:
-            raise UsageError(f"--{what}-bits takes {least} to {most}, not {bits}")
+            raise UsageError(f"{what} bits take {least} to {most}, not {bits}")

@@ -38,6 +38,9 @@ class Analysis:
     places: tuple[PlaceReport, ...]
     proposals: tuple[Proposal, ...]
 
+    def __repr__(self) -> str:
+        return f"<Analysis of {len(self.places)} places of {self.model}, {len(self.proposals)} proposals>"
+
     def dumps(self) -> str:
         """The analysis as JSON."""
         data: dict[str, Any] = {

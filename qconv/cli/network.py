@@ -1,15 +1,19 @@
-"""What a calibration does not tell of its network: the order of tensors, and which of them a user reads."""
+"""What a calibration does not tell of its network: the order of tensors, which of them a user reads, and the weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from qconv.statistics.calibration import Calibration
+    from qconv.statistics.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Network:
 
     order: tuple[str, ...] = ()
     outcomes: frozenset[str] = frozenset()
+    weights: Mapping[str, Summary] = field(default_factory=dict)
 
 
 def network_of(graph: ir.Graph) -> Network:
@@ -25,7 +30,18 @@ def network_of(graph: ir.Graph) -> Network:
     from qconv.plan.outcomes import outcomes
 
     values = (*graph.inputs, *(value for node in graph for value in node.outputs))
-    return Network(tuple(str(value.name) for value in values), frozenset(outcomes(graph)))
+    return Network(tuple(str(value.name) for value in values), frozenset(outcomes(graph)), _weights(graph))
+
+
+def _weights(graph: ir.Graph) -> dict[str, Summary]:
+    """Summaries of the weights of all layers, in graph order."""
+    from qconv.model.graph import const_array
+    from qconv.ops.op_table import has_weight
+    from qconv.statistics.summary import Summary
+
+    values = [node.inputs[1] for node in graph if has_weight(node)]
+    arrays = {str(value.name): const_array(value) for value in values if value is not None}
+    return {name: Summary.of(np.asarray(array, np.float32).ravel()) for name, array in arrays.items() if array is not None}
 
 
 def network_beside(path: Path, calibration: Calibration) -> Network | None:

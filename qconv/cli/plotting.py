@@ -55,5 +55,9 @@ def draw(calibration: Calibration, folder: Path, scheme: Scheme, network: Networ
     from qconv.plot import plot
 
     with progress("drawing") as update:
-        plot(calibration, folder, scheme, update, order=network.order, keep=network.outcomes)
-    return f"{folder}: pictures of {len(calibration.tensors)} tensors; contact_sheet.png shows all"
+        drawn = plot(
+            calibration, folder, scheme, update, order=network.order, keep=network.outcomes, weights=network.weights
+        )  # fmt: skip
+    sheets = sum(path.name.startswith("contact_sheet") for path in drawn)
+    shown = "contact_sheet.png shows" if sheets == 1 else f"contact_sheet.png and {sheets - 1} more show"
+    return f"{folder}: pictures of {len(calibration.tensors)} tensors and {len(network.weights)} weights; {shown} all"

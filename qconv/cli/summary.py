@@ -115,6 +115,8 @@ def _short_to_json(result: Quantized) -> dict[str, object]:
 
 def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
     """How many multipliers are proved, and for each reason the nodes where some are not."""
+    if not certificates:
+        return
     proved = sum(c.proved for c in certificates.values())
     nudged = sum(c.nudged for c in certificates.values())
     most = max((c.max_ulps for c in certificates.values()), default=0)

@@ -31,6 +31,7 @@ from qconv.pipeline.recall import recalled
 from qconv.pipeline.recovery import Recovery
 from qconv.pipeline.samples import Data, samples_for
 from qconv.plan.check import check_plan
+from qconv.plan.far_from_zero import far_from_zero
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.subgraphs import untouched_subgraphs
 from qconv.prepare.take_pixels import take_pixels
@@ -69,6 +70,9 @@ class Quantized:
     imported: tuple[str, ...] = ()
     config: QuantConfig = field(default_factory=QuantConfig)
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Quantized model: {self.audit.integer_nodes} integer nodes, {len(self.plan.float_nodes)} in float>"
 
     @property
     def methods(self) -> dict[str, list[str]]:
@@ -139,7 +143,8 @@ def quantize(
         _refuse_misfits(loaded.ir.graph, plan)
     if config.integer_only:
         _refuse_float(plan)
-    warnings = tuple(untouched_subgraphs(loaded.ir.graph))
+    ranges = {name: choice.range for name, choice in choices.by_tensor.items()} if config.pixels is None else {}
+    warnings = (*untouched_subgraphs(loaded.ir.graph), *far_from_zero(loaded.ir.graph, ranges.get, plan.tensors))
     notes = () if loaded.imported is None else loaded.imported.notes
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target), config.grid, tune=not config.no_tune)

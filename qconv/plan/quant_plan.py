@@ -50,6 +50,9 @@ class QuantPlan:
     channel_scales: Mapping[str, ChannelScales] = field(default_factory=dict)
     wide: frozenset[str] = frozenset()
 
+    def __repr__(self) -> str:
+        return f"<QuantPlan of {len(self.tensors)} tensors, {len(self.float_nodes)} nodes in float>"
+
     @property
     def aside(self) -> Mapping[str, str]:
         """The nodes at the borders that stay as they are and are no float nodes: `apart`, and products with channel scales."""

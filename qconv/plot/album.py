@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib import style
@@ -11,13 +13,14 @@ from PIL import Image
 
 from qconv.errors import OutputError
 from qconv.model.save import write_bytes
-from qconv.plot.candidates import COLOURS, candidates
+from qconv.plot.candidates import COLOURS, WEIGHTS, Candidate, candidates, chosen, weight_candidates
 from qconv.plot.contact_sheet import TILES, page, tile
 from qconv.plot.file_names import file_names
 from qconv.plot.histogram_picture import HistogramPicture
 from qconv.quant.types import Scheme
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.order import in_order
+from qconv.statistics.summary import Summary
 
 Progress = Callable[[int, int | None], None]
 
@@ -30,17 +33,34 @@ def plot(
     *,
     order: Sequence[str] = (),
     keep: Collection[str] = (),
+    weights: Mapping[str, Summary] = {},
 ) -> tuple[Path, ...]:
     """Writes a PNG for each tensor, and contact_sheet.png; returns all of them, the sheets last.
 
-    Of more than 100 tensors there are further sheets, contact_sheet_2.png and so on. Ranges are those for `scheme`, and `keep`
-    names the tensors that auto leaves their extremes. Tensors are numbered as in `order`, those it does not name last and by
-    name. The folder is made if need be; files of the same names are replaced, each whole or not at all. Raises OutputError.
+    What loses most comes first, and `weights` are drawn behind the tensors. Of more than 24 there are further sheets,
+    contact_sheet_2.png and so on. Ranges are those for `scheme`, and `keep` names the tensors that auto leaves their extremes.
+    Tensors are numbered as in `order`, those it does not name last and by name. The folder is made if need be; files of the same
+    names are replaced, each whole or not at all. Raises OutputError.
     """
     _make(folder)
     # Whatever style a user has set for other work; usetex, for one, would take minutes.
     with style.context("default"):
-        return _Album(calibration, folder, scheme, keep).write(in_order(calibration.tensors, order), progress)
+        return _Album(calibration, folder, scheme, keep).write(in_order(calibration.tensors, order), weights, progress)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """One tensor or weight to draw, with its place in the graph."""
+
+    name: str
+    number: int
+    summary: Summary
+    candidates: list[Candidate]
+
+    def sqnr_db(self) -> float:
+        """What it keeps with the range that holds; infinite where it loses nothing."""
+        holds = chosen(self.candidates)
+        return math.inf if holds is None or holds.sqnr_db is None else holds.sqnr_db
 
 
 class _Album:
@@ -49,34 +69,39 @@ class _Album:
         self._picture = HistogramPicture()
         self._drawn: set[str] = set()
 
-    def write(self, tensors: Sequence[str], progress: Progress | None) -> tuple[Path, ...]:
-        files = file_names(tensors)
+    def write(self, tensors: Sequence[str], weights: Mapping[str, Summary], progress: Progress | None) -> tuple[Path, ...]:
+        """Draws tensors, what costs most first, and then weights alike; their numbers are those of the graph."""
+        of, keep = self._calibration, self._keep
+        subjects = [_Subject(t, n, of.tensors[t], candidates(of, t, self._scheme, keep)) for n, t in enumerate(tensors, 1)]
+        layers = [_Subject(w, n, summary, weight_candidates(summary)) for n, (w, summary) in enumerate(weights.items(), 1)]
+        files = file_names([subject.name for subject in (*subjects, *layers)])
         pictures: list[Path] = []
         sheets: list[Path] = []
-        tiles: list[Image.Image] = []
-        for done, (tensor, name) in enumerate(files.items(), 1):
-            pictures.append(self._folder / name)
-            tiles.append(self._tensor(tensor, pictures[-1], done))
-            if len(tiles) == TILES and done < len(files):
-                sheets.append(self._sheet(tiles, len(sheets) + 1))
-                tiles = []
-            if progress is not None:
-                progress(done, len(files))
-        sheets.append(self._sheet(tiles, len(sheets) + 1))
+        for group, what in ((subjects, "tensors"), (layers, "weights")):
+            tiles = []
+            for subject in sorted(group, key=_Subject.sqnr_db):
+                pictures.append(self._folder / files[subject.name])
+                tiles.append(
+                    self._draw(subject, pictures[-1], str(self._scheme.int_type if what == "tensors" else WEIGHTS.int_type))
+                )
+                if progress is not None:
+                    progress(len(pictures), len(files))
+            pages = [tiles[start : start + TILES] for start in range(0, len(tiles), TILES)] or ([[]] if what == "tensors" else [])
+            for page_of in pages:
+                sheets.append(self._sheet(page_of, len(sheets) + 1, f"{len(group)} {what}"))
         return *pictures, *sheets
 
-    def _tensor(self, tensor: str, path: Path, number: int) -> Image.Image:
+    def _draw(self, subject: _Subject, path: Path, kind: str) -> Image.Image:
         """Writes the picture and returns its tile."""
-        summary = self._calibration.tensors[tensor]
-        found = candidates(self._calibration, tensor, self._scheme, self._keep)
-        self._drawn |= {candidate.name for candidate in found}
-        image = self._picture.draw(tensor, summary, found, str(self._scheme.int_type))
+        self._drawn |= {candidate.name for candidate in subject.candidates}
+        image = self._picture.draw(subject.name, subject.summary, subject.candidates, kind)
         _save(image, path)
-        return tile(number, tensor, image, summary, found)
+        return tile(subject.number, subject.name, image, subject.summary, subject.candidates)
 
-    def _sheet(self, tiles: list[Image.Image], number: int) -> Path:
+    def _sheet(self, tiles: list[Image.Image], number: int, what: str) -> Path:
         of = self._calibration
-        title = f"{len(of.tensors)} tensors, {of.samples} samples of {of.source}, {of.method}, {self._scheme.int_type}"
+        source = f"{of.samples} samples of {of.source}, {of.method}, {self._scheme.int_type}"
+        title = f"{what}, what loses most first; {source}"
         path = self._folder / (f"contact_sheet_{number}.png" if number > 1 else "contact_sheet.png")
         _save(page(title, tiles, [name for name in COLOURS if name in self._drawn]), path)
         return path

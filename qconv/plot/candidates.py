@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from qconv.quant.types import Scheme
+import numpy as np
+
+from qconv.quant.types import IntType, Scheme
 from qconv.ranges.methods import METHODS, Choice, choose
+from qconv.ranges.quantization_error import mean_squared_errors
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.summary import Range, Summary
+
+WEIGHTS = Scheme(IntType(8, signed=True, narrow=True), symmetric=True)
 
 # The palette of Okabe and Ito, which is told apart with any colour vision; wine for its yellow, which is faint on white. In
 # the order of drawing.
@@ -26,12 +32,16 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A range under the `name` of what chooses it; `method` is the one that auto took. One of a tensor's is `chosen`."""
+    """A range under the `name` of what chooses it; `method` is the one that auto took. One of a tensor's is `chosen`.
+
+    `sqnr_db` is what the tensor keeps with it, rounding and clipping together; None where there is nothing to lose.
+    """
 
     name: str
     method: str
     range: Range
     chosen: bool
+    sqnr_db: float | None = None
 
 
 def candidates(calibration: Calibration, tensor: str, scheme: Scheme, keep: Collection[str] = ()) -> list[Candidate]:
@@ -45,7 +55,28 @@ def candidates(calibration: Calibration, tensor: str, scheme: Scheme, keep: Coll
     if derived is not None:
         choices["derived"] = Choice("derived", derived)
     holds = calibration.method if derived is None else "derived"
-    return [Candidate(name, choices[name].method, choices[name].range, name == holds) for name in COLOURS if name in choices]
+    return with_costs(
+        [Candidate(name, choices[name].method, choices[name].range, name == holds) for name in COLOURS if name in choices],
+        summary,
+        scheme,
+    )
+
+
+def with_costs(of: Sequence[Candidate], summary: Summary, scheme: Scheme) -> list[Candidate]:
+    """The same, each with the SQNR that its range leaves the tensor."""
+    power = summary.variance + summary.mean**2
+    ends = np.array([candidate.range for candidate in of], np.float64).reshape(-1, 2)
+    errors = mean_squared_errors(summary, ends[:, 0], ends[:, 1], scheme)
+    return [
+        replace(candidate, sqnr_db=10.0 * math.log10(power / error) if error > 0 and power > 0 else None)
+        for candidate, error in zip(of, errors, strict=True)
+    ]
+
+
+def weight_candidates(weight: Summary) -> list[Candidate]:
+    """The range of a weight: symmetric, up to its largest element."""
+    most = max(-weight.lo, weight.hi)
+    return with_costs([Candidate("minmax", "minmax", (-most, most), True)], weight, WEIGHTS)
 
 
 def _applies(name: str, summary: Summary) -> bool:

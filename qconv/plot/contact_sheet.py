@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw
 
 from qconv.plot.candidates import COLOURS, Candidate, chosen
 from qconv.plot.histogram_picture import BARS, HISTOGRAM
-from qconv.plot.text import drawable, ends, font, interval, percent, shortened
+from qconv.plot.text import decibels, drawable, ends, font, interval, percent, shortened
 from qconv.statistics.summary import Summary
 
-TILES = 100  # on one page
 _COLUMNS = 6
+TILES = 4 * _COLUMNS  # on one page, which a screen shows whole
 _GAP = 10
 TILE = (290, 212)  # pixels
 _PAD = 8
@@ -20,13 +20,16 @@ _WIDTH = TILE[0] - 2 * _PAD
 _LETTER = 13
 _HEAD = 64
 _LINE = "#c8c8c8"
+_FLAG, LOW_DB = "#d40000", 20.0  # the frame of a tensor that keeps less than this
 
 
 def tile(number: int, tensor: str, picture: Image.Image, summary: Summary, candidates: Sequence[Candidate]) -> Image.Image:
     """RGB of `TILE`: the picture of the tensor made small, and its number, name and figures in letters that are not."""
     found = Image.new("RGB", TILE, "white")
     pen = ImageDraw.Draw(found)
-    pen.rectangle((0, 0, TILE[0] - 1, TILE[1] - 1), outline=_LINE)
+    holds = chosen(candidates)
+    low = holds is not None and holds.sqnr_db is not None and holds.sqnr_db < LOW_DB
+    pen.rectangle((0, 0, TILE[0] - 1, TILE[1] - 1), outline=_FLAG if low else _LINE, width=3 if low else 1)
     letters = font(bold=True, size=_LETTER)
     name = shortened(drawable(tensor), _WIDTH - letters.getlength(f"{number} "), letters)
     _write(pen, (_PAD, 5), f"{number} {name}", bold=True)
@@ -34,11 +37,10 @@ def tile(number: int, tensor: str, picture: Image.Image, summary: Summary, candi
     found.paste(picture.crop(BARS).resize((_WIDTH, 44), Image.Resampling.LANCZOS), (_PAD, 127))
     lo, hi = ends((summary.lo, summary.hi))
     _write(pen, (_PAD, 174), f"min {lo}  max {hi}  zeros {percent(summary.zeros, summary.elements)}")
-    holds = chosen(candidates)
     if holds is not None:
         pen.rectangle((_PAD, 195, _PAD + 9, 204), fill=COLOURS[holds.name], outline="black")
         name = holds.name if holds.method == holds.name else f"{holds.name} = {holds.method}"
-        _write(pen, (_PAD + 15, 192), f"{name} {interval(holds.range)}", bold=True)
+        _write(pen, (_PAD + 15, 192), f"{name} {interval(holds.range)}{decibels(holds.sqnr_db)}", bold=True)
     return found
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from qconv.plot.axis import DIGITS, Axis, axis_of
 from qconv.plot.candidates import COLOURS, Candidate, chosen
 from qconv.plot.density import density_of
-from qconv.plot.text import drawable, ends, font, interval, number, percent, shortened
+from qconv.plot.text import decibels, drawable, ends, font, interval, number, percent, shortened
 from qconv.statistics.summary import Summary
 
 SIZE = (1000, 640)  # pixels
@@ -37,7 +37,7 @@ class HistogramPicture:
         self._figure = Figure(figsize=(SIZE[0] / _DPI, SIZE[1] / _DPI), dpi=_DPI)
         self._canvas = FigureCanvasAgg(self._figure)
         self._above, self._below = self._axes(HISTOGRAM), self._axes(BARS)
-        self._above.set_ylabel("density", color=_GREY, labelpad=4)
+        self._above.set_ylabel("density, logarithmic", color=_GREY, labelpad=4)
         self._above.tick_params(axis="y", color=_GREY, labelcolor=_GREY, labelsize=8)
         self._below.tick_params(axis="x", labelsize=9)
         self._below.spines["left"].set_visible(False)
@@ -130,7 +130,9 @@ def _bars(axes: Axes, axis: Axis, candidates: Sequence[Candidate]) -> None:
         took = f" = {candidate.method}" if candidate.method != candidate.name else ""
         mark = "▶ " if candidate.chosen else ""
         axes.text(-0.012, row, f"{mark}{candidate.name}", ha="right", va="center", size=9.5, weight=weight)
-        axes.text(1.015, row, f"{interval(candidate.range)}{took}", va="center", size=9.5, weight=weight)
+        axes.text(
+            1.015, row, f"{interval(candidate.range)}{took}{decibels(candidate.sqnr_db)}", va="center", size=9.5, weight=weight
+        )
 
 
 def _ticks(above: Axes, below: Axes, axis: Axis) -> None:
@@ -138,5 +140,5 @@ def _ticks(above: Axes, below: Axes, axis: Axis) -> None:
     kinks = [end for end in axis.middle if axis.lo < end < axis.hi]
     for axes in (above, below):
         axes.vlines(axis.place(kinks), 0, 1, transform=axes.get_xaxis_transform(), color=_GREY, linewidth=0.8, linestyle=":")
-    remark = "linear between the dotted lines, where the middle 99 % lie; logarithmic beyond" if kinks else ""
+    remark = "linear between the dotted lines, where the middle 99 % lie; logarithmic beyond" if kinks else "linear"
     below.set_xlabel(remark, color=_GREY, size=8.5)

@@ -65,3 +65,8 @@ def percent(part: int, whole: int) -> str:
     if rounded == "0.0" and part:
         return "< 0.1 %"
     return "> 99.9 %" if rounded == "100.0" and part < whole else f"{rounded} %"
+
+
+def decibels(sqnr_db: float | None) -> str:
+    """What a range leaves of a tensor, behind other words; nothing where it loses nothing."""
+    return "" if sqnr_db is None else f"  {sqnr_db:.1f} dB"

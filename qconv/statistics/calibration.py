@@ -73,6 +73,9 @@ class Calibration:
     moments: Table | None = None
     moments_sha256: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<Calibration of {len(self.tensors)} tensors over {self.samples} samples of {self.source}, {self.method}>"
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """All that a user must know, also of missing shards."""

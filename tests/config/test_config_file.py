@@ -51,11 +51,11 @@ def test_a_file_is_a_config(tmp_path: Path) -> None:
         ("bits = true", "bits is a whole number, not True"),
         ("exclude = 'conv'", "exclude is a list of patterns"),
         ("exclude = [1]", "exclude is a list of patterns"),
-        ("weight-bits = 9", "--weight-bits takes 2 to 8, not 9"),
+        ("weight-bits = 9", "weight bits take 2 to 8, not 9"),
         ("rule = 3", r"\[\[rule\]\]"),
         ("[[rule]]\nweight-bits = 4", "rule 1 has no patterns"),
         ("[[rule]]\nmatch = ['a']\nbits = 4", "rule 1 has the unknown key 'bits'"),
-        ("[[rule]]\nmatch = ['a']\nweight-bits = 1", "rule 1: --weight-bits takes 2 to 8, not 1"),
+        ("[[rule]]\nmatch = ['a']\nweight-bits = 1", "rule 1: weight bits take 2 to 8, not 1"),
     ],
 )
 def test_what_is_wrong_is_told(text: str, word: str, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_samples_that_were_made_up_are_not_fitted_to(tmp_path: Path) -> None:
 
 
 def test_an_unknown_effort_is_refused() -> None:
-    with pytest.raises(UsageError, match="--effort takes none, fast or full, not some"):
+    with pytest.raises(UsageError, match="effort takes none, fast or full, not some"):
         QuantConfig(effort="some")  # type: ignore[arg-type]
 
 
