@@ -64,8 +64,9 @@ clean:
 
 # Installed again when the dependencies change; the code itself is used in place.
 .venv/installed .venv-dev/installed .venv-train/installed .venv-docs/installed .venv-lowest/installed: pyproject.toml
+	@echo "making $(@D), which takes a minute or two; pip tells what it installs"
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
-	$(if $(FIRST),$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(FIRST))
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(WANTED)'
+	$(if $(FIRST),$(@D)/bin/python -m pip install --disable-pip-version-check --progress-bar off $(FIRST))
+	$(@D)/bin/python -m pip install --disable-pip-version-check --progress-bar off --editable '$(WANTED)'
 	touch $@

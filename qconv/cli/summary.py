@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -46,7 +47,7 @@ def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: Q
     from qconv.verify.cost import file_bytes
 
     found = result.audit
-    out.print(f"{target}: {found.integer_nodes} integer nodes, {len(result.plan.float_nodes)} float nodes")
+    out.print(f"{target}: {counted(found.integer_nodes, 'integer node')}, {counted(len(result.plan.float_nodes), 'float node')}")
     for line in result.imported:
         out.print(f"import: {line}", markup=False)
     for line in grouped("float", result.plan.float_nodes.items()):
@@ -69,6 +70,22 @@ def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: Q
         out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
     before, after = file_bytes(loaded.path), file_bytes(target)
     out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
+    out.print(f"next: {_next(loaded, target, result)}", markup=False)
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, one or several."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _next(loaded: PreparedModel, target: Path, result: Quantized) -> str:
+    """What to do with the model: look at what is left in float, or compare it in full and run it."""
+    models = shlex.quote(str(loaded.path))
+    models += "" if target == loaded.path.with_suffix(".int8.onnx") else f" {shlex.quote(str(target))}"
+    if result.plan.float_nodes:
+        analyze = f"`qconv analyze {shlex.quote(str(loaded.path))}`"
+        return f"`qconv verify {models}` tells what each layer loses, {analyze} what float would gain"
+    return f"`qconv verify {models}` compares all samples and every layer; onnxruntime runs {target} as it is"
 
 
 def to_json(

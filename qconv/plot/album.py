@@ -70,25 +70,24 @@ class _Album:
         self._drawn: set[str] = set()
 
     def write(self, tensors: Sequence[str], weights: Mapping[str, Summary], progress: Progress | None) -> tuple[Path, ...]:
-        """Draws tensors, what costs most first, and then weights alike; their numbers are those of the graph."""
+        """Draws tensors and weights in the order of the graph, and sheets of both that begin with what loses most."""
         of, keep = self._calibration, self._keep
         subjects = [_Subject(t, n, of.tensors[t], candidates(of, t, self._scheme, keep)) for n, t in enumerate(tensors, 1)]
         layers = [_Subject(w, n, summary, weight_candidates(summary)) for n, (w, summary) in enumerate(weights.items(), 1)]
         files = file_names([subject.name for subject in (*subjects, *layers)])
         pictures: list[Path] = []
         sheets: list[Path] = []
-        for group, what in ((subjects, "tensors"), (layers, "weights")):
-            tiles = []
-            for subject in sorted(group, key=_Subject.sqnr_db):
+        for group, what, scheme in ((subjects, "tensors", self._scheme), (layers, "weights", WEIGHTS)):
+            tiles: list[tuple[float, bytes]] = []  # as PNG, a tenth of their size
+            for subject in group:
                 pictures.append(self._folder / files[subject.name])
-                tiles.append(
-                    self._draw(subject, pictures[-1], str(self._scheme.int_type if what == "tensors" else WEIGHTS.int_type))
-                )
+                tiles.append((subject.sqnr_db(), _png(self._draw(subject, pictures[-1], str(scheme.int_type)))))
                 if progress is not None:
                     progress(len(pictures), len(files))
-            pages = [tiles[start : start + TILES] for start in range(0, len(tiles), TILES)] or ([[]] if what == "tensors" else [])
-            for page_of in pages:
-                sheets.append(self._sheet(page_of, len(sheets) + 1, f"{len(group)} {what}"))
+            tiles.sort(key=lambda pair: pair[0])
+            for start in range(0, max(len(tiles), what == "tensors"), TILES):
+                shown = [Image.open(io.BytesIO(png)) for _, png in tiles[start : start + TILES]]
+                sheets.append(self._sheet(shown, len(sheets) + 1, f"{len(group)} {what}"))
         return *pictures, *sheets
 
     def _draw(self, subject: _Subject, path: Path, kind: str) -> Image.Image:
@@ -98,7 +97,7 @@ class _Album:
         _save(image, path)
         return tile(subject.number, subject.name, image, subject.summary, subject.candidates)
 
-    def _sheet(self, tiles: list[Image.Image], number: int, what: str) -> Path:
+    def _sheet(self, tiles: Sequence[Image.Image], number: int, what: str) -> Path:
         of = self._calibration
         source = f"{of.samples} samples of {of.source}, {of.method}, {self._scheme.int_type}"
         title = f"{what}, what loses most first; {source}"
@@ -108,9 +107,13 @@ class _Album:
 
 
 def _save(image: Image.Image, path: Path) -> None:
+    write_bytes(path, _png(image))
+
+
+def _png(image: Image.Image) -> bytes:
     memory = io.BytesIO()
     image.save(memory, "PNG")
-    write_bytes(path, memory.getvalue())
+    return memory.getvalue()
 
 
 def _make(folder: Path) -> None:

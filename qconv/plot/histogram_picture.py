@@ -26,6 +26,7 @@ _GREY, _FILL, _OUTSIDE = "#666666", "#7f8fa6", "#ececec"
 _BAR = 0.62  # of a row
 _LEAST = 0.004  # of the axis: a bar of a range of one value
 _ROWS = 6  # at least
+_LONG = 38  # letters of 9.5 points that stand beside a bar
 
 Box = tuple[int, int, int, int]
 

@@ -132,3 +132,11 @@ def test_a_setup_survives_the_file_and_older_files_are_read() -> None:
     assert Setup.from_json(old) == Setup(ImageOptions(preset="unit"))
     found = Calibration("ab" * 32, "minmax", 1, "d", None, {}, setup=setup)
     assert Calibration.loads(found.dumps(), "a test") == found
+
+
+def test_an_input_far_from_zero_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    path = model(PLAIN)
+    np.savez("d.npz", x=normal(20, 3, 8, 8, scale=0.1) + np.float32(100))
+    assert run(["quantize", path, "--data", "d.npz", "--effort", "none"]) == 0
+    said = capsys.readouterr().err
+    assert "warning: input x lies between 99." in said and "varies over 2 codes; take its middle off before the network" in said
