@@ -13,6 +13,7 @@ from qconv.config import QuantConfig, Rule
 from qconv.errors import ArtifactError, UsageError
 from qconv.integer.metadata import read_origin
 from qconv.statistics.calibration import Calibration
+from qconv.statistics.setup import Setup
 
 _FLAGS = {"percent": "percentile"}  # names of fields that are not those of their flags
 _RULE_FLAGS = {"keep_float": "float"}
@@ -59,8 +60,8 @@ def pins_of(model: ir.Model) -> dict[str, float]:
 
 
 def calibration_digest(calibration: Calibration) -> str:
-    """The SHA-256, in hex, of a calibration's file without the place of its samples, which may move."""
-    return hashlib.sha256(dataclasses.replace(calibration, data=None).dumps().encode()).hexdigest()
+    """The SHA-256, in hex, of a calibration's file without the place and the form of its samples, of which the numbers tell."""
+    return hashlib.sha256(dataclasses.replace(calibration, data=None, setup=Setup()).dumps().encode()).hexdigest()
 
 
 def _flag(name: str, others: Mapping[str, str]) -> str:
