@@ -30,7 +30,7 @@ def _scale(step: Step, index: int) -> Array:
 
 
 def _of_output(step: Step, place: Callable[[Triple], int]) -> Array:
-    """What the node itself has for its output: channel scales are taken off there, and a clamp may stand behind it."""
+    """Returns a parameter of the node for its output: without scales of channels, and before a clamp that may stand behind it."""
     layout = layout_of(step.node)
     assert layout is not None
     found = constant(step.node, place(layout.writes))
@@ -47,13 +47,13 @@ def _y_zero(step: Step) -> int:
 
 
 def values_of(trace: Tracer, value: ir.Value | None) -> Array:
-    """The values of a tensor in the run."""
+    """Returns the values that a tensor has in the run."""
     assert value is not None
     return trace.arrays[str(value.name)]
 
 
 def conv(trace: Tracer, step: Step) -> None:
-    """A convolution."""
+    """Adds a convolution with its rescaling."""
     x = trace.arrays[step.reads[0].name]
     weight = trace.arrays[step.reads[1].name]
     window = Window.of(step.node, list(weight.shape[2:]), x.shape[2:])
@@ -67,7 +67,7 @@ def conv(trace: Tracer, step: Step) -> None:
 
 
 def matmul(trace: Tracer, step: Step) -> None:
-    """A product of matrices, rescaled."""
+    """Adds a product of matrices with its rescaling."""
     a, b = (trace.name(operand.value) for operand in step.reads[:2])
     if step.node.attributes.get_int("transB", 0):
         turned = f"{b}/transposed"
@@ -82,7 +82,7 @@ def matmul(trace: Tracer, step: Step) -> None:
 
 
 def matmul_integer(trace: Tracer, step: Step) -> None:
-    """A product of matrices as it is."""
+    """Adds a product of matrices whose sums stay in int32."""
     zeros = [values_of(trace, v) if v is not None else np.zeros(1) for v in (*step.node.inputs[2:], None, None)][:2]
     attributes: dict[str, Attribute] = {
         "a_zero_point": int(zeros[0].reshape(-1)[0]), "b_zero_point": int(zeros[1].reshape(-1)[0]), "y_zero_point": 0,
@@ -91,7 +91,7 @@ def matmul_integer(trace: Tracer, step: Step) -> None:
 
 
 def binary(op: str) -> Callable[[Tracer, Step], None]:
-    """A sum or product of two scaled codes."""
+    """Returns the rule that adds a sum or a product of two scaled codes."""
 
     def rule(trace: Tracer, step: Step) -> None:
         attributes: dict[str, Attribute] = {
@@ -110,14 +110,14 @@ def binary(op: str) -> Callable[[Tracer, Step], None]:
 
 
 def lookup(trace: Tracer, step: Step, table: Array, x: str | None = None, output: str | None = None) -> str:
-    """A table of 256 codes, ordered by bit pattern."""
+    """Adds a lookup in a table of 256 codes, which is ordered by bit pattern."""
     source = trace.name(step.reads[0].value) if x is None else x
     name = trace.constant(f"{output or step.node.outputs[0].name}/table", table)
     return trace.emit(step, "lookup", [source, name], output=output)
 
 
 def leaky_relu(trace: Tracer, step: Step) -> None:
-    """Two multipliers, as a table."""
+    """Adds a table for the two multipliers of a LeakyRelu."""
     dtype, zero = trace.arrays[step.reads[0].name].dtype, _zero(step, 0)
     above, below = leaky(_scale(step, 0), _y_scale(step), step.node.attributes.get_float("alpha", 0.01))
     tables = [requantize_table(m, zero, _y_zero(step), dtype) for m in (above, below)]
@@ -126,14 +126,14 @@ def leaky_relu(trace: Tracer, step: Step) -> None:
 
 
 def sigmoid(trace: Tracer, step: Step) -> None:
-    """A table."""
+    """Adds a table for a Sigmoid."""
     dtype = trace.arrays[step.reads[0].name].dtype
     scales = float(_scale(step, 0).reshape(())), float(_y_scale(step).reshape(()))
     lookup(trace, step, sigmoid_table(scales[0], _zero(step, 0), scales[1], _y_zero(step), dtype))
 
 
 def concat_codes(trace: Tracer, step: Step) -> None:
-    """Parts that are rescaled by tables, joined."""
+    """Adds a join of parts, each of which a table rescales where its scale is another one."""
     axis = step.node.attributes.get_int("axis")
     y_scale, y_zero = _y_scale(step), _y_zero(step)
     parts = list[str]()
@@ -158,14 +158,14 @@ def concat_codes(trace: Tracer, step: Step) -> None:
 
 
 def concat(trace: Tracer, step: Step) -> None:
-    """Parts joined."""
+    """Adds a join of parts that have one scale."""
     parts = [trace.name(v) for v in step.node.inputs]
     rank = len(values_of(trace, step.node.outputs[0]).shape)
     trace.emit(step, "concat", parts, {"axis": step.node.attributes.get_int("axis") % rank})
 
 
 def softmax(trace: Tracer, step: Step) -> None:
-    """With its table of exponentials."""
+    """Adds a Softmax with its table of exponentials."""
     array = trace.arrays[step.reads[0].name]
     axis = step.node.attributes.get_int("axis", -1) % array.ndim
     table = exponentials(float(_scale(step, 0).reshape(())), array.shape[axis]).view(np.uint32)
@@ -176,7 +176,7 @@ def softmax(trace: Tracer, step: Step) -> None:
 
 
 def global_average(trace: Tracer, step: Step) -> None:
-    """A sum and one rescaling."""
+    """Adds the mean of each map, as a sum with one rescaling."""
     array = trace.arrays[step.reads[0].name]
     multiplier = mean(_scale(step, 0).reshape(()), _y_scale(step).reshape(()), int(np.prod(array.shape[2:])))
     attributes: dict[str, Attribute] = {"x_zero_point": _zero(step, 0), "y_zero_point": _y_zero(step)}
@@ -184,7 +184,7 @@ def global_average(trace: Tracer, step: Step) -> None:
 
 
 def pool(op: str) -> Callable[[Tracer, Step], None]:
-    """The greatest or the mean of windows."""
+    """Returns the rule that adds the greatest or the mean of windows."""
 
     def rule(trace: Tracer, step: Step) -> None:
         value = step.node.inputs[0]

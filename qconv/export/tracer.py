@@ -60,19 +60,19 @@ class Tracer:
     # --- tensors ----------------------------------------------------------------------------------------------------------
 
     def add(self, value: ir.Value, params: QuantParams | None = None) -> str:
-        """A tensor of the model under its own name."""
+        """Adds a tensor of the model under its own name, and returns that name."""
         name = str(value.name)
         array = self.arrays[name]
         self.tensors[name] = Tensor(name, array.dtype, array.shape, params)
         return name
 
     def constant(self, name: str, array: Array, params: QuantParams | None = None) -> str:
-        """A tensor that has values."""
+        """Adds a tensor with constant values, and returns its name."""
         self.tensors[name] = Tensor(name, array.dtype, array.shape, params, np.ascontiguousarray(array))
         return name
 
     def name(self, value: ir.Value | None) -> str:
-        """The tensor that a node reads; one that does not depend on the data becomes a constant."""
+        """Returns the name of a tensor that a node reads, and makes it a constant where it does not depend on the data."""
         assert value is not None
         name = str(value.name)
         if name not in self.tensors:
@@ -83,7 +83,7 @@ class Tracer:
         self, step: Step, op: str, inputs: list[str], attributes: dict[str, Attribute] | None = None,
         rescales: tuple[Rescale, ...] = (), output: str | None = None,
     ) -> str:  # fmt: skip
-        """A node that makes the output of a step, or `output` on the way to it."""
+        """Adds a node that makes the output of a step, or `output` on the way to it."""
         final = output is None
         name = self.add(step.node.outputs[0], step.writes[0].params) if output is None else output
         certificate = step.certificate if final else None
@@ -94,7 +94,7 @@ class Tracer:
     # --- operators --------------------------------------------------------------------------------------------------------
 
     def step(self, step: Step) -> None:
-        """One node of the model."""
+        """Translates one node of the model."""
         node = step.node
         if has_trait(node, Trait.RESHAPES):
             self.emit(step, "reshape", [self.name(node.inputs[0])])
@@ -106,7 +106,7 @@ class Tracer:
             raise no_form(step)
 
     def move(self, step: Step) -> None:
-        """Where the elements of the output come from, by moving numbers that count them."""
+        """Finds where the elements of the output come from, by moving numbers that count them."""
         node = step.node
         x = self.arrays[name_of(node.inputs[0])]
         others = [None if v is None else self.arrays[str(v.name)] for v in node.inputs[1:]]
@@ -127,12 +127,12 @@ class Tracer:
 
 
 def no_form(step: Step) -> FloatNodesError:
-    """The sentence for an operator that has no place in a network."""
+    """Returns the error for an operator that has no place in a network."""
     return FloatNodesError(f"node {step.name} ({step.op}) has no form outside onnxruntime yet; keep the ONNX model for it")
 
 
 def name_of(value: ir.Value | None) -> str:
-    """The name of a value, empty where there is none."""
+    """Returns the name of a value, empty where there is none."""
     return "" if value is None else str(value.name)
 
 

@@ -118,7 +118,7 @@ static void xnor_conv@SIGNS@_@X@(const @X_T@ *x, const uint64_t *w, const int32_
 
 
 def conv(writer: Writer, node: Node) -> list[str]:
-    """A convolution of two axes."""
+    """Calls a convolution of two axes that counts bits."""
     x, weight = node.inputs[:2]
     shape, out = writer.tensor(x).shape, writer.tensor(node.output).shape
     words, taps = writer.tensor(weight).shape[1], ints(node, "kernel")
@@ -139,7 +139,7 @@ def conv(writer: Writer, node: Node) -> list[str]:
 
 
 def matmul(writer: Writer, node: Node) -> list[str]:
-    """A product with a constant matrix, row by row."""
+    """Computes a product with a constant matrix row by row, by counting bits."""
     x, weight, *bias = node.inputs
     (columns, words), a = writer.tensor(weight).shape, node.attributes
     inner = int(str(a["inner"]))

@@ -10,7 +10,7 @@ from qconv.export.network import Node
 
 
 def statements(writer: Writer, node: Node) -> list[str]:
-    """The C of one node. Raises FloatNodesError where C has no kernel for it."""
+    """Returns the C of one node. Raises FloatNodesError where C has no kernel for it."""
     rule = _RULES.get(node.op)
     if rule is None:
         raise refused(node, "there is no kernel for it")

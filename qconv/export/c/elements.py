@@ -10,7 +10,7 @@ from qconv.export.network import Node
 
 
 def add(writer: Writer, node: Node) -> list[str]:
-    """Two scaled codes, one rounding."""
+    """Adds two scaled codes with one rounding."""
     z, out = node.attributes, writer.tensor(node.output)
     shifts = [record.shift[0] - 7 for record in node.rescales]
     mantissas = [record.m0[0] >> 7 for record in node.rescales]
@@ -31,7 +31,7 @@ def add(writer: Writer, node: Node) -> list[str]:
 
 
 def mul(writer: Writer, node: Node) -> list[str]:
-    """A product of two codes, one rounding."""
+    """Multiplies two codes with one rounding."""
     z, out = node.attributes, writer.tensor(node.output)
     mantissa, shift = node.rescales[0].m0[0] >> 7, node.rescales[0].shift[0] - 7
     low, high = limits(out)
@@ -49,20 +49,20 @@ def mul(writer: Writer, node: Node) -> list[str]:
 
 
 def lookup(writer: Writer, node: Node) -> list[str]:
-    """A table of 256 entries by bit pattern."""
+    """Looks codes up in a table of 256 entries, which is ordered by bit pattern."""
     x, table = node.inputs
     return loops(writer, node, lambda a: f"{writer.names[table]}[(uint8_t){a}]", [x])
 
 
 def cast(writer: Writer, node: Node) -> list[str]:
-    """Another type."""
+    """Turns elements into another type."""
     kind = str(writer.tensor(node.output).dtype)
     test = " != 0" if kind == "bool" else ""
     return loops(writer, node, lambda a: f"({C_TYPES[kind]})({a}{test})")
 
 
 def clip(writer: Writer, node: Node) -> list[str]:
-    """Between two constants."""
+    """Keeps elements between two constants."""
     out = writer.tensor(node.output)
     kind, low, high = C_TYPES[str(out.dtype)], int(str(node.attributes["low"])), int(str(node.attributes["high"]))
     least, most = limits(out)
@@ -75,7 +75,7 @@ def clip(writer: Writer, node: Node) -> list[str]:
 
 
 def infix(sign: str) -> Callable[[Writer, Node], list[str]]:
-    """An operator of C between two elements."""
+    """Returns the rule for an operator that C has between two elements."""
 
     def rule(writer: Writer, node: Node) -> list[str]:
         kind = C_TYPES[dtype(writer, node.output)]
@@ -85,7 +85,7 @@ def infix(sign: str) -> Callable[[Writer, Node], list[str]]:
 
 
 def extreme(sign: str) -> Callable[[Writer, Node], list[str]]:
-    """The greater or the less of two elements."""
+    """Returns the rule for the greater or the less of two elements."""
 
     def rule(writer: Writer, node: Node) -> list[str]:
         kind = C_TYPES[dtype(writer, node.output)]
@@ -95,12 +95,12 @@ def extreme(sign: str) -> Callable[[Writer, Node], list[str]]:
 
 
 def where(writer: Writer, node: Node) -> list[str]:
-    """One of two elements by a third."""
+    """Chooses one of two elements by a third."""
     return loops(writer, node, lambda c, a, b: f"{c} ? {a} : {b}")
 
 
 def move(writer: Writer, node: Node) -> list[str]:
-    """A view with strides."""
+    """Copies elements as a view with strides reads them."""
     sizes, strides, offset = ints(node, "sizes"), ints(node, "strides"), node.attributes["offset"]
     sizes, strides = (sizes, strides) if sizes else ([1], [0])
     source = " + ".join([str(offset), *(f"{LOOPS[i]} * {stride}" for i, stride in enumerate(strides) if stride)])
@@ -110,7 +110,7 @@ def move(writer: Writer, node: Node) -> list[str]:
 
 
 def gather(writer: Writer, node: Node) -> list[str]:
-    """Elements at constant places."""
+    """Copies elements from constant places."""
     x, places = node.inputs
     size = writer.tensor(node.output).size
     line = f"{writer.names[node.output]}[i] = {writer.names[x]}[{writer.names[places]}[i]];"
@@ -118,7 +118,7 @@ def gather(writer: Writer, node: Node) -> list[str]:
 
 
 def take(writer: Writer, node: Node) -> list[str]:
-    """Slices at computed places along an axis."""
+    """Copies slices from computed places along an axis."""
     x, index = node.inputs
     shape, count, axis = writer.tensor(x).shape, writer.tensor(index).size, int(str(node.attributes["axis"]))
     outer, inner, size = math.prod(shape[:axis]), math.prod(shape[axis + 1 :]), shape[axis]
@@ -134,7 +134,7 @@ def take(writer: Writer, node: Node) -> list[str]:
 
 
 def concat(writer: Writer, node: Node) -> list[str]:
-    """One behind the other."""
+    """Joins tensors one behind the other."""
     out, axis = writer.tensor(node.output), int(str(node.attributes["axis"]))
     outer, whole = math.prod(out.shape[:axis]), math.prod(out.shape[axis:])
     lines, start = [f"for (int32_t i = 0; i < {outer}; i++) {{"], 0
@@ -147,14 +147,14 @@ def concat(writer: Writer, node: Node) -> list[str]:
 
 
 def reshape(writer: Writer, node: Node) -> list[str]:
-    """A copy, unless both lie at the same place."""
+    """Copies a tensor, unless both lie at the same place."""
     if writer.shares(node.inputs[0], node.output):
         return ["/* nothing moves */"]
     return [f"memcpy({writer.names[node.output]}, {writer.names[node.inputs[0]]}, {writer.tensor(node.output).bytes});"]
 
 
 def pad(writer: Writer, node: Node) -> list[str]:
-    """A constant around a tensor."""
+    """Puts a constant around a tensor."""
     x, before = writer.tensor(node.inputs[0]), ints(node, "before")
     out = writer.tensor(node.output)
     axes = range(len(out.shape))

@@ -15,7 +15,7 @@ _ROW = 192  # elements of a row that is long enough for its loops
 
 
 def conv(writer: Writer, node: Node) -> list[str]:
-    """A convolution of one or two axes: by rows where an output channel reads one map and rows are long, by windows else."""
+    """Calls a convolution: by rows where an output channel reads one map and rows are long, by windows else."""
     x, weight = node.inputs[:2]
     shape, taps, out = writer.tensor(x).shape, writer.tensor(weight).shape, writer.tensor(node.output).shape
     if len(shape) not in (3, 4):
@@ -56,7 +56,7 @@ def conv(writer: Writer, node: Node) -> list[str]:
 
 
 def _band(writer: Writer, pairs: Sequence[int], out_height: int, out_width: int) -> int:
-    """How many rows of a map are made at once, for which there is room in the scratch memory."""
+    """Returns how many rows of a map are made at once, and makes room for them in the scratch memory."""
     kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x = pairs[:6]
     wide = (out_width - 1) * stride_x + (kernel_width - 1) * dilation_x + 1
     band = max(1, min(out_height, _ROW // wide))
@@ -67,7 +67,7 @@ def _band(writer: Writer, pairs: Sequence[int], out_height: int, out_width: int)
 
 
 def conv_calls(writer: Writer, node: Node, kernel: str, shape: Sequence[object], last: str) -> list[str]:
-    """A call for each sample: of x, weight, bias, multipliers, shifts, y, what is `last`, and the shape."""
+    """Calls a kernel for each sample with x, weight, bias, multipliers, shifts, y, what is `last`, and the shape."""
     x, weight, *bias = (writer.names[name] for name in node.inputs)
     m, s = ("0", "0") if gives_signs(node) else rescale(writer, node)
     samples = writer.tensor(node.inputs[0]).shape[0]
@@ -81,7 +81,7 @@ def conv_calls(writer: Writer, node: Node, kernel: str, shape: Sequence[object],
 
 
 def matmul(writer: Writer, node: Node) -> list[str]:
-    """A product of matrices, row by row; with a rescaling or as it is."""
+    """Computes a product of matrices row by row, and rescales it where the node has a rescaling."""
     a, b, *bias = node.inputs
     left, right = writer.tensor(a), writer.tensor(b)
     types = {"A": dtype(writer, a), "B": dtype(writer, b)}
@@ -120,7 +120,7 @@ def gives_signs(node: Node) -> bool:
 
 
 def code_of_sum(writer: Writer, node: Node) -> str:
-    """The code of sums[n]."""
+    """Returns the C expression that makes a code of sums[n]."""
     out, zero = writer.tensor(node.output), node.attributes["y_zero_point"]
     if gives_signs(node):
         return f"({C_TYPES[str(out.dtype)]})({zero} + (sums[n] > 0 ? 1 : -1))"
@@ -131,7 +131,7 @@ def code_of_sum(writer: Writer, node: Node) -> str:
 
 
 def softmax(writer: Writer, node: Node) -> list[str]:
-    """Along an axis, with float32 sums in integers."""
+    """Calls a Softmax along an axis, which computes sums of float32 in integers."""
     x, table = node.inputs
     shape, axis = writer.tensor(x).shape, int(str(node.attributes["axis"]))
     writer.use("softmax", kernels.SOFTMAX, X=dtype(writer, x))
@@ -141,7 +141,7 @@ def softmax(writer: Writer, node: Node) -> list[str]:
 
 
 def pool(kernel: str) -> Callable[[Writer, Node], list[str]]:
-    """The greatest or the mean of windows."""
+    """Returns the rule that calls a pool of windows."""
 
     def rule(writer: Writer, node: Node) -> list[str]:
         x, out, a = writer.tensor(node.inputs[0]), writer.tensor(node.output), node.attributes
@@ -163,7 +163,7 @@ def pool(kernel: str) -> Callable[[Writer, Node], list[str]]:
 
 
 def global_average(writer: Writer, node: Node) -> list[str]:
-    """The mean of each map, by one rescaling of its sum."""
+    """Computes the mean of each map by one rescaling of its sum."""
     x, out, z = writer.tensor(node.inputs[0]), writer.tensor(node.output), node.attributes
     m, s = rescale(writer, node)
     maps, size = math.prod(x.shape[:2]), math.prod(x.shape[2:])
@@ -180,7 +180,7 @@ def global_average(writer: Writer, node: Node) -> list[str]:
 
 
 def reduce(start: str, step: str, end: str = "total") -> Callable[[Writer, Node], list[str]]:
-    """A fold over neighbouring axes."""
+    """Returns the rule that folds elements over neighbouring axes."""
 
     def rule(writer: Writer, node: Node) -> list[str]:
         x, out, axes = writer.tensor(node.inputs[0]), writer.tensor(node.output), ints(node, "axes")
@@ -201,14 +201,14 @@ def reduce(start: str, step: str, end: str = "total") -> Callable[[Writer, Node]
 
 
 def around(shape: tuple[int, ...], axes: list[int], node: Node) -> tuple[int, int, int]:
-    """The number of elements before, along and behind axes that are neighbours."""
+    """Returns the numbers of elements before, along and behind axes that are neighbours."""
     if axes != list(range(axes[0], axes[-1] + 1)):
         raise refused(node, "the axes that it reduces are no neighbours")
     return math.prod(shape[: axes[0]]), math.prod(shape[axes[0] : axes[-1] + 1]), math.prod(shape[axes[-1] + 1 :])
 
 
 def arg(sign: str) -> Callable[[Writer, Node], list[str]]:
-    """The place of an extreme along an axis."""
+    """Returns the rule that finds the place of an extreme along an axis."""
 
     def rule(writer: Writer, node: Node) -> list[str]:
         x = writer.tensor(node.inputs[0])

@@ -40,7 +40,7 @@ class Sources:
 
 
 def write_sources(network: Network, digest: str, samples: Sequence[Sample]) -> Sources:
-    """The C of a network. Raises FloatNodesError for what has no kernel in C."""
+    """Writes the C of a network. Raises FloatNodesError for what has no kernel in C."""
     network = by_bits(network)
     names = _names(network)
     arena = plan_arena(network)
@@ -67,7 +67,7 @@ def write_sources(network: Network, digest: str, samples: Sequence[Sample]) -> S
 
 
 def _names(network: Network) -> dict[str, str]:
-    """C names: inputs, outputs, constants and tensors, counted."""
+    """Gives every tensor a name in C with a number."""
     names: dict[str, str] = {}
     for index, name in enumerate(network.inputs):
         names[name] = f"input{index}"

@@ -13,7 +13,7 @@ _PER_LINE = 20
 
 
 def comment(text: str) -> str:
-    """Text that ends no comment and starts none."""
+    """Returns the text without what would end or start a comment."""
     return (
         "".join(sign if sign.isprintable() and ord(sign) < 128 else "?" for sign in text)
         .replace("*/", "* /")
@@ -22,12 +22,12 @@ def comment(text: str) -> str:
 
 
 def c_type(tensor: Tensor) -> str:
-    """What C calls the type of a tensor."""
+    """Returns what C calls the type of a tensor."""
     return C_TYPES[str(tensor.dtype)]
 
 
 def rows(data: NDArray[Any], kind: str) -> list[str]:
-    """The numbers of an array, some on each line."""
+    """Returns the numbers of an array as lines of C, some on each line."""
     flat = data.reshape(-1)
     text = [_literal(int(value), kind) for value in flat] or ["0"]
     return ["    " + ", ".join(text[start : start + _PER_LINE]) + "," for start in range(0, len(text), _PER_LINE)]

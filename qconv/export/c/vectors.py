@@ -24,7 +24,7 @@ class Sample:
 
 
 def fnv(array: Array) -> int:
-    """The hash of the bytes of an array, as the test computes it."""
+    """Returns the hash of the bytes of an array, as the test in C computes it."""
     found = _BASIS
     for byte in np.ascontiguousarray(array).tobytes():
         found = ((found ^ byte) * _PRIME) & _WORD
@@ -37,7 +37,7 @@ def _hash(sample: Sample, name: str) -> str:
 
 
 def vectors(network: Network, names: Mapping[str, str], samples: Sequence[Sample]) -> str:
-    """The text of vectors.h."""
+    """Returns the text of vectors.h."""
     lines = ["/* Made by qconv: inputs, outputs and the hash of every tensor. */", "#include <stdint.h>", ""]
     lines += [f"#define SAMPLES {len(samples)}", ""]
     for prefix, tensors in (("vector_", network.inputs), ("expected", network.outputs)):

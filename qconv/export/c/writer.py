@@ -33,15 +33,15 @@ class Writer:
     bits: int = 0  # uint64
 
     def tensor(self, name: str) -> Tensor:
-        """A tensor by its name in the network."""
+        """Returns a tensor by its name in the network."""
         return self.network.tensors[name]
 
     def shares(self, a: str, b: str) -> bool:
-        """Whether two tensors, one made of the other, lie at the same place."""
+        """Tells whether two tensors, one made of the other, lie at the same place."""
         return a in self.offsets and self.offsets[a] == self.offsets[b]
 
     def use(self, kernel: str, text: str, **types: str) -> str:
-        """The name of a kernel for these types, which is written once."""
+        """Returns the name of a kernel for these types, which is written once."""
         for word, kind in types.items():
             low, high = ("0", "255") if kind == "uint8" else ("-128", "127")
             text = (
@@ -55,24 +55,24 @@ class Writer:
         return name
 
     def array(self, node: Node, what: str, values: Sequence[int], dtype: str) -> str:
-        """A constant of a node's own."""
+        """Adds a constant of a node's own, and returns its name."""
         name = f"{self.names[node.output]}_{what}"
         self.arrays[name] = dtype, np.asarray(values, dtype)
         return name
 
 
 def refused(node: Node, why: str) -> FloatNodesError:
-    """The sentence for what cannot be had in C."""
+    """Returns the error for what cannot be had in C."""
     return FloatNodesError(f"node {node.name} ({node.op}) cannot be had in C: {why}; use --to json, or the ONNX model")
 
 
 def dtype(writer: Writer, name: str) -> str:
-    """The type of a tensor by its name in the network."""
+    """Returns the type of a tensor by its name in the network."""
     return str(writer.tensor(name).dtype)
 
 
 def rescale(writer: Writer, node: Node, index: int = 0) -> tuple[str, str]:
-    """The constants with 24-bit mantissas and shifts of a rescaling."""
+    """Returns the names of the constants with 24-bit mantissas and shifts of a rescaling."""
     record = node.rescales[index]
     mantissas, shifts = [m >> 7 for m in record.m0], [s - 7 for s in record.shift]
     if min(shifts) < 1:
@@ -84,19 +84,19 @@ def rescale(writer: Writer, node: Node, index: int = 0) -> tuple[str, str]:
 
 
 def pair(values: Sequence[int], missing: int) -> tuple[int, int]:
-    """Two axes, the first of which a one-dimensional map lacks."""
+    """Returns two axes, the first of which is `missing` for a map of one axis."""
     return (missing, values[0]) if len(values) == 1 else (values[0], values[1])
 
 
 def ints(node: Node, key: str) -> list[int]:
-    """An attribute that is a list."""
+    """Returns an attribute that is a list."""
     value = node.attributes[key]
     assert isinstance(value, list)
     return value
 
 
 def limits(tensor: Tensor) -> tuple[int, int]:
-    """The least and the greatest number of a tensor of integers."""
+    """Returns the least and the greatest number that a tensor of integers can hold."""
     info = np.iinfo(tensor.dtype)
     return int(info.min), int(info.max)
 
@@ -128,7 +128,7 @@ def _aligned(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
 
 
 def _merged(shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The axes of several shapes that broadcast to the first, neighbours that behave alike joined."""
+    """Returns the axes of several shapes that broadcast to the first; neighbours that behave alike are joined."""
     axes: list[tuple[int, ...]] = []
     for sizes in zip(*shapes, strict=True):
         if all(size == 1 for size in sizes):

@@ -15,7 +15,7 @@ OFFSET = 128  # between a code of uint8 and the code of int8 that stands for it
 
 
 def _elementwise(code: int, found: Options | None = None) -> Callable[[Translation, Step], None]:
-    """One operator of TFLite for two operands, and again for each further one."""
+    """Returns the rule for an operator of two operands, which comes again for each further one."""
 
     def rule(t: Translation, step: Step) -> None:
         last = any(read.value in t.last for read in step.reads)

@@ -17,7 +17,7 @@ _SAME, _VALID = tflite.Padding.SAME, tflite.Padding.VALID
 
 
 def conv(t: Translation, step: Step) -> None:
-    """A convolution over one or two axes, depthwise or not; a row is a picture of one line."""
+    """Writes a convolution over one or two axes, depthwise or not; a row is a picture of one line."""
     weight, x_shape = t.array(step.reads[1].value), t.array(step.reads[0].value).shape
     if weight.ndim > 4:
         raise no_form(step, " over three axes")
@@ -48,7 +48,7 @@ def conv(t: Translation, step: Step) -> None:
 
 
 def _as_picture(t: Translation, step: Step) -> int:
-    """[N, C, W] as a picture of one line, [N, 1, W, C]."""
+    """Turns a row [N, C, W] into a picture of one line, [N, 1, W, C]."""
     x = t.read(step.reads[0], last=False)
     n, c, w = t.writer.shape(x)
     turned = t.writer.alike(x, f"{step.name}/turned", (n, w, c))
@@ -65,7 +65,7 @@ def _row_as_picture(t: Translation, step: Step) -> int:
 
 
 def _as_row(t: Translation, step: Step, line: int) -> None:
-    """[N, 1, W, C] as [N, C, W]."""
+    """Turns a picture of one line [N, 1, W, C] back into a row [N, C, W]."""
     n, _, w, c = t.writer.shape(line)
     flat = t.reshape(line, t.writer.alike(line, f"{step.name}/flat", (n, w, c)))
     axes = t.writer.constant(f"{step.name}/back", np.asarray([0, 2, 1], np.int32))
@@ -77,7 +77,7 @@ def _per_channel(params: QuantParams, axis: int) -> QuantParams:
 
 
 def _bias(t: Translation, step: Step, channels: int, weight: QuantParams) -> int:
-    """The bias, or zeros, with the scale S_x S_w."""
+    """Writes the bias, or zeros, with the scale S_x S_w."""
     source = step.reads[0].params
     assert source is not None
     codes = np.zeros(channels, np.int32) if step.bias is None else t.array(step.bias).reshape(-1).astype(np.int32)
@@ -87,7 +87,7 @@ def _bias(t: Translation, step: Step, channels: int, weight: QuantParams) -> int
 
 
 def _pair(step: Step, name: str) -> list[int]:
-    """An attribute of two axes; a row has one line."""
+    """Returns an attribute of two axes; a row has one line."""
     found = step.node.attributes.get(name)
     return [1, 1] if found is None else [1, 1, *found.as_ints()][-2:]
 
@@ -95,7 +95,7 @@ def _pair(step: Step, name: str) -> list[int]:
 def _padded(
     t: Translation, step: Step, x: int, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], fill: int | None
 ) -> tuple[int, int]:
-    """The tensor and its padding: by the operator where TFLite's SAME is the same, else by a Pad before it."""
+    """Returns the tensor and its padding: SAME where TFLite's is the same, else VALID behind a Pad."""
     pads = _pads(step) or [0, 0, 0, 0]
     if not any(pads):
         return x, _VALID
@@ -158,7 +158,7 @@ def dense(t: Translation, step: Step) -> None:
 
 
 def products(t: Translation, step: Step) -> None:
-    """Products of two activations, matrix by matrix."""
+    """Writes products of two activations, matrix by matrix."""
     if step.bias is not None or step.op == "QGemm":
         raise no_form(step, " with two computed operands and a bias")
     a, b = (t.operand(step, index, last=False) for index in (0, 1))
@@ -168,7 +168,7 @@ def products(t: Translation, step: Step) -> None:
 
 
 def average_all(t: Translation, step: Step) -> None:
-    """The mean of each map."""
+    """Writes the mean of each map."""
     axes = t.writer.constant(f"{step.name}/axes", np.asarray([1, 2], np.int32))
     t.writer.operator(
         OP.MEAN, 2, [t.read(step.reads[0], last=True), axes], t.result(step, last=True), options("ReducerOptions", KeepDims=True)
@@ -176,7 +176,7 @@ def average_all(t: Translation, step: Step) -> None:
 
 
 def pool(code: int) -> Callable[[Translation, Step], None]:
-    """The greatest or the mean of windows, by the number of the operator."""
+    """Returns the rule for the greatest or the mean of windows, by the number of the operator in TFLite."""
 
     def rule(t: Translation, step: Step) -> None:
         x_shape = t.array(step.reads[0].value).shape

@@ -15,7 +15,7 @@ from .writer import Array, options
 
 
 def concat(t: Translation, step: Step) -> None:
-    """Parts under one scale, rescaled before where they have others."""
+    """Joins parts under one scale, and rescales those that have another one."""
     output = step.node.outputs[0]
     rank = len(t.array(output).shape)
     last = any(read.value in t.last for read in step.reads)
@@ -41,7 +41,7 @@ def concat(t: Translation, step: Step) -> None:
 
 
 def reshape(t: Translation, step: Step) -> None:
-    """The same elements in another shape, unless a table follows."""
+    """Writes the same elements in another shape, or the table that they are flattened for."""
     value, output = step.node.inputs[0], step.node.outputs[0]
     assert value is not None
     if (found := pass_table(t, step)) is not None:
@@ -53,7 +53,7 @@ def reshape(t: Translation, step: Step) -> None:
 
 
 def transpose(t: Translation, step: Step) -> None:
-    """Another order of the axes, which costs nothing where it turns channels last into channels first or back."""
+    """Writes another order of the axes, which costs nothing where it turns channels last into channels first or back."""
     value, output = step.node.inputs[0], step.node.outputs[0]
     assert value is not None
     order = integers(step.node.attributes["perm"].as_ints())
@@ -69,7 +69,7 @@ def transpose(t: Translation, step: Step) -> None:
 
 
 def pad(t: Translation, step: Step) -> None:
-    """A code around a tensor."""
+    """Puts a code around a tensor."""
     node, value = step.node, step.node.inputs[0]
     assert value is not None
     if node.attributes.get_string("mode", "constant") != "constant":
@@ -92,7 +92,7 @@ def pad(t: Translation, step: Step) -> None:
 
 
 def slices(t: Translation, step: Step) -> None:
-    """A part of a tensor, in steps."""
+    """Takes a part of a tensor in steps."""
     node, value = step.node, step.node.inputs[0]
     assert value is not None
     shape = t.array(value).shape
@@ -114,7 +114,7 @@ def slices(t: Translation, step: Step) -> None:
 
 
 def move(t: Translation, step: Step) -> None:
-    """Any other move: elements at constant places, found by moving numbers that count them."""
+    """Takes elements at constant places, which are found by moving numbers that count them."""
     value = step.node.inputs[0]
     assert value is not None
     if any(v in t.numbers for v in step.node.inputs[1:]):
@@ -142,7 +142,7 @@ def _at_places(t: Translation, flat: int, places: Array, output: ir.Value, like:
 
 
 def take(t: Translation, step: Step) -> None:
-    """Slices of a constant at computed indices, or any move of a tensor."""
+    """Takes slices of a constant at computed indices, or writes a Gather of a tensor as a move."""
     data, index = step.node.inputs[:2]
     assert data is not None and index is not None
     if data in t.numbers:
