@@ -14,6 +14,7 @@ from qconv.lower.requantize import requantize
 from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import const_array, is_float
+from qconv.quant.grids import power_of_two
 from qconv.quant.pins import with_sign
 from qconv.quant.types import INT8, INT16, UINT8, QuantParams
 
@@ -40,12 +41,14 @@ def wide_inputs(ctx: Context) -> None:
         if not is_float(value) or str(value.name) not in ctx.plan.wide:
             continue
         largest = max(map(abs, ctx.params(value).ends))
-        params = QuantParams(np.asarray(largest / INT16.qmax, np.float32), np.asarray(0, np.int16), INT16)
+        finest = np.asarray(largest / INT16.qmax, np.float32)
+        scale = power_of_two(finest) if ctx.grid.powers else finest
+        params = QuantParams(scale, np.asarray(0, np.int16), INT16)
         ctx.begin(next(iter(ctx.graph), None))
         name = f"{value.name}/quantize_fine"
-        scale, zero_point = ctx.scale_and_zero_point(params, f"{value.name}_fine")
+        parameters = ctx.scale_and_zero_point(params, f"{value.name}_fine")
         codes = ctx.emit_codes(
-            "QuantizeLinear", [value, scale, zero_point], value, params, name=name, source=name, output=f"{value.name}_fine"
+            "QuantizeLinear", [value, *parameters], value, params, name=name, source=name, output=f"{value.name}_fine"
         )
         wide = WideBuilder(ctx, f"{value.name}").of_codes(codes, "wide")
         ctx.set_wide(value, wide)

@@ -17,10 +17,10 @@ from qconv.train.from_onnx import from_onnx
 from tests.lower.harness import normal, write_model
 
 
-@pytest.mark.parametrize("name", ["digits_mobilenet", "digits_resnet", "digits_se", "digits_mlp"])
+@pytest.mark.parametrize("name", ["digits_mobilenet", "digits_resnet", "digits_se", "digits_mlp", "digits_yolo"])
 def test_a_graph_as_a_module_computes_the_same(name: str, sample_models: Path) -> None:
     graph = load_prepared(sample_models / f"{name}.onnx").ir
-    x = np.load(sample_models / "digits_test.npz")["image"][:8]
+    x = np.load(sample_models / ("digits_scenes_test.npz" if name == "digits_yolo" else "digits_test.npz"))["image"][:8]
     with torch.no_grad():
         found = from_onnx(graph.graph).eval()(torch.from_numpy(x)).numpy()
     (wanted,) = open_session(graph).run(None, {"image": x})
