@@ -63,7 +63,7 @@ def _table(node: ir.Node, build: WideBuilder, scale: float) -> ir.Value:
     above = build.emit("Add", [beyond, build.constant(1, "one")], place, "above")
     by = build.emit("Min", [above, build.constant(_LARGEST_DIVISOR, "largest")], place, "divisor")
     entries = ir.Value(shape=ir.Shape([len(table)]))
-    shares = build.emit("Div", [build.constant(table, "exponentials"), by], entries, "shares")
+    shares = build.quotient(table, by, entries, "shares")
     return build.emit("Cast", [shares], entries, "table", ir.DataType.UINT8, to=int(ir.DataType.UINT8))
 
 

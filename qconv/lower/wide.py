@@ -78,20 +78,31 @@ class WideBuilder:
         """The same reals in steps 2^bits times as large."""
         if bits <= 0:
             return x
-        value = self.emit("Div", [x.value, self.constant(1 << bits, step)], x.value, step)
+        value = self.over(x.value, 1 << bits, x.value, step)
         low, high = (int(end / (1 << bits)) for end in (x.low, x.high))
+        low = x.low >> bits if self.ctx.target.standard_operators else low
         return Wide(value, x.scale * (1 << bits), x.zero / (1 << bits), low, high)
 
-    def quotient(self, number: int, by: ir.Value, step: str) -> ir.Value:
-        """A number over the elements of a tensor, which are between 1 and the number.
+    def over(self, value: ir.Value, power: int, like: ir.Value, step: str) -> ir.Value:
+        """Integers over a power of two, cut off toward zero.
 
-        Where the graph shall run in other runtimes the number is made a tensor: OpenVINO inverts the divisor of a constant first,
-        and that is 0 in integers.
+        In a graph for other runtimes they are rounded down before: one that divides in float32 has nothing to round.
+        """
+        if self.ctx.target.standard_operators:
+            value = self.emit("BitwiseAnd", [value, self.constant(-power, f"{step}_whole")], like, f"{step}_whole")
+        return self.emit("Div", [value, self.constant(power, step)], like, step)
+
+    def quotient(self, number: int | NDArray[np.generic], by: ir.Value, like: ir.Value, step: str) -> ir.Value:
+        """Numbers over the elements of a tensor, which are 1 and more.
+
+        In a graph for other runtimes the numbers become a tensor: OpenVINO inverts the divisor of a constant first, and that is 0
+        in integers.
         """
         dividend = self.constant(number, step)
         if self.ctx.target.standard_operators:
-            dividend = self.emit("Max", [by, dividend], by, f"{step}_dividend")
-        return self.emit("Div", [dividend, by], by, step)
+            zero = self.emit("Min", [by, self.constant(0, f"{step}_zero")], by, f"{step}_zero")
+            dividend = self.emit("Max", [dividend, zero], like, f"{step}_dividend")
+        return self.emit("Div", [dividend, by], like, step)
 
     def within(self, x: Wide, largest: int, step: str) -> Wide:
         """The same reals, shifted until no magnitude passes `largest`."""
@@ -155,9 +166,7 @@ class WideBuilder:
         highest = end - (1 << max(0, end.bit_length() - _FLOAT_BITS))
         bounds = [self.constant(0, "lowest"), self.constant(highest, "highest")]
         value = self.emit("Clip", [x.value, *bounds], tensor, "clip")
-        if self.ctx.target.standard_operators:  # a runtime that divides in float32 may round; then there is nothing to round
-            value = self.emit("BitwiseAnd", [value, self.constant(levels << bits, "whole")], tensor, "whole_steps")
-        value = self.emit("Div", [value, self.constant(1 << bits, "step")], tensor, "steps")
+        value = self.over(value, 1 << bits, tensor, "steps")
         if y.int_type.qmin:
             value = self.emit("Add", [value, self.constant(y.int_type.qmin, "qmin")], tensor, "signed")
         dtype = ir.DataType.from_numpy(y.int_type.dtype)

@@ -52,7 +52,7 @@ def write_average(node: ir.Node, ctx: Context) -> ir.Value:
     else:
         bounds = [ctx.initializer(np.asarray(1, np.uint8), f"{node.name}_one") for _ in range(2)]
         ones = build.emit("Clip", [x.value, *bounds], x.value, "ones", ir.DataType.UINT8)
-        inverse = build.quotient(1 << _INVERSE_BITS, _window_sums(node, build, ones, "count", 0), "inverse")
+        inverse = build.quotient(1 << _INVERSE_BITS, _window_sums(node, build, ones, "count", 0), like, "inverse")
         upward = build.emit("Add", [inverse, build.constant(1, "one")], like, "upward")
     mean = build.emit("Mul", [sums, upward], like, "mean")
     return to_codes(build, mean, _INVERSE_BITS, QuantParams(x.params.scale, np.asarray(0), x.params.int_type), output)

@@ -38,6 +38,6 @@ def write_softmax(node: ir.Node, ctx: Context) -> ir.Value:
     table = np.rint(np.ldexp(np.exp(-np.arange(256) * float(x.params.scale)), of_exponentials))
     entries = build.emit("Gather", [build.constant(table, "exponentials"), below], x.value, "exponential", axis=0)
     total = build.emit("ReduceSum", [entries, axes], column, "total", keepdims=1)
-    inverse = build.quotient(levels << bits, total, "inverse")
+    inverse = build.quotient(levels << bits, total, column, "inverse")
     share = build.emit("Mul", [entries, inverse], x.value, "share")
     return to_codes(build, share, bits, y, output)
