@@ -53,3 +53,5 @@ def test_names_are_those_of_the_flag_and_others_are_refused() -> None:
     for make in (lambda: QuantConfig(levels="cubes"), lambda: Rule("Conv", levels="cubes")):  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="--levels takes uniform"):
             make()
+    with pytest.raises(UsageError, match="levels are of mode static"):
+        QuantConfig(levels="ternary", mode="weight-only")
