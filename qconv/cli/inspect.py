@@ -19,7 +19,8 @@ from qconv.cli.plotting import plot_option
 def inspect(file: Path, as_json: bool, method: str | None, bits: int | None, plot: Path | None) -> None:
     """Print what every quantized node of a model computes with, and which nodes are float.
 
-    M = m0 * 2^-(31 + n). Of a node with a multiplier per channel, the first is shown; --json has all.
+    M = m0 * 2^-(31 + n). Of a node with a multiplier per channel, the first is shown; --json has all. Of a float model, print its
+    inputs, outputs and operators, and which nodes would stay in float.
 
     Of a calibration, print the extremes of every tensor, the share of zeros, and the range that is chosen. --method, --bits and
     --plot are for these. Tensors stand in graph order, and method auto knows the network's outputs, whose extremes it keeps,

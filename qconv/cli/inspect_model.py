@@ -11,6 +11,7 @@ import click
 def inspect_model(model: Path, as_json: bool) -> None:
     """Prints what every quantized node computes with, and which nodes are float. Raises ModelError."""
     from qconv.cli.console import out, warn
+    from qconv.cli.inspect_float import inspect_float
     from qconv.integer.language.audit import audit
     from qconv.integer.metadata import mode_of
     from qconv.integer.multiplier_table import dumps_table, rows_of, stale_table
@@ -24,6 +25,9 @@ def inspect_model(model: Path, as_json: bool) -> None:
         warn(stale)
     if as_json:
         click.echo(dumps_table(loaded.ir, loaded.digest), nl=False)
+        return
+    if "qconv.version" not in loaded.ir.metadata_props:
+        inspect_float(model)
         return
     if (mode := mode_of(loaded.ir)) != "static":
         out.print(f"mode {mode}: activations have no fixed scales, so there is no table of multipliers")

@@ -8,6 +8,7 @@ from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
 from qconv.pipeline.export import Chip, Exported, export
 from qconv.pipeline.job import Job
+from qconv.pipeline.outlook import Outlook, outlook
 from qconv.pipeline.outputs import Kind, check_outputs, files_of
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
 from qconv.pipeline.price_of_pairs import PairPrice, pair_price
@@ -31,6 +32,7 @@ __all__ = [
     "Goal",
     "Job",
     "Kind",
+    "Outlook",
     "PairPrice",
     "PreparedModel",
     "Quantized",
@@ -46,6 +48,7 @@ __all__ = [
     "export",
     "files_of",
     "load_prepared",
+    "outlook",
     "pair_price",
     "pixels_for",
     "quantize",

@@ -62,8 +62,9 @@ def test_both_commands_draw_the_same_pictures(folder: Path, capsys: pytest.Captu
     assert "b: pictures of" in capsys.readouterr().out
     drawn = [{path.name: path.read_bytes() for path in (folder / name).iterdir()} for name in "ab"]
     assert drawn[0] == drawn[1]
-    assert len(drawn[0]) == len(Calibration.load(folder / "m.calib.json").tensors) + 1
-    assert "contact_sheet.png" in drawn[0]
+    weights, pages = 3, ["contact_sheet.png", "contact_sheet_2.png"]
+    assert len(drawn[0]) == len(Calibration.load(folder / "m.calib.json").tensors) + weights + len(pages)
+    assert set(pages) <= drawn[0].keys()
     with Image.open(folder / "a" / "contact_sheet.png") as sheet:
         assert sheet.width > 500
 
@@ -149,3 +150,12 @@ def test_a_folder_that_cannot_be_drawn_into_is_told_before_the_work(folder: Path
     assert run(["calibrate", "m.onnx", "--data", "d.npz", "--check-data", "--plot", "p"]) == 2
     assert "--check-data writes nothing" in capsys.readouterr().err
     assert sorted(path.name for path in folder.iterdir()) == ["d.npz", "m.onnx"]
+
+
+def test_a_float_model_is_told_what_becomes_of_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run(["inspect", "m.onnx"]) == 0
+    out = capsys.readouterr().out
+    assert "is a float model" in out and "input image: float32 [" in out and "output logits: float32 [" in out
+    assert "0 stay in float" in out and "next: qconv calibrate m.onnx --data DATA" in out
+    assert "m0" not in out

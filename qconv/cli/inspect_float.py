@@ -1,0 +1,39 @@
+"""A model that qconv did not make: its borders, its operators, and what would become of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def inspect_float(model: Path) -> None:
+    """Prints what a model is and what `qconv quantize` would make of it. Raises ModelError."""
+    from qconv import pipeline
+    from qconv.cli.console import out, size, warn
+
+    found = pipeline.outlook(model)
+    kind = "was quantized by another tool; its scales and codes are kept" if found.quantized else "is a float model"
+    ops = ", ".join(f"{count} {op}" for op, count in found.ops.items())
+    out.print(f"{model}, {size(model.stat().st_size)}, {kind}", markup=False)
+    for what, values in (("input", found.inputs), ("output", found.outputs)):
+        for value in values:
+            out.print(f"{what} {value.name}: {_type(value)}", markup=False)
+    out.print(f"{sum(found.ops.values())} nodes ({ops})", markup=False)
+    out.print(f"simplified, {found.integer} nodes become integer, {len(found.in_float)} stay in float")
+    for node, reason in found.in_float.items():
+        out.print(f"  {node}: {reason}", markup=False)
+    for warning in found.warnings:
+        warn(warning)
+    out.print(f"next: qconv calibrate {model} --data DATA", markup=False)
+
+
+def _type(value: ir.Value) -> str:
+    """The element type and the sizes, as `float32 [N, 1, 28, 28]`; sizes without a name are question marks."""
+    dtype = "unknown type" if value.dtype is None else str(value.dtype.numpy())
+    if value.shape is None:
+        return f"{dtype}, unknown shape"
+    sizes = (str(size) if isinstance(size, int) else size.value or "?" for size in value.shape)
+    return f"{dtype} [{', '.join(sizes)}]"
