@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qconv.export.c import bits, elements, layers
+from qconv.export.c import bits, cubes, elements, layers
 from qconv.export.c.writer import Writer, refused
 from qconv.export.network import Node
 
@@ -17,8 +17,13 @@ def statements(writer: Writer, node: Node) -> list[str]:
     return rule(writer, node)
 
 
+def _conv(writer: Writer, node: Node) -> list[str]:
+    rule = cubes.conv if len(writer.tensor(node.output).shape) == 5 else layers.conv
+    return rule(writer, node)
+
+
 _RULES: dict[str, Callable[[Writer, Node], list[str]]] = {
-    "conv": layers.conv,
+    "conv": _conv,
     "matmul": layers.matmul,
     "xnor_conv": bits.conv,
     "xnor_matmul": bits.matmul,

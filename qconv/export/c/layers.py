@@ -18,8 +18,6 @@ def conv(writer: Writer, node: Node) -> list[str]:
     """Calls a convolution: by rows where an output channel reads one map and rows are long, by windows else."""
     x, weight = node.inputs[:2]
     shape, taps, out = writer.tensor(x).shape, writer.tensor(weight).shape, writer.tensor(node.output).shape
-    if len(shape) not in (3, 4):
-        raise refused(node, "it has three spatial axes")
     writer.kernels.setdefault("conv_shape", kernels.CONV)
     # A window of one map serves all output channels of its group; a row pays where it is longer than the window.
     by_rows = taps[1] == 1 and (node.attributes["group"] != 1 or out[-1] >= math.prod(taps[2:]))
@@ -66,7 +64,9 @@ def _band(writer: Writer, pairs: Sequence[int], out_height: int, out_width: int)
     return band
 
 
-def conv_calls(writer: Writer, node: Node, kernel: str, shape: Sequence[object], last: str) -> list[str]:
+def conv_calls(
+    writer: Writer, node: Node, kernel: str, shape: Sequence[object], last: str, kind: str = "conv_shape"
+) -> list[str]:
     """Calls a kernel for each sample with x, weight, bias, multipliers, shifts, y, what is `last`, and the shape."""
     x, weight, *bias = (writer.names[name] for name in node.inputs)
     m, s = ("0", "0") if gives_signs(node) else rescale(writer, node)
@@ -77,7 +77,7 @@ def conv_calls(writer: Writer, node: Node, kernel: str, shape: Sequence[object],
         f"{writer.names[node.output]} + {sample * made}, {last}, &shape);"
         for sample in range(samples)
     ]
-    return [f"static const conv_shape shape = {{{', '.join(map(str, shape))}}};", *calls]
+    return [f"static const {kind} shape = {{{', '.join(map(str, shape))}}};", *calls]
 
 
 def matmul(writer: Writer, node: Node) -> list[str]:
