@@ -110,6 +110,7 @@ def fault(found: dict[str, object]) -> str | None:
         return f"exit {code}: {told[-1:]}"
     if code != 0 and len(told) != 1 and not (code == 1 and not told):
         return f"{len(told)} lines: {told}"
+    left = [name for name in left if not name.endswith(".partial")]  # progress, from which --resume goes on
     return f"left {left}" if code not in (0, 1) and left else None
 
 
