@@ -83,7 +83,8 @@ def reach(
             continue
         tell(f"{what}: {attempt.figures}")
         if best is None:
-            deadline.reserve(time.monotonic() - start)  # what comes afterwards, to write the model and compare outputs, is less
+            # Writing the model and comparing outputs again takes less; the rest is for what looks at the time late.
+            deadline.reserve(1.5 * (time.monotonic() - start))
         best = attempt if best is None or _rank(attempt) > _rank(best) else best
         if attempt.met and what != _FALLBACK:
             return attempt
