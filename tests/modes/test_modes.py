@@ -103,3 +103,14 @@ def test_what_a_mode_has_not_is_said(tmp_path: Path, settings: dict[str, object]
     path = language_model(tmp_path)
     with pytest.raises(UsageError, match=message):
         pipeline.quantize(path, None, config=QuantConfig(**settings))  # type: ignore[arg-type]
+
+
+def test_the_mode_is_named_where_static_quantization_loses_much(tmp_path: Path) -> None:
+    loaded = pipeline.load_prepared(language_model(tmp_path))
+
+    def gain(db: float, config: QuantConfig = QuantConfig()) -> dict[str, float]:
+        return dict(pipeline.dynamic_gain(loaded, config, Tokens(8, 1), pipeline.QuickCheck(8, {"y": db}, ())))
+
+    assert gain(10.0)["y"] > 28  # measured: 33
+    assert gain(24.0) != {} and gain(26.0) == {}
+    assert gain(10.0, QuantConfig(integer_only=True)) == {} == gain(10.0, QuantConfig(io="uint8"))
