@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -47,7 +48,8 @@ def dynamic_gain(
         path = folder / "dynamic.onnx"
         result.save(path)
         found = quick_check(loaded, path, result.model, source, samples=_SAMPLES).sqnr_db
-    return {name: db for name, db in found.items() if db >= figures.sqnr_db.get(name, db) + _MATTERS_DB}
+    before = {name: db for name, db in figures.sqnr_db.items() if math.isfinite(db)}
+    return {name: db for name, db in found.items() if name in before and db >= before[name] + _MATTERS_DB}
 
 
 def _matrix_share(model: ir.Model) -> float:
