@@ -10,15 +10,15 @@ from click.core import ParameterSource
 # Everything that is decided in a plan.
 _DECIDED_BY_PLAN = ("bits", "weight_bits", "activation_bits", "method", "percentile", "per_tensor", "levels", "exclude")
 
-# What decides ranges and parameters of activations, which modes with activations in float have none of.
-_OF_ACTIVATIONS = (
-    "activation_bits", "method", "percentile", "io", "encodings", "plan", "save_plan",
+# What decides parameters, levels and steps that modes with activations in float have none of.
+_STATIC_ONLY = (
+    "activation_bits", "method", "percentile", "io", "encodings", "plan", "save_plan", "levels", "no_tune",
     "budget", "max_drop", "min_sqnr", "time_limit",
 )  # fmt: skip
 _WITHOUT_EFFECT = {
     "static": ("group",),
-    "weight-only": (*_OF_ACTIVATIONS, "per_tensor", "target"),
-    "dynamic": (*_OF_ACTIVATIONS, "group", "effort"),
+    "weight-only": (*_STATIC_ONLY, "per_tensor", "target"),
+    "dynamic": (*_STATIC_ONLY, "group", "effort"),
 }
 
 

@@ -26,6 +26,8 @@ def mlp(folder: Path, sample_models: Path) -> Path:
         ("weight-only", ["--target", "arm"]),
         ("dynamic", ["--io", "int8"]),
         ("dynamic", ["--save-plan", "p.json"]),
+        ("dynamic", ["--levels", "pow2"]),
+        ("weight-only", ["--no-tune"]),
         ("dynamic", ["--max-drop", "1"]),
         ("dynamic", ["--group", "16"]),
         ("static", ["--group", "16"]),
