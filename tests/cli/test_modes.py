@@ -26,7 +26,7 @@ def mlp(folder: Path, sample_models: Path) -> Path:
         ("weight-only", ["--target", "arm"]),
         ("dynamic", ["--io", "int8"]),
         ("dynamic", ["--save-plan", "p.json"]),
-        ("dynamic", ["--levels", "pow2"]),
+        ("dynamic", ["--levels", "powers"]),
         ("weight-only", ["--no-tune"]),
         ("dynamic", ["--max-drop", "1"]),
         ("dynamic", ["--group", "16"]),
