@@ -9,11 +9,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
-from qconv.ops.forms import by_channels, channel_axis, of_channels
+from qconv.ops.forms import bias_of, by_channels, channel_axis, of_channels, summed_axes
 from qconv.plan.policy import levels_of, weight_scheme
 from qconv.quant.grids import power_of_two
 from qconv.quant.level_sets import LARGEST, NARROWER, level_set, nearest_levels
-from qconv.quant.params import params_of_weight
+from qconv.quant.params import params_of_weight, widen_for_accumulator
 from qconv.quant.types import IntArray, IntType, QuantParams
 
 _CONTAINER = IntType(8, signed=True, narrow=True)
@@ -30,9 +30,12 @@ def levels_for(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig)
 
 
 def with_levels(
-    node: ir.Node, weight: NDArray[np.floating], levels: IntArray, config: QuantConfig
+    node: ir.Node, weight: NDArray[np.floating], levels: IntArray, x: QuantParams, config: QuantConfig
 ) -> tuple[QuantParams, IntArray]:
-    """Scales of least squared error, and the nearest levels, in the layout of the float weight."""
+    """Scales of least squared error under which accumulators fit, and the nearest levels, in the layout of the float weight.
+
+    `x` are the parameters of the layer's input.
+    """
     params, lying = _widest(node, weight, config), by_channels(node, weight)
     axes = tuple(axis for axis in range(lying.ndim) if axis != params.axis)
     tried = [params.scale * np.float32(factor) for factor in NARROWER]
@@ -41,8 +44,11 @@ def with_levels(
     reals = [nearest_levels(lying / scale, levels) * scale for scale in along]
     losses = np.stack([np.square(real - lying).sum(axis=axes, dtype=np.float64) for real in reals])
     scale = np.take_along_axis(np.stack(tried), losses.argmin(axis=0)[None], 0)[0]
-    codes = nearest_levels(lying / _along(scale, params.axis, lying.ndim), levels)
-    return replace(params, scale=np.asarray(scale, np.float32)), np.asarray(of_channels(node, codes), np.int8)
+    chosen, raised = widen_for_accumulator(replace(params, scale=scale), lying, bias_of(node), x, summed_axes(node))
+    if raised and config.pow2:
+        chosen = replace(chosen, scale=power_of_two(chosen.scale))
+    codes = nearest_levels(lying / _along(chosen.scale, params.axis, lying.ndim), levels)
+    return chosen, np.asarray(of_channels(node, codes), np.int8)
 
 
 def _widest(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> QuantParams:

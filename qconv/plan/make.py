@@ -107,7 +107,7 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], given: dict[str
         params, raised = widen_for_accumulator(params, by_channels(node, weight), bias_of(node), x, summed_axes(node))
         params, levels = safe_for(node, weight, params, config), levels_for(node, weight, config)
         if levels is not None:
-            params, given[name] = with_levels(node, weight, levels, config)
+            params, given[name] = with_levels(node, weight, levels, x, config)
         tensors[name] = _in_grid(node, params, tensors, config)
     else:
         tensors[name], raised = pinned_params(node, weight, pinned, x, tensors.get(str(node.outputs[0].name)), config)

@@ -131,17 +131,23 @@ def _scales(
     least = float(SMALLEST_SCALE)
     base = np.abs(v).max(axis=1) / levels.qmax
     base = np.where(base > least, base, base[base > least].min(initial=1.0))  # as for nearest codes: a dead channel
-    base = np.maximum(base, np.abs(train.bias(v)) / (float(x.scale) * _BIAS_ROOM))
-    if together is not None:
-        largest = np.zeros(int(together.max()) + 1)
-        np.maximum.at(largest, together, base)
-        base = largest[together]
+    room = np.abs(train.bias(v)) / (float(x.scale) * _BIAS_ROOM)
+    base, room = (_largest_of(scale, together) for scale in (np.maximum(base, room), room))
     if levels.codes is not None:
-        return [base * factor for factor in NARROWER]
+        return [np.maximum(base * factor, room) for factor in NARROWER]
     if powers:
         return [base * factor for factor in POWERS_NEARBY]
     factors = _NARROWER if levels.qmax - levels.qmin < _FEW_LEVELS else _WIDER if levels.pairs else (1.0,)
     return [base * factor for factor in factors]
+
+
+def _largest_of(scale: Float64Array, together: _Places | None) -> Float64Array:
+    """Gives outputs of one scale the largest of theirs."""
+    if together is None:
+        return scale
+    largest = np.zeros(int(together.max()) + 1)
+    np.maximum.at(largest, together, scale)
+    return np.asarray(largest[together])
 
 
 def _allowed(scale: FloatArray, x: QuantParams, y: QuantParams | None, grid: Grid) -> FloatArray:

@@ -65,3 +65,14 @@ def test_rules_choose_levels_for_parts(tmp_path: Path) -> None:
     result = pipeline.quantize(path, pipeline.calibrate(path, Given(FEEDS)), config=config)
     assert set(np.unique(result.plan.weight_codes["w"])) == {-64, 0, 64}
     assert "v" not in result.plan.weight_codes
+
+
+def test_a_channel_of_small_weights_keeps_room_for_its_bias(tmp_path: Path) -> None:
+    text = "g (float[1,32,8,8] x) => (float[1,32,6,6] y) { y = Conv(x, w, b) }"
+    weights = {"w": WEIGHTS["w"].copy(), "b": normal(32, seed=2)}
+    weights["w"][3] *= np.float32(1e-7)
+    path = write_model(tmp_path / "m.onnx", text, weights)
+    calibration = pipeline.calibrate(path, Given(FEEDS))
+    for kind in (kind for kind in KINDS if kind != "uniform"):
+        result = pipeline.quantize(path, calibration, config=QuantConfig(levels=kind, weight_bits=4), samples=Given(FEEDS))
+        assert all(c.proved == c.scales for c in result.lowering.program.certificates.values())
