@@ -273,7 +273,7 @@ _ROWS = [
             op,
             (D, H, H, H, H, D, D, H),
             FREE,
-            "a Scan of steps in int32; 64 steps at most are written out as other operators",
+            "a Scan of int32 steps, 8 times as slow as float for 64 hidden units, twice for 256; up to 64 steps are written out",
             refuse_recurrent,
             condition="constant weights, the usual functions",
         )
