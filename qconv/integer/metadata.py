@@ -30,12 +30,12 @@ from qconv.integer.language.multipliers import multipliers_of
 from qconv.integer.packed_numbers import packed, unpacked
 from qconv.quant.certify import Certificate
 from qconv.quant.fixedpoint import Multiplier
-from qconv.quant.types import INT8, UINT8, QuantParams
+from qconv.quant.types import INT8, INT16, UINT8, QuantParams
 
 PREFIX = "qconv."
 _SAME = "="  # as the node itself says
 _SHORT = 24  # characters of a list of numbers
-INT_TYPES = {ir.DataType.UINT8: UINT8, ir.DataType.INT8: INT8}
+INT_TYPES = {ir.DataType.UINT8: UINT8, ir.DataType.INT8: INT8, ir.DataType.INT16: INT16}
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,7 @@ class Translation:
         array = self.array(value)
         last = array.ndim == 4
         shape = tuple(array.shape[axis] for axis in LAST) if last else array.shape
-        kept, kind = (None, array.dtype.name) if params is None else (signed(params), "int8")
+        kept, kind = (None, array.dtype.name) if params is None else (signed(params), signed(params).int_type.dtype.name)
         self.keep(value, self.writer.tensor(name, shape, kept, kind), kept, last=last)
         self.inputs.append(value)
 
