@@ -167,7 +167,8 @@ def _channels(result: Quantized) -> str:
     if result.recovery is None:
         return text
     before, after = (-10.0 * math.log10(max(n, 1e-30)) for n in (result.recovery.before, result.recovery.form.noise))
-    return f"{text}; signal to noise at the outputs, simulated, {before:.1f} -> {after:.1f} dB"
+    gain = f"signal to noise at the outputs, simulated, {before:.1f} -> {after:.1f} dB"
+    return f"{text}; {gain}" if after >= before else f"{text}, with which fitted weights do better; before that, {gain}"
 
 
 def _recovery(recovered: Recovered) -> str:
