@@ -88,6 +88,13 @@ def test_measures(op_type: str, attributes: dict[str, Any], dtype: DTypeLike) ->
     assert_equal(*one_node(op_type, [X.astype(dtype)], attributes=attributes, outputs=[np.int64]))
 
 
+@pytest.mark.parametrize("attributes", [{"axis": 1}, {"axis": -1, "largest": 0}])
+def test_the_largest_and_where_they_are(attributes: dict[str, Any]) -> None:
+    """Of equal ones, those that come first."""
+    few = codes(np.random.default_rng(0), (3, 6, 5)) // 60
+    assert_equal(*one_node("TopK", [few, ints(3)], attributes=attributes, outputs=[np.uint8, np.int64]))
+
+
 @pytest.mark.parametrize("op_type", ["Gather", "GatherElements"])
 @pytest.mark.parametrize("index", [6, -7])
 def test_an_index_beyond_the_axis_is_refused(op_type: str, index: int) -> None:

@@ -63,9 +63,9 @@ def test_a_budget_of_size_is_kept(share: float, tmp_path: Path) -> None:
     assert found.shortfall is None
     sizes = [(tmp_path / name).stat().st_size for name in ("small.onnx", "whole.onnx")]
     assert sizes[0] <= share * sizes[1] * 1.01
-    assert 4 in found.bits.values()
+    assert min(found.bits.values()) < 8
     assert mismatches(found.result.model, FEEDS[0]) == []
-    assert set(found.config.rules) and found.config.rules[0].weight_bits == 4
+    assert set(found.config.rules) and found.config.rules[0].weight_bits == min(found.bits.values())
 
 
 def test_a_budget_of_bit_operations_is_kept(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_budget_out_of_reach_is_told(tmp_path: Path) -> None:
     calibration = pipeline.calibrate(path, Given(FEEDS))
     found = quantize_within(path, calibration, QuantConfig(), Budget(0.3, "size"), Given(FEEDS))
     assert found.shortfall is not None and "out of reach" in found.shortfall
-    assert set(found.bits.values()) == {4}
+    assert set(found.bits.values()) == {3}
 
 
 def test_a_goal_that_the_first_attempt_meets(tmp_path: Path) -> None:
