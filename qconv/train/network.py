@@ -35,9 +35,13 @@ class SimulatedNetwork(nn.Module):
             return self.network(*inputs)
         if not self._is_ready():
             self.network(*inputs)  # gives ranges to what has never seen a batch
-        tensors = dict((*self.network.named_parameters(), *self.network.named_buffers()))
-        wide = {name: _wide(tensor) for name, tensor in tensors.items()}
-        outputs = functional_call(self.network, wide, tuple(map(_wide, inputs)))
+        # Each module once, as a batch norm may have two names: of a second swap, the first would be what is put back.
+        wide = {
+            f"{place}.{name}" if place else name: _wide(tensor)
+            for place, module in self.network.named_modules()
+            for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+        }
+        outputs = functional_call(self.network, wide, tuple(map(_wide, inputs)), tie_weights=False)
         dtype = next((x.dtype for x in inputs if x.is_floating_point()), torch.float32)
         return _narrow(outputs, dtype)
 

@@ -102,6 +102,14 @@ def test_few_values(values: str, scaled: bool, tmp_path: Path) -> None:
     assert (-1.0, 1.0) in signs
 
 
+def test_evaluation_leaves_the_parameters_as_they_are() -> None:
+    """A network that was looked at goes on training."""
+    network = trained(few_valued("binary", scaled=False), training=Training(activations="ema", delay=0), steps=10)
+    known = [*network.parameters(), *network.buffers()]
+    network.eval()(samples(4)[0])
+    assert all(one is other for one, other in zip(known, (*network.parameters(), *network.buffers()), strict=True))
+
+
 def test_signs_are_those_of_the_module_as_it_was_trained(tmp_path: Path) -> None:
     """Sample for sample: thresholds are where the float batch norms change their sign."""
     module = few_valued("binary", scaled=False)
@@ -114,6 +122,6 @@ def test_signs_are_those_of_the_module_as_it_was_trained(tmp_path: Path) -> None
         for layer in layers:
             x = x.flatten(1) if layer is layers[-1] else x
             x = layer.layer(x)
-            x = layer.norm(x) if layer.norm is not None else x
+            x = layer.norm(x.float()) if layer.norm is not None else x  # whose parameters are float32
             x = layer.sign(x) if layer.sign is not None else x
     assert np.array_equal(x.argmax(1).numpy(), logits_of(path, images).argmax(1))
