@@ -75,7 +75,7 @@ class RecurrentStep:
         """factor x + shift in steps of 2^-bits, within 32."""
         build = WideBuilder(self.ctx, f"{self.build.place}/{step}")
         unit = QuantParams(np.asarray(2.0**-bits, np.float32), np.asarray(0), UINT8)
-        moved = build.affine(x, factor, shift, unit, like)
+        moved = build.affine(x, factor, shift, unit, like, reach=FARTHEST * 2.0**-bits)
         fine = round(np.log2(2.0**-bits / moved.scale))
         value = build.emit("Div", [moved.value, build.constant(1 << fine, "fine")], like, "steps")
         low, high = (int(end / (1 << fine)) for end in (moved.low, moved.high))

@@ -130,19 +130,34 @@ class WideBuilder:
         total = Wide(value, unit, left.zero + sign * right.zero, left.low + ends[0], left.high + ends[1])
         return self.within(total, 1 << _SUM_BITS, "sum_shift")
 
-    def affine(self, x: Wide, factor: NDArray[np.floating], shift: NDArray[np.floating], y: QuantParams, like: ir.Value) -> Wide:
-        """factor x + shift by channel of the last axis, in steps of S_y / 2^b; its zero is where code Z - 1/2 of y begins."""
+    def affine(
+        self, x: Wide, factor: NDArray[np.floating], shift: NDArray[np.floating], y: QuantParams, like: ir.Value,
+        reach: float | None = None,
+    ) -> Wide:  # fmt: skip
+        """factor x + shift by channel of the last axis, in steps of S_y / 2^b; its zero is where code Z - 1/2 of y begins.
+
+        Magnitudes beyond `reach`, which is given for an x without zero point, may come out as any others beyond it: where int32
+        has no room for all, the channels of x are cut off there, each in its own steps.
+        """
         factor, shift = np.asarray(factor, np.float64), np.asarray(shift, np.float64)
         per_step = factor * x.scale / float(y.scale)
         offset = shift / float(y.scale) + int(y.zero_point) - y.int_type.qmin + 0.5
-        cut, bits = self._split(x, float(np.abs(per_step).max()), float(np.abs(offset).max()))
+        most: int | NDArray[np.int64] = x.largest
+        split = _split(most, x.zero, float(np.abs(per_step).max()), float(np.abs(offset).max()))
+        if split is None and reach is not None:
+            most = _farthest(factor * x.scale, shift, reach, x.largest)
+            x, split = self._within_channels(x, most), _split(most, x.zero, np.abs(per_step), float(np.abs(offset).max()))
+        if split is None:
+            raise self._beyond_int32()
+        cut, bits = split
         v = self.shifted(x, cut, "cut")
         unit = float(1 << bits)
         gain = np.rint(per_step * 2.0**cut * unit).astype(np.int64)
         base = np.rint(offset * unit - gain * v.zero).astype(np.int64)
-        ends = np.stack([gain * v.low + base, gain * v.high + base])
+        low, high = (np.clip(end, -(most >> cut) - 1, (most >> cut) + 1) for end in (v.low, v.high))
+        ends = np.stack([gain * low + base, gain * high + base])
         if ends.min() < -_INT32 or ends.max() >= _INT32:
-            raise ArtifactError(f"node {self.place} leaves int32 under this plan; let the plan leave it in float (float_nodes)")
+            raise self._beyond_int32()
         scaled = self.emit("Mul", [v.value, self.constant(gain, "factor")], like, "scaled")
         value = self.emit("Add", [scaled, self.constant(base, "shift")], like, "moved")
         zero = (int(y.zero_point) - y.int_type.qmin + 0.5) * unit
@@ -175,18 +190,37 @@ class WideBuilder:
             certificate=Certificate.of_equal_codes(y.int_type.qmin, y.int_type.qmax),
         )  # fmt: skip
 
-    def _split(self, x: Wide, steepest: float, offset: float) -> tuple[int, int]:
-        """Which bits of x are cut off and how many stand behind the point of a code, for the least error of both roundings."""
-        best: tuple[float, int, int] | None = None
-        for cut in range(x.largest.bit_length()):
-            largest = int(x.largest / (1 << cut)) + 1
-            for bits in range(_MOST_BITS, 0, -1):
-                gain = steepest * 2.0 ** (cut + bits)
-                reach = (gain + 1) * (largest + abs(x.zero) / (1 << cut)) + offset * 2.0**bits
-                if reach < _INT32 - 1:
-                    error = (largest + gain) * 2.0**-bits
-                    best = min(best or (error, cut, bits), (error, cut, bits))
-                    break
-        if best is None:
-            raise ArtifactError(f"node {self.place} leaves int32 under this plan; let the plan leave it in float (float_nodes)")
-        return best[1:]
+    def _within_channels(self, x: Wide, most: NDArray[np.int64]) -> Wide:
+        """The integers, saturated at +-most by channel of the last axis."""
+        low = self.emit("Max", [x.value, self.constant(-most, "farthest_low")], x.value, "above")
+        value = self.emit("Min", [low, self.constant(most, "farthest")], x.value, "below")
+        return replace(x, value=value, low=max(x.low, -int(most.max())), high=min(x.high, int(most.max())))
+
+    def _beyond_int32(self) -> ArtifactError:
+        return ArtifactError(f"node {self.place} leaves int32 under this plan; let the plan leave it in float (float_nodes)")
+
+
+def _split(
+    most: int | NDArray[np.int64], zero: float, steepest: float | NDArray[np.floating], offset: float
+) -> tuple[int, int] | None:
+    """Which bits of x, |x| <= most, are cut off and how many stand behind the point of a code, for the least error of both.
+
+    `most` and `steepest` may be by channel. None where int32 has no room.
+    """
+    best: tuple[float, int, int] | None = None
+    for cut in range(int(np.max(most)).bit_length()):
+        largest = np.trunc(most / (1 << cut)) + 1
+        for bits in range(_MOST_BITS, 0, -1):
+            gain = steepest * 2.0 ** (cut + bits)
+            reach = np.max((gain + 1) * (largest + abs(zero) / (1 << cut))) + offset * 2.0**bits
+            if reach < _INT32 - 1:
+                error = float(np.max(largest + gain)) * 2.0**-bits
+                best = min(best or (error, cut, bits), (error, cut, bits))
+                break
+    return None if best is None else best[1:]
+
+
+def _farthest(factor: NDArray[np.floating], shift: NDArray[np.floating], reach: float, largest: int) -> NDArray[np.int64]:
+    """By channel the least integer x beyond which |factor x + shift| is more than `reach`; at most `largest`."""
+    steps = np.floor((reach + np.abs(shift)) / np.maximum(np.abs(factor), 1e-30)) + 1
+    return np.asarray(np.minimum(steps, largest), np.int64)

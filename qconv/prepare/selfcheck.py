@@ -49,7 +49,8 @@ def _noise(a: NDArray[Any], b: NDArray[Any]) -> float:
     """The noise max|a - b| over what is finite in both."""
     if a.dtype.kind not in "fiu":
         return 0.0
-    difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # of equal infinities
+        difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
     return float(np.max(difference[np.isfinite(difference)], initial=0.0))
 
 
