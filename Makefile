@@ -2,6 +2,9 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 MODEL := digits_mobilenet
+# Tests run in several processes, at most four for the sake of memory. All of them must list the tests in one order, so hashes are fixed.
+PARALLEL := -n auto --maxprocesses 4
+export PYTHONHASHSEED := 0
 
 .PHONY: axe demo test test-train test-lowest docs site bench bench-calibration clean
 .DELETE_ON_ERROR:
@@ -18,7 +21,7 @@ test: .venv-dev/installed
 	.venv-dev/bin/ruff check .
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy
-	.venv-dev/bin/python -m pytest -q
+	.venv-dev/bin/python -m pytest -q $(PARALLEL)
 
 # axe-core, with which the tests look at the pages where chromium is installed.
 axe: build/axe/node_modules/axe-core/axe.min.js
@@ -41,7 +44,7 @@ site: .venv-docs/installed
 
 # The tests with the oldest releases that pyproject.toml admits.
 test-lowest: .venv-lowest/installed
-	.venv-lowest/bin/python -m pytest -q
+	.venv-lowest/bin/python -m pytest -q $(PARALLEL)
 
 bench: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks.bench

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
-from qconv.cli.console import out, progress, size, warn
+from qconv.cli.console import out, progress, warn
 from qconv.cli.like import ORIGIN, differences
-from qconv.cli.summary import glance, grouped
+from qconv.cli.summary import counted, glance, grouped, print_outcome, to_json
 from qconv.data.source import SampleSource
 from qconv.pipeline import CALIBRATION_SUFFIX, Job, PreparedModel, Quantized, QuickCheck, samples_for, samples_of, self_check
 from qconv.pipeline import quantize as make
-from qconv.pipeline.made import settings_to_json
 from qconv.pipeline.samples import synthetic
 from qconv.sentences import some_of
 from qconv.statistics.calibration import Calibration
-from qconv.verify.cost import file_bytes
 
 
 def quantize_in_mode(loaded: PreparedModel, named: Path | None, job: Job, written: Path, *, as_json: bool, strict: bool) -> int:
@@ -39,7 +34,7 @@ def quantize_in_mode(loaded: PreparedModel, named: Path | None, job: Job, writte
     result.save(written)
     figures = glance(loaded, written, result, source) if real else QuickCheck(0, {}, ())
     if as_json:
-        click.echo(json.dumps(_data(loaded, written, result, figures, source, warnings), indent=2, allow_nan=False))
+        click.echo(to_json(loaded, written, result, figures, source, warnings), nl=False)
     else:
         _summarize(loaded, written, result, figures, source)
     return 1 if strict and (warnings or figures.warnings) else 0
@@ -60,48 +55,21 @@ def _summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: 
         out.print(line, markup=False)
     if not figures.samples:
         out.print("the outputs were not compared, because there are no real samples; give some with --data")
-    for name, sqnr in figures.sqnr_db.items():
-        out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
-    before, after = file_bytes(loaded.path), file_bytes(target)
-    out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
+    print_outcome(loaded, target, figures, source)
 
 
 def _lines(result: Quantized, target: Path) -> Iterator[str]:
     assert result.in_mode is not None
     found, config = result.in_mode.rewritten, result.config
-    tables = f" and {len(found.tables)} tables" if found.tables else ""
-    layers = f"{len(found.layers)} layers{tables} with weights in codes"
-    yield f"{target}: mode {config.mode}, {layers}, {len(result.audit.float_nodes)} float nodes"
+    tables = f" and {counted(len(found.tables), 'table')}" if found.tables else ""
+    layers = f"{counted(len(found.layers), 'layer')}{tables} with weights in codes"
+    yield f"{target}: mode {config.mode}, {layers}, {counted(len(result.audit.float_nodes), 'float node')}"
     if config.mode == "dynamic":
         yield "sums are integers and exact; scales, biases and what is between the layers are float"
         return
     yield f"weights of {config.weight_bits} bits, a scale for each {config.group} of a column; between layers nothing is integer"
     if result.in_mode.samples:
-        yield f"the codes of {found.fitted} layers are fitted to the second moments of {result.in_mode.samples} samples"
+        fitted = counted(found.fitted, "layer")
+        yield f"codes of {fitted} fitted to the second moments of {counted(result.in_mode.samples, 'sample')}"
     else:
         yield "codes are the nearest ones, because there are no real samples to fit them to; give some with --data"
-
-
-def _data(
-    loaded: PreparedModel, target: Path, result: Quantized, figures: QuickCheck, source: SampleSource, warnings: Sequence[str]
-) -> dict[str, Any]:
-    """What was made, for programs; an infinite SQNR is null."""
-    assert result.in_mode is not None
-    found = result.in_mode.rewritten
-    return {
-        "format": "qconv-quantized-1",
-        "float_model": str(loaded.path),
-        "integer_model": str(target),
-        "table": str(target.with_suffix(".json")),
-        "settings": settings_to_json(result.config),
-        "integer_nodes": result.audit.integer_nodes,
-        "integer_only": False,
-        "float_nodes": [{"node": name, "reason": reason} for name, reason in found.float_nodes.items()],
-        "layers": list(found.layers),
-        "tables": list(found.tables),
-        "fitted": {"layers": found.fitted, "samples": result.in_mode.samples},
-        "outputs": [{"name": name, "sqnr_db": db if math.isfinite(db) else None} for name, db in figures.sqnr_db.items()],
-        "samples": {"source": source.description, "number": figures.samples},
-        "bytes": {"float": file_bytes(loaded.path), "integer": file_bytes(target)},
-        "warnings": [*warnings, *figures.warnings],
-    }

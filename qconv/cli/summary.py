@@ -15,6 +15,7 @@ from qconv.sentences import some_of
 if TYPE_CHECKING:
     from qconv.data.source import SampleSource
     from qconv.pipeline import PreparedModel, Quantized, QuickCheck
+    from qconv.pipeline.modes import InMode
     from qconv.quant.certify import Certificate
     from qconv.recover.from_moments import FromMoments
     from qconv.recover.recover import Recovered
@@ -43,8 +44,7 @@ def glance(loaded: PreparedModel, target: Path, result: Quantized, source: Sampl
 
 def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: QuickCheck, source: SampleSource) -> None:
     """Prints what was made."""
-    from qconv.cli.console import out, size
-    from qconv.verify.cost import file_bytes
+    from qconv.cli.console import out
 
     found = result.audit
     out.print(f"{target}: {counted(found.integer_nodes, 'integer node')}, {counted(len(result.plan.float_nodes), 'float node')}")
@@ -66,11 +66,19 @@ def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: Q
         out.print(_by_moments(result.by_moments), markup=False)
     for line in (*_proofs(result.lowering.program.certificates), *_short(result), *_processors(result)):
         out.print(line, markup=False)
+    print_outcome(loaded, target, figures, source)
+    out.print(f"next: {_next(loaded, target, result)}", markup=False)
+
+
+def print_outcome(loaded: PreparedModel, target: Path, figures: QuickCheck, source: SampleSource) -> None:
+    """Prints how near the outputs are, and what the file weighs."""
+    from qconv.cli.console import out, size
+    from qconv.verify.cost import file_bytes
+
     for name, sqnr in figures.sqnr_db.items():
         out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
     before, after = file_bytes(loaded.path), file_bytes(target)
     out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
-    out.print(f"next: {_next(loaded, target, result)}", markup=False)
 
 
 def counted(number: int, what: str) -> str:
@@ -95,7 +103,6 @@ def to_json(
     from qconv.pipeline.made import settings_to_json
     from qconv.verify.cost import file_bytes
 
-    certificates = result.lowering.program.certificates.values()
     data = {
         "format": "qconv-quantized-1",
         "float_model": str(loaded.path),
@@ -105,6 +112,19 @@ def to_json(
         "integer_nodes": result.audit.integer_nodes,
         "integer_only": result.audit.integer_only,
         "float_nodes": [{"node": name, "reason": reason} for name, reason in result.plan.float_nodes.items()],
+        **(_facts(result) if result.in_mode is None else _facts_of_mode(result.in_mode)),
+        "outputs": [{"name": name, "sqnr_db": db if math.isfinite(db) else None} for name, db in figures.sqnr_db.items()],
+        "samples": {"source": source.description, "number": figures.samples},
+        "bytes": {"float": file_bytes(loaded.path), "integer": file_bytes(target)},
+        "warnings": [*warnings, *figures.warnings],
+    }
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def _facts(result: Quantized) -> dict[str, object]:
+    """What a static model has."""
+    certificates = result.lowering.program.certificates.values()
+    return {
         "notes": [{"node": note.node, "text": note.text} for note in (*result.plan.notes, *result.lowering.notes)],
         "imported": list(result.imported),
         "methods": result.methods,
@@ -116,12 +136,17 @@ def to_json(
         },
         **_short_to_json(result),
         "exact_on": result.model.metadata_props["qconv.exact_on"].split(", "),
-        "outputs": [{"name": name, "sqnr_db": db if math.isfinite(db) else None} for name, db in figures.sqnr_db.items()],
-        "samples": {"source": source.description, "number": figures.samples},
-        "bytes": {"float": file_bytes(loaded.path), "integer": file_bytes(target)},
-        "warnings": [*warnings, *figures.warnings],
     }
-    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def _facts_of_mode(made: InMode) -> dict[str, object]:
+    """What a model has whose activations are in float."""
+    found = made.rewritten
+    return {
+        "layers": list(found.layers),
+        "tables": list(found.tables),
+        "fitted": {"layers": found.fitted, "samples": made.samples},
+    }
 
 
 def _short_to_json(result: Quantized) -> dict[str, object]:

@@ -8,28 +8,20 @@ NonZero          of a Cast to truth values                 Conv, bias      Add, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import onnx_ir as ir
 
-from qconv.model.edit import Editor
 from qconv.model.graph import attr_int, attr_ints, attr_str, const_array, is_float
 
-from .steps import Steps
+from .steps import Formula, Steps, rewrite_by
 
 _LARGEST_EYE = 1 << 20
 
 
 def compose_moves(model: ir.Model) -> int:
     """Rewrite every one of them; returns their number."""
-    editor, count = Editor(model.graph), 0
-    for node in tuple(model.graph):
-        rule = _RULES.get(node.op_type) if not node.domain else None
-        x = node.inputs[0] if node.inputs else None
-        if rule is not None and x is not None and is_float(x) and x.shape is not None:
-            count += rule(node, x, Steps(editor, node))
-    return count
+    return rewrite_by(_RULES, model)
 
 
 def _eye_like(node: ir.Node, x: ir.Value, steps: Steps) -> int:
@@ -124,7 +116,7 @@ def _bias_behind(node: ir.Node, x: ir.Value, steps: Steps) -> int:
     return steps.last("Add", product, column)
 
 
-_RULES: dict[str, Callable[[ir.Node, ir.Value, Steps], int]] = {
+_RULES: dict[str, Formula] = {
     "EyeLike": _eye_like,
     "CenterCropPad": _center_crop_pad,
     "NonZero": _non_zero,

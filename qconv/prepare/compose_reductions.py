@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from qconv.model.edit import Editor
-from qconv.model.graph import attr_int, attr_ints, const_array, is_float
+from qconv.model.graph import attr_int, attr_ints, const_array
 from qconv.ops.forms import reduced_axes
 
-from .steps import Steps, reduced
+from .steps import Formula, Steps, reduced, rewrite_by
 
 _WINDOW = ("pads", "strides", "dilations", "kernel_shape")
 _LONGEST = 2048  # of an axis that is summed up step by step
@@ -30,13 +29,7 @@ _LONGEST = 2048  # of an axis that is summed up step by step
 
 def compose_reductions(model: ir.Model) -> int:
     """Rewrite every one of them; returns their number."""
-    editor, count = Editor(model.graph), 0
-    for node in tuple(model.graph):
-        rule = _RULES.get(node.op_type) if not node.domain else None
-        x = node.inputs[0] if node.inputs else None
-        if rule is not None and x is not None and is_float(x) and x.shape is not None:
-            count += rule(node, x, Steps(editor, node))
-    return count
+    return rewrite_by(_RULES, model)
 
 
 def _sum(steps: Steps, x: ir.Value, axes: tuple[int, ...]) -> ir.Value:
@@ -180,7 +173,7 @@ def _determinant(node: ir.Node, x: ir.Value, steps: Steps) -> int:
     return steps.last("Squeeze", difference, steps.constant([rank - 2, rank - 1], np.int64))
 
 
-_RULES: dict[str, Callable[[ir.Node, ir.Value, Steps], int]] = {
+_RULES: dict[str, Formula] = {
     "ReduceProd": _product,
     "Det": _determinant,
     "ReduceL1": _reduction("Abs", ""),

@@ -11,17 +11,15 @@ The matrices are what the operators themselves make of unit vectors.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.model.edit import Editor
 from qconv.model.evaluate import run_float_node
-from qconv.model.graph import attr_int, attr_str, const_array, is_float
+from qconv.model.graph import attr_int, attr_str, const_array
 
-from .steps import Steps
+from .steps import Formula, Steps, rewrite_by
 
 _LARGEST = 1 << 22  # elements of a matrix; more would be larger than most networks
 _Array = NDArray[np.float32]
@@ -29,13 +27,7 @@ _Array = NDArray[np.float32]
 
 def samples_to_matmul(model: ir.Model) -> int:
     """Rewrite every one whose sizes are known; returns their number."""
-    editor, count = Editor(model.graph), 0
-    for node in tuple(model.graph):
-        rule = _RULES.get(node.op_type) if not node.domain else None
-        x = node.inputs[0] if node.inputs else None
-        if rule is not None and x is not None and is_float(x) and x.shape is not None:
-            count += rule(node, x, Steps(editor, node))
-    return count
+    return rewrite_by(_RULES, model)
 
 
 def _known(x: ir.Value, first: int = 0) -> list[int] | None:
@@ -126,7 +118,7 @@ def _affine_grid(node: ir.Node, theta: ir.Value, steps: Steps) -> int:
     return steps.last("Reshape", product, steps.constant([number, *size[2:], axes], np.int64))
 
 
-_RULES: dict[str, Callable[[ir.Node, ir.Value, Steps], int]] = {
+_RULES: dict[str, Formula] = {
     "GridSample": _grid_sample,
     "RoiAlign": _roi_align,
     "DFT": _fourier,

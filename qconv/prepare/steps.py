@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import ArrayLike
 
 from qconv.model.edit import Attribute, Editor
+from qconv.model.graph import is_float
 
 _Shape = Sequence[int | str | ir.SymbolicDim | None]
 
@@ -46,6 +47,21 @@ class Steps:
         self._anchor.resize_outputs(1)
         self._editor.rewrite(self._anchor, op_type, inputs, attributes)
         return 1
+
+
+Formula = Callable[[ir.Node, ir.Value, Steps], int]
+"""Writes the formula of a node whose first input is the given one; returns the number of changes, 0 where it has none."""
+
+
+def rewrite_by(formulas: Mapping[str, Formula], model: ir.Model) -> int:
+    """Rewrites the standard's operators on reals of known rank by their formulas; returns the number of changes."""
+    editor, count = Editor(model.graph), 0
+    for node in tuple(model.graph):
+        formula = formulas.get(node.op_type) if not node.domain else None
+        x = node.inputs[0] if node.inputs else None
+        if formula is not None and x is not None and is_float(x) and x.shape is not None:
+            count += formula(node, x, Steps(editor, node))
+    return count
 
 
 def _broadcast(inputs: Sequence[ir.Value | None]) -> ir.Shape | None:

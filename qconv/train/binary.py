@@ -12,24 +12,17 @@ from qconv.quant.operand_pairs import certified_product, certified_sum
 from qconv.quant.tables import add_table, mul_table
 from qconv.quant.types import QuantParams
 
+from .ends import BetweenQuantizers
 from .quantizers import ActivationQuantizer
 
 
-class SimulatedBinary(nn.Module):
-    """x + y or x y; `ends` are the quantizers of the operands and of the result, the last one once it is known."""
+class SimulatedBinary(BetweenQuantizers):
+    """x + y or x y, between the quantizers of the operands and that of the result."""
 
     def __init__(self, a: ActivationQuantizer, b: ActivationQuantizer, *, product: bool, adds_in_integers: bool) -> None:
-        super().__init__()
+        super().__init__(a, b)
         self.product, self._adds_in_integers = product, adds_in_integers
-        self._ends: list[ActivationQuantizer | None] = [a, b, None]
         self._table: tuple[tuple[QuantParams, ...], Tensor] | None = None
-
-    def connect(self, old: ActivationQuantizer | None, new: ActivationQuantizer) -> None:
-        """Puts `new` in the place of `old`; of None, as the result's."""
-        if old is None:
-            self._ends[2] = new
-        else:
-            self._ends = [new if end is old else end for end in self._ends]
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Exact in training, where rounding follows; what the kernel gives in evaluation."""

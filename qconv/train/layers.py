@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from qconv.quant.fixedpoint import ACC_LIMIT
 
+from .ends import BetweenQuantizers
 from .frozen import FrozenLayer, Layer, LayerCodes, apply_layer
 from .powers import ShiftBatchNorm2d
 from .quantizers import ActivationQuantizer, Clock, WeightQuantizer
@@ -27,7 +28,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _LEAST_FACTOR = 1e-12  # of a batch norm whose gamma is zero
 
 
-class SimulatedLayer(nn.Module):
+class SimulatedLayer(BetweenQuantizers):
     """A layer, the batch norm behind it if there is one, and the rounding of the folded weight.
 
     `source` is the quantizer of the input, `target` that of the result: their scales make the multiplier.
@@ -36,28 +37,10 @@ class SimulatedLayer(nn.Module):
     def __init__(
         self, layer: Layer, norm: BatchNorm | None, rounding: WeightQuantizer, source: ActivationQuantizer | None, clock: Clock
     ) -> None:
-        super().__init__()
+        super().__init__(source)
         self.layer, self.norm, self.rounding = layer, norm, rounding
         self._clock = [clock]
         self.settled: LayerCodes | None = None
-        self._ends: list[ActivationQuantizer | None] = [source, None]
-
-    @property
-    def source(self) -> ActivationQuantizer | None:
-        """The quantizer of the input; None where it is in float."""
-        return self._ends[0]
-
-    @property
-    def target(self) -> ActivationQuantizer | None:
-        """The quantizer that rounds what the layer gives."""
-        return self._ends[1]
-
-    def connect(self, old: ActivationQuantizer | None, new: ActivationQuantizer) -> None:
-        """Puts `new` in the place of `old`; of None, as the target."""
-        if old is None:
-            self._ends[1] = new
-        else:
-            self._ends = [new if end is old else end for end in self._ends]
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer of x with rounded weights; in evaluation by sums of codes, as the integer layer has them."""

@@ -7,27 +7,16 @@ from torch import Tensor, nn
 
 from qconv.quant.mean import certified_mean, mean_factor
 
+from .ends import BetweenQuantizers
 from .onnx_functions import global_average
-from .quantizers import ActivationQuantizer
 
 
-class SimulatedMean(nn.Module):
-    """`ends` are the quantizers of the input and of the result, the latter once it is known."""
-
-    def __init__(self, source: ActivationQuantizer) -> None:
-        super().__init__()
-        self._ends: list[ActivationQuantizer | None] = [source, None]
-
-    def connect(self, old: ActivationQuantizer | None, new: ActivationQuantizer) -> None:
-        """Puts `new` in the place of `old`; of None, as the result's."""
-        if old is None:
-            self._ends[1] = new
-        else:
-            self._ends = [new if end is old else end for end in self._ends]
+class SimulatedMean(BetweenQuantizers):
+    """The mean between the quantizer of its input and that of its result."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Exact in training, where rounding follows; what the kernel gives in evaluation."""
-        source, target = self._ends
+        source, target = self.source, self.target
         if self.training or source is None or target is None or not target.ready:
             return global_average(x)
         read, written = source.quant_params(), target.quant_params()
