@@ -17,7 +17,7 @@ class _Console(Console):
     """Names in models may hold what a terminal obeys; such signs become question marks."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As rich does it, without signs that cannot be printed."""
+        """Renders as rich does, without signs that cannot be printed."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 

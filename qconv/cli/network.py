@@ -45,7 +45,7 @@ def _weights(graph: ir.Graph) -> dict[str, Summary]:
 
 
 def network_beside(path: Path, calibration: Calibration) -> Network | None:
-    """Of MODEL.onnx beside the calibration file MODEL.calib.json; None where it is not the model that was calibrated."""
+    """The network of MODEL.onnx beside the calibration MODEL.calib.json; None where it is not the model that was calibrated."""
     from qconv.errors import ModelError
     from qconv.pipeline import CALIBRATION_SUFFIX, load_prepared
 

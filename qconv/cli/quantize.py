@@ -137,34 +137,31 @@ def quantize(
     for warning in (*found.warnings, *findings) if needs_data else ():
         warn(warning)
     missed: list[str] = []
+    goal = pipeline.Goal(min_sqnr, max_drop, time_limit)
     if budget is not None:
         result, config = _within(model, found, config, pipeline.Budget.parse(budget), source, threads, missed)
-    elif given is None and (goal := pipeline.Goal(min_sqnr, max_drop, time_limit)).asks:
+    elif given is None and goal.asks:
         result, config = _reached(model, found, config, goal, source, threads, missed, began)
     else:
         with progress("choosing ranges") as update:
-            result = pipeline.quantize(
-                loaded, found, config=config, plan=given, samples=source, threads=threads, progress=update
-            )  # fmt: skip
+            result = pipeline.quantize(loaded, found, config=config, plan=given, samples=source, threads=threads, progress=update)
     result.save(written)
     for text in (*result.warnings, *missed):
         warn(text)
     if save_plan:
         write_text(save_plan, result.plan.dumps())
     figures = glance(loaded, written, result, source)
+    warnings = [*found.warnings, *findings, *result.warnings, *missed]
     if as_json:
-        click.echo(
-            to_json(loaded, written, result, figures, source, [*found.warnings, *findings, *result.warnings, *missed]), nl=False
-        )
+        click.echo(to_json(loaded, written, result, figures, source, warnings), nl=False)
     else:
         summarize(loaded, written, result, figures, source)
     if given is None and not as_json and time_limit is None:
         _show_better_target(loaded, found, result, config, source, figures, threads)
         _show_better_mode(loaded, config, source, figures, threads)
-    warned = bool(figures.warnings or result.warnings or found.warnings or findings or missed)
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
         hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
-    return 1 if (strict and warned) or missed else 0
+    return 1 if (strict and (warnings or figures.warnings)) or missed else 0
 
 
 def _within(

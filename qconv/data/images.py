@@ -93,7 +93,7 @@ def read_pixels(path: Path, recipe: ImageRecipe) -> NDArray[np.uint8]:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """As a viewer shows it: cameras write the rotation beside the pixels."""
+    """The picture as a viewer shows it: cameras write the rotation beside the pixels."""
     return ImageOps.exif_transpose(picture)
 
 

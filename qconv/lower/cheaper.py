@@ -87,7 +87,7 @@ def _abs(node: ir.Node, ctx: Context, x: Codes, table: Int64Array) -> Codes | No
 
 
 def _mirrored_params(params: QuantParams) -> QuantParams:
-    """Of codes qmin + qmax - q of the container, which stand for -x."""
+    """The parameters under which codes qmin + qmax - q of the container stand for -x."""
     limits = np.iinfo(params.int_type.dtype)
     zero_point = np.asarray(int(limits.min) + int(limits.max) - int(params.zero_point), np.int16)
     return QuantParams(params.scale, zero_point, replace(params.int_type, bits=8))

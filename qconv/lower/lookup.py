@@ -94,7 +94,7 @@ def _of_pairs(node: ir.Node, ctx: Context) -> None:
 
 
 def _reals(params: QuantParams) -> FloatArray:
-    """Of all codes, the lowest first."""
+    """The reals of all codes, the lowest first."""
     return params.dequantize(codes_of(params.int_type).astype(params.int_type.dtype))
 
 

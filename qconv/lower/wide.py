@@ -221,6 +221,6 @@ def _split(
 
 
 def _farthest(factor: NDArray[np.floating], shift: NDArray[np.floating], reach: float, largest: int) -> NDArray[np.int64]:
-    """By channel the least integer x beyond which |factor x + shift| is more than `reach`; at most `largest`."""
+    """For each channel the least integer x beyond which |factor x + shift| is more than `reach`; at most `largest`."""
     steps = np.floor((reach + np.abs(shift)) / np.maximum(np.abs(factor), 1e-30)) + 1
     return np.asarray(np.minimum(steps, largest), np.int64)

@@ -161,7 +161,7 @@ def refuse_reduction(node: ir.Node) -> str | None:
 
 
 def refuse_cast(node: ir.Node) -> str | None:
-    """From integers to codes, or from codes to integers; not between float types."""
+    """Refuses a Cast but from integers to codes, or from codes to integers; not between float types."""
     value, output = node.inputs[0], node.outputs[0]
     types = [None if tensor is None else tensor.dtype for tensor in (value, output)]
     floats = [dtype is not None and dtype.is_floating_point() for dtype in types]

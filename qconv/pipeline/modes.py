@@ -57,7 +57,7 @@ def _moments(
     loaded: PreparedModel, calibration: Calibration | None, config: QuantConfig, samples: SampleSource | None, threads: int,
     progress: Progress | None,
 ) -> tuple[Mapping[str, SecondMoments], int]:  # fmt: skip
-    """Those of real samples, and of how many; none where there are none, or no effort is asked for."""
+    """The moments of real samples, and of how many; none where there are none, or no effort is asked for."""
     if config.effort == "none":
         return {}, 0
     if calibration is not None and calibration.moments is not None:

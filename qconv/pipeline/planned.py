@@ -29,8 +29,8 @@ class Planned:
     model: ir.Model
     plan: QuantPlan
     choices: Choices
-    recovery: Recovery | None
-    by_moments: FromMoments | None
+    recovery: Recovery | None = None
+    by_moments: FromMoments | None = None
 
 
 def planned(

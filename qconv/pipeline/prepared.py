@@ -52,7 +52,7 @@ class PreparedModel(LoadedModel):
         return config if self.imported is None else replace(config, pins=self.imported.pins.under(config.pins))
 
     def with_thresholds(self, config: QuantConfig) -> QuantConfig:
-        """As `pinned`, with signs behind layers of known codes written as clamps in `ir`: exact for codes, not for reals."""
+        """The settings of `pinned`; signs behind layers of known codes become clamps in `ir`, exact for codes, not for reals."""
         config = self.pinned(config)
         return replace(config, pins=signs_to_thresholds(self.ir.graph, config.pins)) if config.pins else config
 

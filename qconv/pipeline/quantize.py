@@ -25,7 +25,7 @@ from qconv.pipeline.choices import Choices
 from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.made import calibration_digest, settings_to_json
 from qconv.pipeline.modes import InMode, in_mode
-from qconv.pipeline.planned import planned
+from qconv.pipeline.planned import Planned, planned
 from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared
 from qconv.pipeline.recall import recalled
 from qconv.pipeline.recovery import Recovery
@@ -129,18 +129,11 @@ def quantize(
     if calibration is None:
         raise UsageError("ranges come from a calibration, and none is given; run `qconv calibrate` first")
     config = loaded.with_thresholds(config)
-    choices, found, by_moments = Choices({}), None, None
     if plan is None:
         made = planned(loaded, calibration, config, source, progress=progress, threads=threads)
-        loaded, plan, choices = replace(loaded, ir=made.model), made.plan, made.choices
-        found, by_moments = made.recovery, made.by_moments
-    elif plan.model_sha256 not in ("", loaded.digest):
-        raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
     else:
-        if config.pixels is not None:
-            take_pixels(loaded.ir, config.pixels)
-        apply_scales(loaded.ir, plan, config.io)
-        _refuse_misfits(loaded.ir.graph, plan)
+        made = _given(loaded, plan, config)
+    loaded, plan, choices = replace(loaded, ir=made.model), made.plan, made.choices
     if config.integer_only:
         _refuse_float(plan)
     ranges = {name: choice.range for name, choice in choices.by_tensor.items()} if config.pixels is None else {}
@@ -149,11 +142,22 @@ def quantize(
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
     lowering = lower(loaded.ir, plan, config.io, target_of(config.target), config.grid, tune=not config.no_tune)
     result = Quantized(
-        loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, found, by_moments, imported=told,
-        config=config, warnings=warnings,
+        loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, made.recovery, made.by_moments,
+        imported=told, config=config, warnings=warnings,
     )  # fmt: skip
     _describe(loaded, calibration, config, result.methods)
     return result
+
+
+def _given(loaded: PreparedModel, plan: QuantPlan, config: QuantConfig) -> Planned:
+    """The model in the form that a given plan is for. Raises ArtifactError where the plan does not fit it."""
+    if plan.model_sha256 not in ("", loaded.digest):
+        raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
+    if config.pixels is not None:
+        take_pixels(loaded.ir, config.pixels)
+    apply_scales(loaded.ir, plan, config.io)
+    _refuse_misfits(loaded.ir.graph, plan)
+    return Planned(loaded.ir, plan, Choices({}))
 
 
 def _in_mode(

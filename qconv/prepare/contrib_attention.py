@@ -23,7 +23,7 @@ _Size = int | ir.SymbolicDim | None
 
 
 def write_attention(node: ir.Node, steps: Steps) -> int:
-    """Of Attention: rewrites it; 0 where it has a cache, rotates, or has parts of unlike sizes."""
+    """Rewrites Attention; 0 where it has a cache, rotates, or has parts of unlike sizes."""
     x, weight, bias, *others = [*node.inputs, None, None, None, None][:7]
     odd = ("qkv_hidden_sizes", "do_rotary", "past_present_share_buffer")
     if x is None or x.shape is None or weight is None or weight.shape is None or any(name in node.attributes for name in odd):
@@ -40,7 +40,7 @@ def write_attention(node: ir.Node, steps: Steps) -> int:
 
 
 def write_multi_head(node: ir.Node, steps: Steps) -> int:
-    """Of MultiHeadAttention: rewrites it; 0 where its operands are packed."""
+    """Rewrites MultiHeadAttention; 0 where its operands are packed."""
     inputs = [*node.inputs, *[None] * 8][:8]
     parts = [value for value in inputs[:3] if value is not None and value.shape is not None and len(value.shape) == 3]
     bias, mask, scores, past_key, past_value = inputs[3:8]
@@ -140,7 +140,7 @@ def _is_read(node: ir.Node, index: int) -> bool:
 
 
 def write_rotary(node: ir.Node, steps: Steps) -> int:
-    """Of RotaryEmbedding: rewrites it where the whole of each head turns and each token has a position."""
+    """Rewrites RotaryEmbedding where the whole of each head turns and each token has a position."""
     x, places, cosines, sines = node.inputs[:4]
     table = const_array(cosines)
     if x is None or x.shape is None or places is None or places.shape is None or table is None or len(places.shape) != 2:
@@ -187,7 +187,7 @@ def _turned(steps: Steps, a: ir.Value, b: ir.Value, c: ir.Value, s: ir.Value) ->
 
 
 def write_embedding(node: ir.Node, steps: Steps) -> int:
-    """Of EmbedLayerNormalization: rewrites it unless its count of tokens is read."""
+    """Rewrites EmbedLayerNormalization unless its count of tokens is read."""
     ids, segments, words, places, kinds, gamma, beta, mask, positions = [*node.inputs, *[None] * 9][:9]
     if ids is None or ids.shape is None or len(ids.shape) != 2 or words is None or places is None or mask is not None:
         return 0

@@ -77,7 +77,7 @@ def _roi_align(node: ir.Node, x: ir.Value, steps: Steps) -> int:
 
 
 def _fourier(node: ir.Node, x: ir.Value, steps: Steps) -> int:
-    """Of reals, [..., L, 1]."""
+    """The transform of reals, [..., L, 1]."""
     assert x.shape is not None
     length = const_array(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] is not None else None
     axis = const_array(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else np.asarray(-2)

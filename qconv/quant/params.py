@@ -142,7 +142,7 @@ def accumulators_fit(
 
 
 def _stored(scale: float | NDArray[np.floating], scheme: Scheme) -> FloatArray:
-    """In float32, with as few bits as the scheme says."""
+    """Scales in float32, with as few bits as the scheme says."""
     return _at_least_smallest(shortened(scale, scheme.scale_bits))
 
 

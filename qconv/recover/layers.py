@@ -80,7 +80,7 @@ class Layer:
         return self._seen(x, taken, zero_point), np.ascontiguousarray(outputs.transpose(1, 0, 2))
 
     def inputs(self, x: Array, count: int, rng: np.random.Generator) -> Array:
-        """At most `count` rows [G, R, K] of what the layer sees of x, whose zero is 0; drawn as for `rows`."""
+        """Takes at most `count` rows [G, R, K] of what the layer sees of x, whose zero is 0; drawn as for `rows`."""
         if not self.is_conv:
             return x.reshape(-1, x.shape[-1])[_draw(x.size // x.shape[-1], count, rng)][None]
         positions = math.prod(self._windows(x[:, :1], 0).shape[2 : x.ndim])

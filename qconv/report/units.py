@@ -87,7 +87,7 @@ def network(
 
 
 def _spread(steps: Iterable[Step], tensors: Mapping[str, Summary]) -> Spread | None:
-    """Of the last tensor that the steps of a unit write and calibration has seen."""
+    """The spread of the last tensor that the steps of a unit write and calibration has seen."""
     written = [operand for step in steps for operand in step.writes if operand.tensor in tensors]
     return spread_of(tensors[str(written[-1].tensor)], written[-1].params) if written else None
 

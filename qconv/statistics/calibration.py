@@ -123,7 +123,7 @@ class Calibration:
 
     @property
     def digest_of_moments(self) -> str | None:
-        """Of the second moments that belong to it, None where none were taken."""
+        """The digest of the second moments that belong to it, None where none were taken."""
         return self.moments_sha256 if self.moments is None else digest_of(self.moments)
 
     def save(self, path: str | Path) -> None:

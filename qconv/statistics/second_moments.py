@@ -29,7 +29,7 @@ _EXACT_ROWS = 1 << 22  # so many products of two int16 add up exactly in float64
 
 @dataclass(frozen=True)
 class SecondMoments:
-    """Of one layer, or of several that see the same rows; the shapes are those above."""
+    """The sums of one layer, or of several that see the same rows; the shapes are those above."""
 
     exponent: int
     count: int
@@ -38,7 +38,7 @@ class SecondMoments:
     gram: Int64Array
 
     def merge(self, other: SecondMoments) -> SecondMoments:
-        """Of the rows of both. Raises ArtifactError where their steps differ."""
+        """The sums over the rows of both. Raises ArtifactError where their steps differ."""
         if self.exponent != other.exponent or self.gram.shape != other.gram.shape:
             raise ArtifactError(
                 "second moments of different steps cannot be added up; take them over one and the same set of samples"
@@ -49,7 +49,7 @@ class SecondMoments:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Of x, [G, K]; zeros where there are no rows."""
+        """The mean of x, [G, K]; zeros where there are no rows."""
         return np.asarray(self.total * (2.0**self.exponent / max(self.count, 1)))
 
     @property

@@ -20,7 +20,7 @@ class Setup:
 
     @property
     def words(self) -> str:
-        """As a person would give it to a command; empty where all is as by default."""
+        """The settings as a person would give them to a command; empty where all is as by default."""
         return " ".join(self._words())
 
     def _words(self) -> Iterator[str]:

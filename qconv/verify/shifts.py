@@ -25,7 +25,7 @@ class InGrid:
 
 
 def in_grid(program: Program, grid: Grid) -> InGrid:
-    """Of all steps of a program; where scales are free, nodes are named for their multipliers alone."""
+    """The multipliers of all steps of a program; where scales are free, nodes are named for their multipliers alone."""
     steps = program.quantized
     multipliers = [_flat(grid.has(_real(multiplier)) for multiplier in step.multipliers) for step in steps]
     scales = [_flat(POWERS.has(scale) for scale in _scales(step)) for step in steps]

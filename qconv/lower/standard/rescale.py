@@ -1,4 +1,4 @@
-"""From int32 sums to codes in int32 alone, by one integer gain for each multiplier M.
+"""The way from int32 sums to codes in int32 alone, by one integer gain for each multiplier M.
 
     v = clip(acc, where the codes end) / 2^c          c bits cut off, where the gain needs their room
     q = ((v gain + (Z + 1/2) 2^b) / 2^b               gain = round(M 2^(b + c)), clipped to the codes

@@ -22,7 +22,7 @@ _CODE_BITS = 8
 
 
 def write_softmax(node: ir.Node, ctx: Context) -> ir.Value:
-    """Along one axis."""
+    """A Softmax along one axis."""
     (x,), y, build, output = reads_of(node), written_by(node), WideBuilder(ctx, str(node.name)), node.outputs[0]
     shape = x.value.shape
     assert shape is not None
