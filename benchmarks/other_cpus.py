@@ -1,7 +1,7 @@
 """The same bytes on other processors: python -m benchmarks.other_cpus model.int8.onnx ... [--data samples.npz] [--cpu Haswell]
 
 Runs each model here and under qemu's user emulation (Debian's package qemu-user), with every tensor of the integer graph as an
-output, and counts the elements that differ. Haswell has AVX2 and no VNNI, Nehalem has SSE alone. `--arm FOLDER` is for a Neoverse
+output, and counts the integers that differ. Haswell has AVX2 and no VNNI, Nehalem has SSE alone. `--arm FOLDER` is for a Neoverse
 N1, with the arm64 system that benchmarks/arm_root.py makes. Without data, samples are normal noise. Ends with 1 where anything
 differs.
 """
@@ -27,7 +27,6 @@ from benchmarks.feeds import Array, Feeds
 from qconv.model.session import open_session
 
 _SAMPLES = 4
-_CODES = (onnx.TensorProto.UINT8, onnx.TensorProto.INT8)
 
 
 @dataclass(frozen=True)
@@ -77,25 +76,25 @@ def _processors(options: argparse.Namespace) -> Iterator[Processor]:
 
 
 def _expose(model: Path, into: Path) -> None:
-    """Writes the model with all tensors of 8-bit codes as its outputs."""
+    """Writes the model with all tensors as its outputs."""
     proto = onnx.load(model)
-    kinds = {info.name: info.type.tensor_type.elem_type for info in (*proto.graph.value_info, *proto.graph.output)}
-    written = [name for node in proto.graph.node for name in node.output if kinds.get(name) in _CODES]
+    written = [name for node in proto.graph.node for name in node.output if name]
     del proto.graph.output[:]
     proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in written)
     onnx.save(proto, into)
 
 
 def _outputs(model: Path, samples: Path, processor: Processor) -> dict[str, Array]:
-    """All outputs for all samples, by tensor and sample."""
+    """All integer outputs for all samples, by tensor and sample."""
     results = model.with_name("results.npz")
     command = [*processor.python, str(Path(outputs_of.__file__)), str(model), str(samples), str(results)]
-    environment = {**os.environ, **processor.environment}
+    inherited = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}  # it names the host's
+    environment = {**inherited, **processor.environment}
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(done.stderr)
     with np.load(results) as arrays:
-        return dict(arrays)
+        return {name: array for name, array in arrays.items() if array.dtype.kind in "iu"}
 
 
 def _samples(model: Path, data: str | None) -> Iterator[tuple[str, Array]]:
