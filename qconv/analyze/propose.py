@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from qconv.analyze.places import INPUT, Place
 from qconv.analyze.sensitivity import Measure, Sensitivity
+from qconv.sentences import counted
 
 LEAST_GAIN_DB = 3.0
 _NEAR_DB = 3.0  # of the best group
@@ -60,7 +61,7 @@ def _pruned(measure: Measure, group: Group, enough: float) -> Group:
             kept = fewer
     if len(kept) == len(group.nodes):
         return group
-    return Group("one node" if len(kept) == 1 else f"{len(kept)} nodes", tuple(kept))
+    return Group(counted(len(kept), "node"), tuple(kept))
 
 
 def _candidates(measure: Measure, found: Sensitivity) -> Iterator[Group]:
@@ -75,8 +76,8 @@ def _candidates(measure: Measure, found: Sensitivity) -> Iterator[Group]:
             )
     most = max(1, int(len(ordered) * _SHARE))
     for count in _counts(most):
-        yield Group(f"the first {count} nodes", _nodes(ordered[:count], readers=False))
-        yield Group(f"the last {count} nodes", _nodes(ordered[-count:], readers=False))
+        yield Group(f"the first {counted(count, 'node')}", _nodes(ordered[:count], readers=False))
+        yield Group(f"the last {counted(count, 'node')}", _nodes(ordered[-count:], readers=False))
     for kind in dict.fromkeys(place.op_type for place in ordered):
         alike = [place for place in ordered if place.op_type == kind]
         if 1 < len(alike) <= most:

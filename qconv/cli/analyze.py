@@ -74,7 +74,7 @@ def analyze(
         return
     out.print(_table(result, top))
     for text in _texts(result, top):
-        out.print(text, markup=False)
+        out.print(text)
 
 
 def _table(result: Analysis, top: int) -> Any:

@@ -11,6 +11,7 @@ import click
 from qconv.cli.options import METHODS, PATH, RULES, data_options, exclude_option, image_options, pin_option, threads_option
 from qconv.cli.plotting import plot_option
 from qconv.cli.run_options import check_run_options, run_options
+from qconv.sentences import counted
 
 if TYPE_CHECKING:
     from qconv.statistics.calibration import Calibration
@@ -104,14 +105,13 @@ def calibrate(
         warn(finding)
     calibration.save(target)
     remove_progress(partial)
-    out.print(
-        f"{target}: {len(calibration.tensors)} tensors over {calibration.samples} samples of {calibration.source}, {method}"
-    )
+    out.print(f"{target}: {calibration.coverage}")
     if calibration.moments is not None:
-        out.print(f"{moments_beside(target)}: second moments of what {len(calibration.moments)} layers read", markup=False)
+        layers = counted(len(calibration.moments), "layer")
+        out.print(f"{moments_beside(target)}: second moments of what {layers} read")
     out.print(f"simplifying the model changed its outputs by at most {difference:.1e} of their size")
     if plot is not None:
-        out.print(draw(calibration, plot, job.config.activation, network_of(loaded.ir.graph)), markup=False)
+        out.print(draw(calibration, plot, job.config.activation, network_of(loaded.ir.graph)))
 
 
 def _print_check(calibration: Calibration, findings: Sequence[str]) -> None:
@@ -119,8 +119,9 @@ def _print_check(calibration: Calibration, findings: Sequence[str]) -> None:
     from qconv.cli.console import out
 
     for finding in findings:
-        out.print(f"warning: {finding}", markup=False)
-    out.print(f"{calibration.samples} samples of {calibration.source} checked: {len(findings) or 'no'} warnings")
+        out.print(f"warning: {finding}")
+    warnings = counted(len(findings), "warning") if findings else "no warnings"
+    out.print(f"{counted(calibration.samples, 'sample')} of {calibration.source} checked: {warnings}")
 
 
 def _default(model: Path, shard: Shard) -> Path:

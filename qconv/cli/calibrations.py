@@ -53,7 +53,7 @@ def recall(
         tuple(whole.pin) if whole.pin != config.pin else (),
     )
     if taken.words:
-        out.print(f"as the calibration was made: {taken.words}", markup=False)
+        out.print(f"as the calibration was made: {taken.words}")
     return whole, pictures
 
 
@@ -70,7 +70,7 @@ def calibration_of(
         return known, job.open_samples(loaded) if job.data else pipeline.samples_of(loaded, known), []
     if known is not None:
         beside = loaded.path.with_suffix(pipeline.CALIBRATION_SUFFIX)
-        out.print(f"the ranges come from {job.data}; {beside} stays as it is", markup=False)
+        out.print(f"the ranges come from {job.data}; {beside} stays as it is")
     with progress("opening samples" if job.data else "making samples") as update:
         source = job.open_samples(loaded, update)
     pipeline.self_check(loaded, source)

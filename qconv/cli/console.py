@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
+from rich.text import Text
 
 
 class _Console(Console):
-    """Names in models may hold what a terminal obeys; such signs become question marks."""
+    """Names in models may hold what a terminal obeys: such signs become question marks, and square brackets are no markup."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Renders as rich does, without signs that cannot be printed."""
@@ -28,8 +28,8 @@ def printable(text: str) -> str:
 
 
 # A table that is piped into a file must not be folded at the 80 columns that rich assumes there.
-out = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-err = _Console(stderr=True, highlight=False, soft_wrap=True)
+out = _Console(markup=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+err = _Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 _loud = False
@@ -65,18 +65,18 @@ def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
 
         yield update
     if _loud:
-        err.print(f"{title}: {time.perf_counter() - started:.1f} s", markup=False)
+        err.print(f"{title}: {time.perf_counter() - started:.1f} s")
 
 
 def warn(message: str) -> None:
     """A warning on standard error."""
-    err.print("[yellow]warning:[/]", escape(message))
+    err.print(Text.assemble(("warning:", "yellow"), " ", message))
 
 
 def hint(message: str) -> None:
     """Something to try, on standard error."""
     if not out.quiet:
-        err.print("[cyan]hint:[/]", escape(message))
+        err.print(Text.assemble(("hint:", "cyan"), " ", message))
 
 
 def size(count: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qconv.cli.options import PATH, data_options, image_options
+from qconv.sentences import counted
 
 if TYPE_CHECKING:
     from qconv.pipeline.export import Chip, Exported
@@ -63,8 +64,8 @@ def export(
     made = pipeline.export(
         model, form, target, data, images=image_options(**images), samples=samples or 4, everything=all_tensors
     )  # fmt: skip
-    nodes = "" if made.network is None else f"{len(made.network.nodes)} nodes, "
-    out.print(f"{target}: {nodes}{len(made.files)} files" if nodes else f"{target}: written", markup=False)
+    nodes = "" if made.network is None else f"{counted(len(made.network.nodes), 'node')}, "
+    out.print(f"{target}: {nodes}{counted(len(made.files), 'file')}" if nodes else f"{target}: written")
     return 0 if made.sources is None else _tell_sizes(made, chip)
 
 

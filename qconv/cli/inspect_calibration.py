@@ -35,12 +35,9 @@ def inspect_calibration(file: Path, as_json: bool, method: str | None, bits: int
         for warning in calibration.warnings:
             warn(warning)
         out.print(_table(rows))
-        out.print(
-            f"{len(rows)} tensors over {calibration.samples} samples of {calibration.source}, {calibration.method}, {bits} bits",
-            markup=False,
-        )
+        out.print(f"{calibration.coverage}, {bits} bits")
     if plot is not None:
-        (err if as_json else out).print(draw(calibration, plot, scheme, network), markup=False)
+        (err if as_json else out).print(draw(calibration, plot, scheme, network))
 
 
 def _with_method(calibration: Calibration, method: str | None) -> Calibration:
@@ -68,7 +65,6 @@ def _rows(calibration: Calibration, scheme: Scheme, network: Network) -> list[di
 
 def _table(rows: list[dict[str, Any]]) -> Any:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -80,5 +76,5 @@ def _table(rows: list[dict[str, Any]]) -> Any:
         share = f"{100 * row['zeros'] / row['elements']:.1f}" if row["elements"] else ""
         figures = [f"{value:.5g}" for value in (row["min"], row["max"])]
         chosen = [f"{value:.5g}" for value in row["range"]]
-        table.add_row(escape(row["tensor"]), str(row["samples"]), *figures, share, *chosen, row["method"])
+        table.add_row(row["tensor"], str(row["samples"]), *figures, share, *chosen, row["method"])
     return table

@@ -17,17 +17,17 @@ def inspect_float(model: Path) -> None:
     found = pipeline.outlook(model)
     kind = "was quantized by another tool; its scales and codes are kept" if found.quantized else "is a float model"
     ops = ", ".join(f"{count} {op}" for op, count in found.ops.items())
-    out.print(f"{model}, {size(model.stat().st_size)}, {kind}", markup=False)
+    out.print(f"{model}, {size(model.stat().st_size)}, {kind}")
     for what, values in (("input", found.inputs), ("output", found.outputs)):
         for value in values:
-            out.print(f"{what} {value.name}: {_type(value)}", markup=False)
-    out.print(f"{sum(found.ops.values())} nodes ({ops})", markup=False)
+            out.print(f"{what} {value.name}: {_type(value)}")
+    out.print(f"{sum(found.ops.values())} nodes ({ops})")
     out.print(f"simplified, {found.integer} nodes become integer, {len(found.in_float)} stay in float")
     for node, reason in found.in_float.items():
-        out.print(f"  {node}: {reason}", markup=False)
+        out.print(f"  {node}: {reason}")
     for warning in found.warnings:
         warn(warning)
-    out.print(f"next: qconv calibrate {model} --data DATA", markup=False)
+    out.print(f"next: qconv calibrate {model} --data DATA")
 
 
 def _type(value: ir.Value) -> str:

@@ -32,7 +32,7 @@ def inspect_model(model: Path, as_json: bool) -> None:
     if (mode := mode_of(loaded.ir)) != "static":
         out.print(f"mode {mode}: activations have no fixed scales, so there is no table of multipliers")
         for line in weights_in_codes(loaded.ir.graph):
-            out.print(line, markup=False)
+            out.print(line)
     else:
         out.print(_table(rows_of(Program.read(loaded.ir))))
     found = audit(loaded.ir)

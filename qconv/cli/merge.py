@@ -36,4 +36,4 @@ def merge(files: tuple[Path, ...], output: Path) -> None:
     for warning in (*merged.warnings, *merged.still):
         warn(warning)
     merged.save(output)
-    out.print(f"{output}: {len(merged.tensors)} tensors over {merged.samples} samples of {merged.source}, {merged.method}")
+    out.print(f"{output}: {merged.coverage}")

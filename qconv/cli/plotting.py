@@ -12,6 +12,7 @@ import click
 
 from qconv.cli.options import PATH
 from qconv.errors import OutputError
+from qconv.sentences import counted
 
 if TYPE_CHECKING:
     from qconv.cli.network import Network
@@ -60,4 +61,5 @@ def draw(calibration: Calibration, folder: Path, scheme: Scheme, network: Networ
         )  # fmt: skip
     sheets = sum(path.name.startswith("contact_sheet") for path in drawn)
     shown = "contact_sheet.png shows" if sheets == 1 else f"contact_sheet.png and {sheets - 1} more show"
-    return f"{folder}: pictures of {len(calibration.tensors)} tensors and {len(network.weights)} weights; {shown} all"
+    tensors, weights = counted(len(calibration.tensors), "tensor"), counted(len(network.weights), "weight")
+    return f"{folder}: pictures of {tensors} and {weights}; {shown} all"

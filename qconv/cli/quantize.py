@@ -176,7 +176,7 @@ def _within(
         found = pipeline.quantize_within(model, calibration, config, budget, source, threads=threads, progress=update)
     for bits in sorted(set(found.bits.values())):
         names = [node for node, count in found.bits.items() if count == bits]
-        out.print(f"  {bits} bits: {some_of(names)}", markup=False)
+        out.print(f"  {bits} bits: {some_of(names)}")
     out.print(f"budget: {found.share:.2f}x of the 8-bit model's {'file' if budget.kind == 'size' else 'bit operations'}")
     missed += [] if found.shortfall is None else [found.shortfall]
     return found.result, found.config
@@ -192,9 +192,9 @@ def _reached(
 
     found = pipeline.reach(
         model, calibration, config, goal, source, threads=threads, began=began,
-        tell=lambda text: out.print(f"  tried: {text}", markup=False),
+        tell=lambda text: out.print(f"  tried: {text}"),
     )  # fmt: skip
-    out.print(f"taken: {found.what}: {found.figures}", markup=False)
+    out.print(f"taken: {found.what}: {found.figures}")
     if not found.met:
         unknown = goal.max_drop_points is not None and found.drop_points is None
         why = "no output is taken for scores of classes, so that lost points are not known" if unknown else "it is out of reach"

@@ -9,12 +9,12 @@ import click
 
 from qconv.cli.console import out, progress, warn
 from qconv.cli.like import ORIGIN, differences
-from qconv.cli.summary import counted, glance, grouped, print_outcome, to_json
+from qconv.cli.summary import glance, grouped, print_outcome, to_json
 from qconv.data.source import SampleSource
 from qconv.pipeline import CALIBRATION_SUFFIX, Job, PreparedModel, Quantized, QuickCheck, samples_for, samples_of, self_check
 from qconv.pipeline import quantize as make
 from qconv.pipeline.samples import synthetic
-from qconv.sentences import some_of
+from qconv.sentences import counted, some_of
 from qconv.statistics.calibration import Calibration
 
 
@@ -52,7 +52,7 @@ def _inputs(loaded: PreparedModel, named: Path | None, job: Job) -> tuple[Calibr
 
 def _summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: QuickCheck, source: SampleSource) -> None:
     for line in (*_lines(result, target), *grouped("float", result.plan.float_nodes.items(), some_of)):
-        out.print(line, markup=False)
+        out.print(line)
     if not figures.samples:
         out.print("the outputs were not compared, because there are no real samples; give some with --data")
     print_outcome(loaded, target, figures, source)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from qconv.cli.options import PATH, data_options, image_options, threads_option
+from qconv.sentences import counted
 
 
 @click.command(short_help="Write a page about one report, or about several side by side.")
@@ -55,4 +56,4 @@ def report(
         pipeline.write_report(found[0], output)
     else:
         pipeline.write_comparison(found, output)
-    out.print(f"{output}: {len(found)} {'model' if len(found) == 1 else 'models'}", markup=False)
+    out.print(f"{output}: {counted(len(found), 'model')}")

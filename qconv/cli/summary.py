@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qconv.sentences import some_of
+from qconv.sentences import counted, some_of
 
 if TYPE_CHECKING:
     from qconv.data.source import SampleSource
@@ -49,25 +49,25 @@ def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: Q
     found = result.audit
     out.print(f"{target}: {counted(found.integer_nodes, 'integer node')}, {counted(len(result.plan.float_nodes), 'float node')}")
     for line in result.imported:
-        out.print(f"import: {line}", markup=False)
+        out.print(f"import: {line}")
     for line in grouped("float", result.plan.float_nodes.items()):
-        out.print(line, markup=False)
+        out.print(line)
     for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes)), some_of):
-        out.print(line, markup=False)
+        out.print(line)
     for line in _chosen(result):
-        out.print(f"  range: {line}", markup=False)
+        out.print(f"  range: {line}")
     if result.measured:
         out.print(f"  range: chosen by what they cost at the outputs, measured on {result.measured} samples")
     if result.plan.channel_scales:
-        out.print(_channels(result), markup=False)
+        out.print(_channels(result))
     if result.recovery is not None:
-        out.print(_recovery(result.recovery.weights), markup=False)
+        out.print(_recovery(result.recovery.weights))
     if result.by_moments is not None:
-        out.print(_by_moments(result.by_moments), markup=False)
+        out.print(_by_moments(result.by_moments))
     for line in (*_proofs(result.lowering.program.certificates), *_short(result), *_processors(result)):
-        out.print(line, markup=False)
+        out.print(line)
     print_outcome(loaded, target, figures, source)
-    out.print(f"next: {_next(loaded, target, result)}", markup=False)
+    out.print(f"next: {_next(loaded, target, result)}")
 
 
 def print_outcome(loaded: PreparedModel, target: Path, figures: QuickCheck, source: SampleSource) -> None:
@@ -76,14 +76,9 @@ def print_outcome(loaded: PreparedModel, target: Path, figures: QuickCheck, sour
     from qconv.verify.cost import file_bytes
 
     for name, sqnr in figures.sqnr_db.items():
-        out.print(f"output {name}: SQNR {sqnr:.1f} dB over {figures.samples} samples of {source.description}", markup=False)
+        out.print(f"output {name}: SQNR {sqnr:.1f} dB over {counted(figures.samples, 'sample')} of {source.description}")
     before, after = file_bytes(loaded.path), file_bytes(target)
     out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
-
-
-def counted(number: int, what: str) -> str:
-    """A number of things, one or several."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _next(loaded: PreparedModel, target: Path, result: Quantized) -> str:
@@ -187,8 +182,7 @@ def _short(result: Quantized) -> Iterator[str]:
 def _channels(result: Quantized) -> str:
     """How many tensors have a scale for each channel, and what that gained."""
     count = len(result.plan.channel_scales)
-    tensors = "1 tensor has" if count == 1 else f"{count} tensors have"
-    text = f"channels: {tensors} a scale for each channel"
+    text = f"channels: a scale for each channel of {counted(count, 'tensor')}"
     if result.recovery is None:
         return text
     before, after = (-10.0 * math.log10(max(n, 1e-30)) for n in (result.recovery.before, result.recovery.form.noise))
@@ -199,21 +193,18 @@ def _channels(result: Quantized) -> str:
 def _recovery(recovered: Recovered) -> str:
     """What recovery did, and what it gained."""
     if not recovered.layers:
-        return f"recovery: nothing to gain on {recovered.samples} samples; all weights keep their nearest codes"
+        return f"recovery: nothing to gain on {counted(recovered.samples, 'sample')}; all weights keep their nearest codes"
     before, after = (-10.0 * math.log10(max(noise, 1e-30)) for noise in (recovered.noise_before, recovered.noise_after))
-    layers = "1 layer" if recovered.layers == 1 else f"{recovered.layers} layers"
-    return (
-        f"recovery: the weights of {layers} are fitted to {recovered.samples} samples; signal to noise at the outputs, on "
-        f"samples held back, {before:.1f} -> {after:.1f} dB"
-    )
+    fitted = f"the weights of {counted(recovered.layers, 'layer')} are fitted to {counted(recovered.samples, 'sample')}"
+    return f"recovery: {fitted}; signal to noise at the outputs, on samples held back, {before:.1f} -> {after:.1f} dB"
 
 
 def _by_moments(found: FromMoments) -> str:
     """What was done without samples, and what is lost by it."""
     return (
-        f"recovery: the weights of {found.layers} layers are fitted to second moments of the float network, because the samples "
-        "are gone: each layer repairs its own rounding, not what those before it lost; no tensor has a scale for each channel, "
-        "and no samples held back judge the result"
+        f"recovery: the weights of {counted(found.layers, 'layer')} are fitted to second moments of the float network, because "
+        "the samples are gone: each layer repairs its own rounding, not what those before it lost; no tensor has a scale for "
+        "each channel, and no samples held back judge the result"
     )
 
 

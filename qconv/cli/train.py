@@ -59,6 +59,6 @@ def train(
         )  # fmt: skip
     out.print(
         f"{written}: {found.steps} steps over {found.samples} samples; signal to noise at the outputs, on samples held back, "
-        f"{found.before_db:.1f} -> {found.after_db:.1f} dB", markup=False,
+        f"{found.before_db:.1f} -> {found.after_db:.1f} dB"
     )  # fmt: skip
-    out.print(f"now: qconv quantize {written}", markup=False)
+    out.print(f"now: qconv quantize {written}")

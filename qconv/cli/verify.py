@@ -67,6 +67,6 @@ def verify(
     else:
         out.print(render(report, layers=layers))
         if html is not None:
-            out.print(f"the same to look at: {html}", markup=False)
+            out.print(f"the same to look at: {html}")
     warned = bool(report.warnings) or report.data.warning is not None
     return 1 if not report.verdict.passed or (strict and warned) else 0

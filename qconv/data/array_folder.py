@@ -8,6 +8,7 @@ from pathlib import Path
 from qconv.data.arrays import ArrayFile
 from qconv.data.labels import Labels
 from qconv.data.source import InputInfo, Sample
+from qconv.sentences import counted
 
 ARRAY_SUFFIXES = frozenset({".npz", ".npy"})
 
@@ -24,7 +25,7 @@ class ArrayFolder:
     @property
     def description(self) -> str:
         """The folder and its number of samples."""
-        return f"{self._folder.name} ({self._count} samples in {len(self._files)} files)"
+        return f"{self._folder.name} ({counted(self._count, 'sample')} in {counted(len(self._files), 'file')})"
 
     def __len__(self) -> int:
         return self._count

@@ -20,6 +20,7 @@ from qconv.data.npy import READ_ERRORS, NpyRows
 from qconv.data.source import InputInfo, Sample
 from qconv.errors import DataError
 from qconv.model.session import reason
+from qconv.sentences import counted
 
 LABELS = "labels"
 _DEFLATE_LIMIT = 1032  # zlib never expands a byte to more than this many
@@ -57,7 +58,7 @@ class ArrayFile:
     @property
     def description(self) -> str:
         """The file and its number of samples."""
-        return f"{self._name} ({self._count} samples)"
+        return f"{self._name} ({counted(self._count, 'sample')})"
 
     def __len__(self) -> int:
         return self._count

@@ -17,6 +17,7 @@ from qconv.data.source import InputInfo, Sample
 from qconv.errors import DataError, UsageError
 from qconv.model.session import reason
 from qconv.quant.types import FloatArray
+from qconv.sentences import counted
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 
@@ -48,7 +49,7 @@ class ImageFolder:
     @property
     def description(self) -> str:
         """The folder, the number of pictures and what is done to them."""
-        return f"{self._folder.name} ({len(self._files)} images: {self._recipe})"
+        return f"{self._folder.name} ({counted(len(self._files), 'image')}: {self._recipe})"
 
     def __len__(self) -> int:
         return len(self._files) // self._info.batch

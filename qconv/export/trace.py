@@ -9,6 +9,7 @@ from qconv.export.network import Network
 from qconv.export.operators import RULES
 from qconv.export.tracer import Tracer
 from qconv.integer.language.audit import audit
+from qconv.sentences import counted
 
 
 def network_of(model: ir.Model) -> Network:
@@ -25,4 +26,4 @@ def refuse_float_nodes(model: ir.Model) -> None:
     left = audit(model).float_nodes
     if left:
         listed = ", ".join(f"{node.name} ({node.op_type})" for node in left[:5])
-        raise FloatNodesError(f"{len(left)} nodes are in float and have no form outside onnxruntime: {listed}")
+        raise FloatNodesError(f"what is in float has no form outside onnxruntime, {counted(len(left), 'node')} here: {listed}")

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from qconv.errors import ModelError
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.pins import Pins
+from qconv.sentences import counted
 
 from .attention import is_attention_of_codes, take_attention_apart
 from .averages import averages_to_layers
@@ -50,5 +51,5 @@ def import_quantized(model: ir.Model) -> Imported:
         )
     pins = pairs.pins().under(Pins(weights=averages))
     found = tuple(weights_on_grids(model, pins))
-    notes = [f"{len(found)} weights without scales are whole multiples of a step, and keep those codes"] if found else []
+    notes = [f"{counted(len(found), 'weight')} without scales kept as codes, as whole multiples of a step"] if found else []
     return Imported(pins.under(Pins(weights=found)), pairs.count, (*pairs.notes, *notes))

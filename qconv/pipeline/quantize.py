@@ -38,6 +38,7 @@ from qconv.prepare.take_pixels import take_pixels
 from qconv.ranges.methods import Choice
 from qconv.recover.channels.equalize import apply_scales
 from qconv.recover.from_moments import FromMoments
+from qconv.sentences import counted
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 from qconv.targets import target_of
@@ -183,7 +184,7 @@ def _refuse_float(plan: QuantPlan) -> None:
     if plan.float_nodes:
         listed = "; ".join(f"{name}: {reason}" for name, reason in plan.float_nodes.items())
         raise FloatNodesError(
-            f"{len(plan.float_nodes)} nodes have no integer form, so the model cannot be integer-only: {listed}"
+            f"the model cannot be integer-only, for want of an integer form of {counted(len(plan.float_nodes), 'node')}: {listed}"
         )
 
 

@@ -28,6 +28,7 @@ from qconv.plan.wide import wide_tensors
 from qconv.quant.certify import scales_in_grid
 from qconv.quant.params import widen_for_accumulator
 from qconv.quant.types import IntArray, QuantParams
+from qconv.sentences import counted
 
 _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than the output's keeps 256 / 16 codes
 
@@ -113,7 +114,7 @@ def _plan_weight(node: ir.Node, tensors: dict[str, QuantParams], given: dict[str
         tensors[name], raised = pinned_params(node, weight, pinned, x, tensors.get(str(node.outputs[0].name)), config)
         codes = codes_over_copies(node, weight, tensors[name], config)
         given |= {} if codes is None else {name: codes}
-    text = f"{raised} channels got a wider weight scale, so that accumulators fit in int32"
+    text = f"{counted(raised, 'channel')} got a wider weight scale, so that accumulators fit in int32"
     return [Remark(str(node.name), text)] if raised else []
 
 

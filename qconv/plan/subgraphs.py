@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from qconv.model.graph import const_array
 from qconv.model.traits import Trait, has_trait
+from qconv.sentences import counted
 
 
 def untouched_subgraphs(graph: ir.Graph) -> list[str]:
@@ -21,8 +22,8 @@ def untouched_subgraphs(graph: ir.Graph) -> list[str]:
                 str(source.name) for value in node.inputs if value is not None for source in _sources(value) if source in inputs
             ]
             remedy = f"--pin {deciding[0]}=VALUE makes one of them the network" if deciding else "export what is inside by itself"
-            count = "1 layer" if layers == 1 else f"{layers} layers"
-            found.append(f"node {node.name} ({node.op_type}) keeps {count} with weights in float, inside its subgraphs; {remedy}")
+            what = f"{counted(layers, 'layer')} with weights in float, inside its subgraphs"
+            found.append(f"node {node.name} ({node.op_type}) keeps {what}; {remedy}")
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from qconv.errors import ArtifactError
 from qconv.model.save import write_stream, write_text
 from qconv.model.text_files import parse_json, read_text
+from qconv.sentences import counted
 from qconv.statistics.constant_tensors import constant_tensors
 from qconv.statistics.moments_file import StoredMoments, Table, digest_of, moments_beside, write_moments
 from qconv.statistics.setup import Setup
@@ -74,7 +75,13 @@ class Calibration:
     moments_sha256: str | None = None
 
     def __repr__(self) -> str:
-        return f"<Calibration of {len(self.tensors)} tensors over {self.samples} samples of {self.source}, {self.method}>"
+        return f"<Calibration of {self.coverage}>"
+
+    @property
+    def coverage(self) -> str:
+        """How many tensors it tells of, from which samples, and by which method."""
+        over = f"{counted(len(self.tensors), 'tensor')} over {counted(self.samples, 'sample')}"
+        return f"{over} of {self.source}, {self.method}"
 
     @property
     def warnings(self) -> tuple[str, ...]:

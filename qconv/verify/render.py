@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from qconv.integer.language.audit import Audit
+from qconv.sentences import counted
 from qconv.verify.metrics import Similarity
 from qconv.verify.report import Report
 
@@ -25,7 +25,7 @@ def render(report: Report, *, layers: int = 10) -> RenderableType:
 
 
 def _head(report: Report) -> RenderableType:
-    samples = f"{_count(report.data.samples, 'sample')} from {report.data.source}"
+    samples = f"{counted(report.data.samples, 'sample')} from {report.data.source}"
     text = Text.assemble((report.integer_model, "bold"), " against ", (report.float_model, "bold"), f"\n{samples}")
     return Group(text, Text(f"warning: {report.data.warning}", "yellow")) if report.data.warning else text
 
@@ -36,7 +36,7 @@ def _outputs(report: Report) -> RenderableType:
     for output in report.outputs:
         classes = output.classes
         shares = ("-", "-") if classes is None else (_share(classes.top1), _share(classes.top5))
-        table.add_row(escape(output.name), *_figures(output.similarity), *shares)
+        table.add_row(output.name, *_figures(output.similarity), *shares)
         if classes is not None:
             notes.append(Text(f"{output.name} is taken for scores of {classes.classes} classes: {classes.reason}", "dim"))
     return Group(table, *notes)
@@ -63,10 +63,10 @@ def _layers(report: Report, count: int) -> Iterator[RenderableType]:
     for layer in shown:
         sqnr, _, largest = _figures(layer.similarity)
         alone = "-" if layer.own is None else _decibel(layer.own.sqnr_db)
-        table.add_row(escape(_tail(layer.node)), layer.op_type, sqnr, alone, largest)
+        table.add_row(_tail(layer.node), layer.op_type, sqnr, alone, largest)
     yield table
     yield Text(
-        f"the worst {len(shown)} of {_count(len(report.layers), 'layer')} over {_count(report.layer_samples, 'sample')}; "
+        f"the worst {len(shown)} of {counted(len(report.layers), 'layer')} over {counted(report.layer_samples, 'sample')}; "
         "alone: from float inputs, without what earlier layers did",
         "dim",
     )
@@ -76,7 +76,7 @@ def _audit(report: Report) -> Iterator[RenderableType]:
     for graph, audit in (("as written", report.written), ("as onnxruntime runs it", report.optimized)):
         count = len(audit.float_nodes)
         style = "green" if audit.integer_only else "yellow"
-        verdict = "integer only" if audit.integer_only else _count(count, "float node")
+        verdict = "integer only" if audit.integer_only else counted(count, "float node")
         yield Text.assemble(
             f"{graph}: {audit.integer_nodes} integer nodes, ",
             f"{audit.quantize} QuantizeLinear, {audit.dequantize} DequantizeLinear, ",
@@ -94,7 +94,7 @@ def _float_nodes(audit: Audit) -> Iterator[RenderableType]:
 
 def _exactness(report: Report) -> Iterator[RenderableType]:
     found = report.exactness
-    over = f"of {_count(found.tensors, 'tensor')} over {_count(found.samples, 'sample')}"
+    over = f"of {counted(found.tensors, 'tensor')} over {counted(found.samples, 'sample')}"
     if found.problem is not None:
         yield Text(f"onnxruntime was not compared with exact integer arithmetic: {found.problem}", "yellow")
     elif found.equal:
@@ -146,10 +146,6 @@ def _decibel(value: float) -> str:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _points(before: float, after: float) -> str:

@@ -80,7 +80,7 @@ def test_what_cannot_be_exported_is_one_sentence(
 def test_float_nodes_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["quantize", "m.onnx", "--data", "d.npz", "--exclude", "Conv"]) == 0
     capsys.readouterr()
-    assert "are in float" in refused(capsys, 6, "export", "m.int8.onnx", "--to", "json")
+    assert "is in float" in refused(capsys, 6, "export", "m.int8.onnx", "--to", "json")
 
 
 @pytest.mark.parametrize("how", [("--target", "portable"), ("--mode", "dynamic")])

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
+from onnx import helper
 
 from qconv.cli.console import printable
 from qconv.cli.main import run
+from tests.networks import network
 
 MANY_DIGITS = "9" * 20
 
@@ -74,9 +77,27 @@ def test_names_cannot_command_a_terminal() -> None:
     from qconv.cli import console
 
     written = io.StringIO()
-    screen = console._Console(file=written, highlight=False)
-    screen.print("no\x1b[31mde\x1b]0;title\x07", markup=False)
+    screen = console._Console(file=written, highlight=False, markup=False)
+    screen.print("no\x1b[31mde\x1b]0;title\x07")
     assert written.getvalue() == "no?[31mde?]0;title\n" and printable("no\x1b[31mde\x1b]0;title\x07\n") == "no?[31mde?]0;title?\n"
+
+
+def test_names_with_brackets_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "[bold]m.onnx"
+    nodes = [helper.make_node("Conv", ["x", "w"], ["[/a]"], "conv"), helper.make_node("Erf", ["[/a]"], ["[red]y[/]"], "[b]erf")]
+    ir.save(network(nodes, {"x": ["n", 3, 4, 4]}, ["[red]y[/]"], {"w": np.ones((2, 3, 1, 1), np.float32)}), model)
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).normal(size=(30, 3, 4, 4)).astype(np.float32))
+    samples = ["--data", str(tmp_path / "d.npz")]
+    for command, said in (
+        (["calibrate", str(model), *samples], "[bold]m.calib.json"),
+        (["inspect", str(model.with_name("[bold]m.calib.json"))], "[/a]"),
+        (["quantize", str(model), "--exclude", "Erf"], "[b]erf"),
+        (["inspect", str(model.with_name("[bold]m.int8.onnx"))], "[b]erf"),
+        (["verify", str(model), *samples], "[red]y[/]"),
+        (["analyze", str(model), *samples], "[b]erf"),
+    ):
+        assert run(command) == 0
+        assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
