@@ -26,6 +26,7 @@ import onnx_ir as ir
 from benchmarks.page import line
 from qconv import pipeline
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from qconv.model.load import load
 from qconv.model.save import save
 
@@ -167,7 +168,7 @@ def _sized(model: Path, target: Path) -> None:
         for v in loaded.graph.inputs
         if v.shape is not None and v.dtype is not None
     }
-    arrays = Executor(loaded).run(feeds)
+    arrays = Executor(Program.read(loaded)).run(feeds)
     for node in loaded.graph:
         for value in node.outputs:
             array = arrays[str(value.name)]

@@ -26,7 +26,9 @@ from benchmarks.page import line
 from qconv.data.source import inputs_of
 from qconv.export.tflite.translate import Translation
 from qconv.integer.execution.executor import Executor
-from qconv.integer.program import Step
+from qconv.integer.execution.kernels import compute
+from qconv.integer.program import Program
+from qconv.integer.step import Operand, Step
 from qconv.model.load import load
 from qconv.pipeline.export import one_sample, random_feeds
 from qconv.pipeline.open_source import open_source
@@ -69,8 +71,9 @@ def compare(path: Path, data: str | None, samples: int, *, reference: bool = Fal
     model = load(path).ir
     source = None if data is None else open_source(data, inputs_of(model))
     feeds = list(islice(random_feeds(model) if source is None else (sample.feeds for sample in source), samples))
-    found, executor = Comparison(), Executor(model)
-    plain, translation = Translation(model), Translation(model)
+    program, found = Program.read(model), Comparison()
+    executor, makers = Executor(program), program.makers
+    plain, translation = Translation(program), Translation(program)
     final = _Lite(plain.run(), reference=reference)
     inner = _Lite(translation.run(everything=True), reference=reference)
     for sample in feeds:
@@ -86,32 +89,35 @@ def compare(path: Path, data: str | None, samples: int, *, reference: bool = Fal
             for value, array in zip(translation.outputs, inner.run(codes), strict=True)
         }
         for step in translation.program.steps:
-            if step.node.outputs[0] in made:
-                _own(step, executor, arrays, made, found.by_op[step.op])
+            if step.writes[0].value in made:
+                _own(step, makers, arrays, made, found.by_op[step.op])
     return found
 
 
-def _own(step: Step, executor: Executor, arrays: Mapping[str, Array], made: Mapping[ir.Value, Array], count: Count) -> None:
+Makers = Mapping[ir.Value, Step]
+
+
+def _own(step: Step, makers: Makers, arrays: Mapping[str, Array], made: Mapping[ir.Value, Array], count: Count) -> None:
     """The differences of one operator, given what LiteRT made of its inputs."""
     known: dict[ir.Value, Array] = {}
-    inputs = [None if value is None else _given(value, executor, arrays, made, known) for value in step.node.inputs]
-    (output,) = executor.run_node(step.node, inputs)[:1]
-    count.add(made[step.node.outputs[0]], _signed(output))
+    inputs = [None if a is None else _given(a, makers, arrays, made, known) for a in step.arguments]
+    count.add(made[step.writes[0].value], _signed(compute(step, inputs)[0]))
 
 
 def _given(
-    value: ir.Value, executor: Executor, arrays: Mapping[str, Array], made: Mapping[ir.Value, Array], known: dict[ir.Value, Array]
+    operand: Operand, makers: Makers, arrays: Mapping[str, Array], made: Mapping[ir.Value, Array], known: dict[ir.Value, Array]
 ) -> Array:
     """A tensor as LiteRT has it; what the file has no tensor for is computed from those that it has."""
-    if value.const_value is not None:
-        return np.asarray(value.const_value.numpy())
-    exact, node = arrays[str(value.name)], value.producer()
-    if value in made or node is None:
+    if operand.constant is not None:
+        return operand.constant
+    value, exact, step = operand.value, arrays[operand.name], makers.get(operand.value)
+    if value in made or step is None:
         return _like(made[value], exact) if value in made else exact
     if value not in known:
-        inputs = [None if v is None else _given(v, executor, arrays, made, known) for v in node.inputs]
+        inputs = [None if a is None else _given(a, makers, arrays, made, known) for a in step.arguments]
         float_input = any(array is not None and array.dtype.kind == "f" for array in inputs[:1])
-        known[value] = exact if float_input else executor.run_node(node, inputs)[list(node.outputs).index(value)]
+        place = [write.value for write in step.writes].index(value)
+        known[value] = exact if float_input else compute(step, inputs)[place]
     return known[value]
 
 

@@ -13,7 +13,6 @@ def inspect_model(model: Path, as_json: bool) -> None:
     from qconv.cli.console import out, warn
     from qconv.cli.inspect_float import inspect_float
     from qconv.integer.language.audit import audit
-    from qconv.integer.metadata import mode_of
     from qconv.integer.multiplier_table import dumps_table, rows_of, stale_table
     from qconv.integer.program import Program
     from qconv.model.load import load
@@ -24,23 +23,24 @@ def inspect_model(model: Path, as_json: bool) -> None:
     if stale := stale_table(model, loaded.digest):
         warn(stale)
     if as_json:
-        click.echo(dumps_table(loaded.ir, loaded.digest), nl=False)
+        click.echo(dumps_table(Program.read(loaded.ir), loaded.digest), nl=False)
         return
     if "qconv.version" not in loaded.ir.metadata_props:
         inspect_float(model)
         return
-    if (mode := mode_of(loaded.ir)) != "static":
-        out.print(f"mode {mode}: activations have no fixed scales, so there is no table of multipliers")
+    program = Program.read(loaded.ir)
+    if program.origin.mode != "static":
+        out.print(f"mode {program.origin.mode}: activations have no fixed scales, so there is no table of multipliers")
         for line in weights_in_codes(loaded.ir.graph):
             out.print(line)
     else:
-        out.print(_table(rows_of(Program.read(loaded.ir))))
+        out.print(_table(rows_of(program)))
     found = audit(loaded.ir)
     counts = ", ".join(f"{count} {op}" for op, count in sorted(found.integer.items(), key=lambda item: -item[1]))
     out.print(
         f"{found.integer_nodes} integer nodes ({counts}), {found.quantize} QuantizeLinear, {found.dequantize} DequantizeLinear"
     )
-    out.print(f"the same codes on {', '.join(exact_on(loaded.ir.graph)) or 'no target'}")
+    out.print(f"the same codes on {', '.join(exact_on(program)) or 'no target'}")
     out.print(f"{len(found.float_nodes)} float nodes")
     for node in found.float_nodes:
         out.print(f"  {node.name} ({node.op_type}): {node.reason}")

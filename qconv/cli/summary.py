@@ -210,10 +210,10 @@ def _by_moments(found: FromMoments) -> str:
 
 def _processors(result: Quantized) -> Iterator[str]:
     """Where the model gives the same codes, and what stands against more if a narrower target was asked for."""
-    from qconv.integer.saturation import saturating_nodes
+    from qconv.integer.saturation import saturating_steps
 
     yield f"the same codes on {result.model.metadata_props['qconv.exact_on']}"
-    nodes = [str(node.name) for node in saturating_nodes(result.model.graph)]
+    nodes = [step.name for step in saturating_steps(result.lowering.program)]
     if nodes:
         yield f"  note: {some_of(nodes)}: may saturate on x86 with AVX2 and without VNNI; --target x86 is exact on every x86"
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from qconv.model.traits import Trait, has_trait
+from qconv.integer.program import Program
+from qconv.model.traits import Trait
 
 
-def depends_on_data(graph: ir.Graph) -> set[ir.Value]:
+def depends_on_data(program: Program) -> set[ir.Value]:
     """The values that the elements of an input reach; shapes and constants are not among them."""
-    found = {value for value in graph.inputs if not value.is_initializer()}
-    for node in graph:
-        if not has_trait(node, Trait.MEASURES) and any(value in found for value in node.inputs if value is not None):
-            found.update(node.outputs)
+    found = {operand.value for operand in program.inputs if not operand.value.is_initializer()}
+    for step in program.steps:
+        if not step.traits & Trait.MEASURES and any(operand.value in found for operand in step.reads):
+            found.update(write.value for write in step.writes)
     return found

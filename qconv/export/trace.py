@@ -9,6 +9,7 @@ from qconv.export.network import Network
 from qconv.export.operators import RULES
 from qconv.export.tracer import Tracer
 from qconv.integer.language.audit import audit
+from qconv.integer.program import Program
 from qconv.sentences import counted
 
 
@@ -18,7 +19,7 @@ def network_of(model: ir.Model) -> Network:
     Raises FloatNodesError for one with float nodes, and for an operator that has no place in a network.
     """
     refuse_float_nodes(model)
-    return Tracer(model, RULES).network()
+    return Tracer(Program.read(model), RULES).network()
 
 
 def refuse_float_nodes(model: ir.Model) -> None:

@@ -13,9 +13,11 @@ from qconv.export.dependence import depends_on_data
 from qconv.export.moves import view_of
 from qconv.export.network import Array, Attribute, Network, Node, Rescale, Tensor
 from qconv.integer.execution.executor import Executor
-from qconv.integer.program import Program, Step
+from qconv.integer.execution.kernels import compute
+from qconv.integer.program import Program
+from qconv.integer.step import Operand, Step
 from qconv.model.graph import is_float
-from qconv.model.traits import Trait, has_trait
+from qconv.model.traits import Trait
 from qconv.quant.types import QuantParams
 
 
@@ -23,7 +25,7 @@ from qconv.quant.types import QuantParams
 class Tracer:
     """A network while it grows; `rules` has a function for each operator that computes."""
 
-    model: ir.Model
+    program: Program
     rules: Mapping[str, Callable[[Tracer, Step], None]]
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
@@ -31,53 +33,51 @@ class Tracer:
     aliases: dict[str, str] = field(default_factory=dict)
 
     def network(self) -> Network:
-        """Runs the model on zeros, and goes through its steps."""
-        program = Program.read(self.model)
-        feeds = {str(v.name): np.zeros(_sample_shape(v), _numpy(v)) for v in self.model.graph.inputs}
-        self.arrays = Executor(self.model).run(feeds)
-        self.arrays |= {n: v.const_value.numpy() for n, v in self.model.graph.initializers.items() if v.const_value is not None}
-        self.dynamic = depends_on_data(self.model.graph)
+        """Runs the program on zeros, and goes through its steps."""
+        self.arrays = arrays_of(self.program)
+        self.dynamic = depends_on_data(self.program)
         inputs, outputs = list[str](), list[str]()
-        for operand in program.inputs:
-            if operand.value.dtype not in (ir.DataType.FLOAT,):
-                inputs.append(self.add(operand.value, operand.params))
-        for step in program.steps:
-            if not any(v in self.dynamic for v in step.node.outputs):
+        for operand in self.program.inputs:
+            if not is_float(operand.value):
+                inputs.append(self.add(operand))
+        for step in self.program.steps:
+            if not any(write.value in self.dynamic for write in step.writes):
                 continue
-            if step.op == "QuantizeLinear":
-                name = self.add(step.node.outputs[0], step.writes[0].params)
+            if step.traits & Trait.QUANTIZES:
+                name = self.add(step.writes[0])
                 inputs.append(name)
-                self.reals[name] = name_of(step.node.inputs[0])
-            elif step.op == "DequantizeLinear":
-                name = self.name(step.node.inputs[0])
+                self.reals[name] = step.operand(0).name
+            elif step.traits & Trait.DEQUANTIZES:
+                name = self.name(step.operand(0))
                 outputs.append(name)
-                self.reals[name] = str(step.node.outputs[0].name)
-            elif not any(map(is_float, step.node.outputs)):  # whoever runs the network joins or splits reals at its ends
+                self.reals[name] = step.writes[0].name
+            elif not any(is_float(write.value) for write in step.writes):  # whoever runs the network moves reals at its ends
                 self.step(step)
-        outputs += [self.name(output) for output in self.model.graph.outputs if not is_float(output)]
+        outputs += [self.name(output) for output in self.program.outputs if not is_float(output.value)]
         return Network(self.tensors, self.nodes, inputs, list(dict.fromkeys(outputs)), self.reals)
 
     # --- tensors ----------------------------------------------------------------------------------------------------------
 
-    def add(self, value: ir.Value, params: QuantParams | None = None) -> str:
-        """Adds a tensor of the model under its own name, and returns that name."""
-        name = str(value.name)
-        array = self.arrays[name]
-        self.tensors[name] = Tensor(name, array.dtype, array.shape, params)
-        return name
+    def add(self, operand: Operand) -> str:
+        """Adds a tensor of the program under its own name, and returns that name."""
+        array = self.arrays[operand.name]
+        self.tensors[operand.name] = Tensor(operand.name, array.dtype, array.shape, operand.params)
+        return operand.name
 
     def constant(self, name: str, array: Array, params: QuantParams | None = None) -> str:
         """Adds a tensor with constant values, and returns its name."""
         self.tensors[name] = Tensor(name, array.dtype, array.shape, params, np.ascontiguousarray(array))
         return name
 
-    def name(self, value: ir.Value | None) -> str:
-        """Returns the name of a tensor that a node reads, and makes it a constant where it does not depend on the data."""
-        assert value is not None
-        name = str(value.name)
-        if name not in self.tensors:
-            self.constant(name, self.arrays[name])
-        return name
+    def name(self, operand: Operand) -> str:
+        """Returns the name of a tensor that a step reads, and makes it a constant where it does not depend on the data."""
+        if operand.name not in self.tensors:
+            self.constant(operand.name, self.arrays[operand.name])
+        return operand.name
+
+    def values(self, operand: Operand) -> Array:
+        """Returns the values that a tensor has in the run."""
+        return self.arrays[operand.name]
 
     def emit(
         self, step: Step, op: str, inputs: list[str], attributes: dict[str, Attribute] | None = None,
@@ -85,7 +85,7 @@ class Tracer:
     ) -> str:  # fmt: skip
         """Adds a node that makes the output of a step, or `output` on the way to it."""
         final = output is None
-        name = self.add(step.node.outputs[0], step.writes[0].params) if output is None else output
+        name = self.add(step.writes[0]) if output is None else output
         certificate = step.certificate if final else None
         label = step.name if final else name
         self.nodes.append(Node(label, op, tuple(inputs), name, attributes or {}, rescales, certificate))
@@ -94,11 +94,10 @@ class Tracer:
     # --- operators --------------------------------------------------------------------------------------------------------
 
     def step(self, step: Step) -> None:
-        """Translates one node of the model."""
-        node = step.node
-        if has_trait(node, Trait.RESHAPES):
-            self.emit(step, "reshape", [self.name(node.inputs[0])])
-        elif has_trait(node, Trait.MOVES) and _indices_known(node, self.dynamic):
+        """Translates one step of the program."""
+        if step.traits & Trait.RESHAPES:
+            self.emit(step, "reshape", [self.name(step.operand(0))])
+        elif step.traits & Trait.MOVES and not any(operand.value in self.dynamic for operand in step.reads[1:]):
             self.move(step)
         elif (rule := self.rules.get(step.op)) is not None:
             rule(self, step)
@@ -107,23 +106,22 @@ class Tracer:
 
     def move(self, step: Step) -> None:
         """Finds where the elements of the output come from, by moving numbers that count them."""
-        node = step.node
-        x = self.arrays[name_of(node.inputs[0])]
-        others = [None if v is None else self.arrays[str(v.name)] for v in node.inputs[1:]]
-        places = Executor(self.model).run_node(node, [np.arange(x.size, dtype=np.int32).reshape(x.shape), *others])
-        for output, place in zip(node.outputs, places, strict=True):
-            if not output.uses() and not output.is_graph_output():
+        x = self.values(step.operand(0))
+        others = [None if operand is None else self.values(operand) for operand in step.operands[1:]]
+        places = compute(step, [np.arange(x.size, dtype=np.int32).reshape(x.shape), *others])
+        for output, place in zip(step.writes, places, strict=True):
+            if not output.is_read:
                 continue
             view = view_of(place.astype(np.int64))
-            name = self.add(output, step.writes[0].params)
+            name = self.add(output)
             if view is None:
                 index = self.constant(f"{name}/places", place.reshape(-1).astype(np.int32))
-                self.nodes.append(Node(step.name, "gather", (self.name(node.inputs[0]), index), name))
+                self.nodes.append(Node(step.name, "gather", (self.name(step.operand(0)), index), name))
             else:
                 attributes: dict[str, Attribute] = {
                     "offset": view.offset, "sizes": list(view.sizes), "strides": list(view.strides),
                 }  # fmt: skip
-                self.nodes.append(Node(step.name, "move", (self.name(node.inputs[0]),), name, attributes))
+                self.nodes.append(Node(step.name, "move", (self.name(step.operand(0)),), name, attributes))
 
 
 def no_form(step: Step) -> FloatNodesError:
@@ -131,9 +129,12 @@ def no_form(step: Step) -> FloatNodesError:
     return FloatNodesError(f"node {step.name} ({step.op}) has no form outside onnxruntime yet; keep the ONNX model for it")
 
 
-def name_of(value: ir.Value | None) -> str:
-    """Returns the name of a value, empty where there is none."""
-    return "" if value is None else str(value.name)
+def arrays_of(program: Program) -> dict[str, Array]:
+    """All tensors of a program in a run on zeros, with 1 for each size that is not known, and its constants."""
+    feeds = {operand.name: np.zeros(_sample_shape(operand.value), _numpy(operand.value)) for operand in program.inputs}
+    read = (*(operand for step in program.steps for operand in step.arguments), *program.outputs)
+    constants = {operand.name: operand.constant for operand in read if operand is not None}
+    return Executor(program).run(feeds) | {name: array for name, array in constants.items() if array is not None}
 
 
 def _sample_shape(value: ir.Value) -> tuple[int, ...]:
@@ -145,7 +146,3 @@ def _sample_shape(value: ir.Value) -> tuple[int, ...]:
 def _numpy(value: ir.Value) -> np.dtype[np.generic]:
     assert value.dtype is not None
     return np.dtype(value.dtype.numpy())
-
-
-def _indices_known(node: ir.Node, dynamic: set[ir.Value]) -> bool:
-    return not any(value in dynamic for value in node.inputs[1:] if value is not None)

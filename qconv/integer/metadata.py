@@ -63,6 +63,11 @@ class Origin:
     calibration: Mapping[str, Any] | None = field(default=None)
     settings: Mapping[str, Any] | None = field(default=None)
 
+    @property
+    def mode(self) -> str:
+        """How the model was quantized: static, weight-only or dynamic; static where it does not tell."""
+        return str((self.settings or {}).get("mode", "static"))
+
 
 def write_meaning(node: ir.Node, meaning: Meaning) -> None:
     """Writes a meaning into a node's metadata, in place of an older one."""
@@ -188,11 +193,6 @@ def read_origin(model: ir.Model) -> Origin:
         raise _damaged("the model", error) from None
     version, digest, target, exact_on = (words.get(f"{PREFIX}{key}") for key in _ORIGIN)
     return Origin(version, digest, target, exact_on, *tables)
-
-
-def mode_of(model: ir.Model) -> str:
-    """How a model was quantized: static, weight-only or dynamic; static where it does not tell."""
-    return str((read_origin(model).settings or {}).get("mode", "static"))
 
 
 def certificate_to_json(certificate: Certificate) -> dict[str, Any]:

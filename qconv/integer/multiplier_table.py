@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
-
 from qconv.integer.metadata import certificate_to_json, plain, shortest
-from qconv.integer.program import Program, Step
+from qconv.integer.program import Program
+from qconv.integer.step import Step
 from qconv.model.text_files import read_json
 from qconv.quant.types import QuantParams
 
@@ -46,12 +45,11 @@ def _params(params: QuantParams | None) -> dict[str, Any]:
     return {"scale": shortest(plain(params.scale)), "zero_point": shortest(plain(params.zero_point))}
 
 
-def table_of(model: ir.Model, digest: str) -> dict[str, Any]:
-    """The whole table, with what the model says of its origin; M = m0 * 2^-(31 + n). Raises ModelError for damaged metadata.
+def table_of(program: Program, digest: str) -> dict[str, Any]:
+    """The whole table, with what the program says of its origin; M = m0 * 2^-(31 + n).
 
-    `digest` is the hash of the file that holds `model`, by which the two are known to belong together.
+    `digest` is the hash of the file that holds the program, by which the two are known to belong together.
     """
-    program = Program.read(model)
     origin = program.origin
     return {
         "format": "qconv-table-1",
@@ -65,9 +63,9 @@ def table_of(model: ir.Model, digest: str) -> dict[str, Any]:
     }
 
 
-def dumps_table(model: ir.Model, digest: str) -> str:
+def dumps_table(program: Program, digest: str) -> str:
     """The text of the table, a line per node; `digest` as for `table_of`."""
-    data = table_of(model, digest)
+    data = table_of(program, digest)
     rows = ",\n".join(f"  {json.dumps(row)}" for row in data.pop("nodes"))
     head = json.dumps(data, indent=1)
     return f'{head[:-2]},\n "nodes": [\n{rows}\n ]\n}}\n'

@@ -1,7 +1,7 @@
 """The typed integer network: its steps in order, what every tensor of codes stands for, and what is proved.
 
     Meaning    what lowering knows of one node: kept by the node itself while the graph is being built and tuned
-    Step       a node with its operands, multipliers and proof; frozen
+    Step       a node with its operands, multipliers, geometry and proof (step.py); frozen
     Program    all steps, the integer borders of the graph, and where the model comes from
 
 `lower` builds a Program from the graph and the meanings. It is written into the graph's metadata by `Program.write`, and
@@ -10,65 +10,22 @@ everything that reads an integer model reads it back with `Program.read`; metada
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from qconv.integer import metadata
-from qconv.integer.language.multipliers import constant
-from qconv.integer.language.operands import Triple, layout_of, parameter_inputs, weight_axis
+from qconv.integer.geometry import Geometry
+from qconv.integer.language.audit import Types, float_tensor
+from qconv.integer.language.multipliers import constant, multipliers_of
+from qconv.integer.language.operands import Layout, Triple, layout_of, weight_axis
 from qconv.integer.metadata import INT_TYPES, Meaning, Origin
+from qconv.integer.step import Operand, Step
 from qconv.quant.certify import Certificate
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.types import QuantParams
-
-
-@dataclass(frozen=True)
-class Operand:
-    """A tensor as one step sees it; `params` is None where it holds no codes, or codes that the step does not interpret.
-
-    `tensor` is the name of the float tensor that the codes stand for; None for what comes about on the way.
-    """
-
-    value: ir.Value
-    params: QuantParams | None = None
-    tensor: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of the tensor in the integer graph."""
-        return str(self.value.name)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One node. `reads` are its tensors without scales and zero points, but with the weight; `bias` is an int32 constant.
-
-    `source` is the float node that it comes from, None for a node that quantizes nothing, such as a Shape or one in float.
-    """
-
-    op: str
-    source: str | None
-    node: ir.Node = field(repr=False)
-    reads: tuple[Operand, ...]
-    writes: tuple[Operand, ...]
-    bias: ir.Value | None = None
-    multipliers: tuple[Multiplier, ...] = ()
-    certificate: Certificate | None = None
-    geometry: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def rescales(self) -> bool:
-        """Whether it is a quantized operator, with parameters for each tensor that it reads."""
-        return layout_of(self.node) is not None
-
-    @property
-    def name(self) -> str:
-        """The name of the node."""
-        return str(self.node.name)
 
 
 @dataclass(frozen=True)
@@ -84,6 +41,27 @@ class Program:
     def quantized(self) -> tuple[Step, ...]:
         """The steps that write codes whose parameters are known."""
         return tuple(step for step in self.steps if step.source is not None)
+
+    def all_steps(self) -> Iterator[Step]:
+        """The steps, and behind each one those of its bodies."""
+        for step in self.steps:
+            yield step
+            for body in step.bodies.values():
+                yield from body.all_steps()
+
+    @property
+    def makers(self) -> dict[ir.Value, Step]:
+        """The step that makes each tensor; inputs and constants are not among them."""
+        return {write.value: step for step in self.steps for write in step.writes}
+
+    @property
+    def readers(self) -> dict[ir.Value, list[Step]]:
+        """The steps that read each tensor, in order."""
+        found: dict[ir.Value, list[Step]] = {}
+        for step in self.steps:
+            for value in dict.fromkeys(argument.value for argument in step.arguments if argument is not None):
+                found.setdefault(value, []).append(step)
+        return found
 
     @property
     def certificates(self) -> dict[str, Certificate]:
@@ -103,7 +81,8 @@ class Program:
         origin: Origin | None = None,
     ) -> Program:
         """The program of a graph in topological order; `meanings` of nodes that are gone are left out."""
-        steps = tuple(_step(node, meanings.get(node)) for node in graph)
+        types: Types = {}
+        steps = tuple(_step(node, meanings, types) for node in graph)
         inputs, outputs = (tuple(_border(value, borders) for value in values) for values in (graph.inputs, graph.outputs))
         return cls(steps, inputs, outputs, origin or Origin())
 
@@ -111,7 +90,7 @@ class Program:
     def read(cls, model: ir.Model) -> Program:
         """The program that a model's metadata tells. Raises ModelError where it is damaged."""
         graph = model.graph
-        meanings = {node: meaning for node in graph if (meaning := metadata.read_meaning(node)) is not None}
+        meanings = {node: meaning for node in graph.all_nodes() if (meaning := metadata.read_meaning(node)) is not None}
         borders = {v: params for v in (*graph.inputs, *graph.outputs) if (params := metadata.read_params(v)) is not None}
         return cls.build(graph, meanings, borders, metadata.read_origin(model))
 
@@ -121,47 +100,75 @@ class Program:
         for border in (*self.inputs, *self.outputs):
             if border.params is not None:
                 metadata.write_params(border.value, border.params)
-        for step in self.quantized:
-            assert step.source is not None
+        for step in self.all_steps():
+            if step.source is None:
+                continue
             params = step.writes[0].params
             tensors = tuple(operand.tensor for operand in step.writes)
             metadata.write_meaning(step.node, Meaning(step.source, tensors, params, step.multipliers, step.certificate))
 
 
-def _step(node: ir.Node, meaning: Meaning | None) -> Step:
-    layout = layout_of(node)
-    if layout is not None:
-        reads = [_operand(node, triple) for triple in layout.reads]
-        bias = _input(node, layout.bias)
-    else:
-        skipped = parameter_inputs(node)
-        reads = [Operand(v) for i, v in enumerate(node.inputs) if v is not None and i not in skipped]
-        bias = None
-    geometry = {a.name: a.value for a in node.attributes.values() if not a.is_ref() and a.type not in _GRAPHS}
-    if meaning is None:
-        return Step(node.op_type, None, node, tuple(reads), tuple(map(Operand, node.outputs)), bias, geometry=geometry)
-    writes = tuple(
-        Operand(value, _in_container(value, meaning.params), tensor)
-        for value, tensor in zip(node.outputs, meaning.tensors, strict=True)
-    )
+def _step(node: ir.Node, meanings: Mapping[ir.Node, Meaning], types: Types) -> Step:
+    meaning, layout = meanings.get(node), layout_of(node)
+    parts = None if layout is None else _rescaling(node, layout)
+    plain: tuple[Operand | None, ...] = tuple(None if v is None else Operand(v) for v in node.inputs)
+    operands, own, made = (plain, None, ()) if parts is None else parts
+    bias = None if own is None or layout is None else _input(node, layout.bias)
+    tensors = (None,) * len(node.outputs) if meaning is None else meaning.tensors
+    params = None if meaning is None else meaning.params
     return Step(
-        node.op_type, meaning.source, node, tuple(reads), writes, bias, meaning.multipliers, meaning.certificate, geometry
+        node.op_type, node.domain, str(node.name), None if meaning is None else meaning.source, node, operands,
+        tuple(Operand(v, _in_container(v, params), tensor) for v, tensor in zip(node.outputs, tensors, strict=True)),
+        None if bias is None else Operand(bias), own,
+        (() if meaning is None else meaning.multipliers) or made,
+        None if meaning is None else meaning.certificate, Geometry.of(node),
+        {a.name: _body(a.as_graph(), meanings, types) for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH},
+        float_tensor(node, types) is not None or (layout is not None and parts is None),
     )  # fmt: skip
 
 
-_GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+def _body(graph: ir.Graph, meanings: Mapping[ir.Node, Meaning], types: Types) -> Program:
+    """The program of a subgraph."""
+    steps = tuple(_step(node, meanings, types) for node in graph)
+    return Program(steps, tuple(map(Operand, graph.inputs)), tuple(map(Operand, graph.outputs)))
 
 
-def _operand(node: ir.Node, triple: Triple) -> Operand:
-    """A triple with the parameters that the node itself has for it: certification gives it scales of its own."""
-    value = _input(node, triple.tensor)
-    assert value is not None
+_WEIGHT = 1  # the operand that may have a scale for each channel
+Rescaling = tuple[tuple[Operand | None, ...], QuantParams, tuple[Multiplier, ...]]
+
+
+def _rescaling(node: ir.Node, layout: Layout) -> Rescaling | None:
+    """The operands of a quantized operator, what it rescales to, and by what; None where it is not of the language.
+
+    Each has the parameters that the node itself has for it: certification gives it scales of its own.
+    """
+    own = _params(node, layout.writes)
+    values = [_input(node, triple.tensor) for triple in layout.reads]
+    params = [_params(node, triple) for triple in layout.reads]
+    single = [own, *(p for place, p in enumerate(params) if place != _WEIGHT)]
+    if None in values or None in params or any(p is None or p.axis is not None for p in single):
+        return None
+    assert own is not None
+    try:
+        multipliers = tuple(multipliers_of(node))
+    except ValueError:  # the ratio of the scales is no float32
+        return None
+    return tuple(Operand(v, p) for v, p in zip(values, params, strict=True) if v is not None), own, multipliers
+
+
+def _params(node: ir.Node, triple: Triple) -> QuantParams | None:
+    """The parameters of a triple; None where they are computed, or fit no codes of 8 bits."""
     scale, zero_point = constant(node, triple.scale), constant(node, triple.zero_point)
     if scale is None or zero_point is None or zero_point.dtype not in (np.uint8, np.int8):
-        return Operand(value)
-    int_type = INT_TYPES[ir.DataType.from_numpy(zero_point.dtype)]
-    axis = weight_axis(node) if scale.ndim else None
-    return Operand(value, QuantParams(scale, np.broadcast_to(zero_point, scale.shape), int_type, axis))
+        return None
+    axis = weight_axis(node) if scale.size > 1 and scale.size == max(scale.shape) else None
+    scale = scale.reshape(()) if scale.size == 1 else scale.reshape(-1)
+    zero_point = zero_point.reshape(()) if zero_point.size == 1 else zero_point.reshape(-1)
+    try:
+        int_type = INT_TYPES[ir.DataType.from_numpy(zero_point.dtype)]
+        return QuantParams(scale, np.broadcast_to(zero_point, scale.shape), int_type, axis)
+    except ValueError:  # scales that are not positive, or several of them where one is due
+        return None
 
 
 def _border(value: ir.Value, borders: Mapping[ir.Value, QuantParams]) -> Operand:

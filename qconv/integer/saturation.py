@@ -1,4 +1,4 @@
-"""Which nodes of an integer graph may saturate on an x86 with AVX2 and without VNNI, read off their weights.
+"""Which steps of an integer program may saturate on an x86 with AVX2 and without VNNI, read off their weights.
 
 `vpmaddubsw` adds two products of neighbours in int16. With activations up to 255 that is exact if two weights of one sign add up
 to 128 at most. Depthwise convolutions have a kernel of their own, and two unsigned operands are multiplied in 16 bits and added
@@ -14,48 +14,41 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.integer.language.element_types import element_type
-from qconv.integer.language.operands import layout_of
-from qconv.model.graph import attr_int, const_array
+from qconv.integer.program import Program
+from qconv.integer.step import Step
 
 _SAFE = 128
 _PRODUCTS = {"QLinearConv", "QLinearMatMul", "QGemm", "MatMulInteger", "ConvInteger"}
 
 
-def saturating_nodes(graph: ir.Graph) -> Iterator[ir.Node]:
-    """The nodes that may give other codes without VNNI, in graph order."""
-    return (node for node in graph if node.op_type in _PRODUCTS and _may_saturate(node))
+def saturating_steps(program: Program) -> Iterator[Step]:
+    """The steps that may give other codes without VNNI, in the order of the program."""
+    return (step for step in program.all_steps() if step.op in _PRODUCTS and _may_saturate(step))
 
 
-def _may_saturate(node: ir.Node) -> bool:
-    layout = layout_of(node)
-    at = [0, 1] if layout is None else [triple.tensor for triple in layout.reads]
-    x, weight = (node.inputs[index] for index in at if index is not None)
-    if (
-        x is None
-        or weight is None
-        or element_type(x, {}) is not ir.DataType.UINT8
-        or element_type(weight, {}) is not ir.DataType.INT8
-    ):
+def _may_saturate(step: Step) -> bool:
+    x, weight = step.operand(0), step.operand(1)
+    if element_type(x.value, {}) is not ir.DataType.UINT8 or element_type(weight.value, {}) is not ir.DataType.INT8:
         return False
-    array = const_array(weight)
+    array = weight.constant
     if array is None:
         return True
-    rows = _conv_rows(node, array) if "Conv" in node.op_type else _matrix_rows(node, array)
+    rows = _conv_rows(step, array) if "Conv" in step.op else _matrix_rows(step, array)
     return rows is not None and _passes(rows)
 
 
-def _conv_rows(node: ir.Node, weight: NDArray[np.generic]) -> NDArray[np.generic] | None:
+def _conv_rows(step: Step, weight: NDArray[np.generic]) -> NDArray[np.generic] | None:
     """[O, positions * channels]; None for a depthwise convolution."""
     outputs, channels = weight.shape[:2]
-    if channels == 1 and outputs == attr_int(node, "group", 1):
+    if channels == 1 and outputs == step.geometry.integer("group", 1):
         return None
     return np.swapaxes(weight.reshape(outputs, channels, -1), 1, 2).reshape(outputs, -1)
 
 
-def _matrix_rows(node: ir.Node, weight: NDArray[np.generic]) -> NDArray[np.generic]:
+def _matrix_rows(step: Step, weight: NDArray[np.generic]) -> NDArray[np.generic]:
     if weight.ndim == 1:
         return weight[None]
-    return weight if attr_int(node, "transB", 0) else np.swapaxes(weight, -1, -2)
+    return weight if step.geometry.integer("transB", 0) else np.swapaxes(weight, -1, -2)
 
 
 def _passes(rows: NDArray[np.generic]) -> bool:

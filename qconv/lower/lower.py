@@ -11,10 +11,10 @@ import onnx_ir.passes.common as common_passes
 
 from qconv.config import Io
 from qconv.integer.language.spec import check
-from qconv.integer.language.standard import foreign_to_others
 from qconv.integer.metadata import Meaning
 from qconv.integer.program import Program
-from qconv.integer.saturation import saturating_nodes
+from qconv.integer.saturation import saturating_steps
+from qconv.integer.standard import foreign_to_others
 from qconv.lower.activation import (
     lower_clamp,
     lower_hard_sigmoid,
@@ -171,7 +171,7 @@ def lower(
     graph.sort()
     program = Program.build(graph, with_channel_scales(ctx.meanings, plan), ctx.borders)
     program.write(model)
-    _check(model, target, given)
+    _check(model, program, target, given)
     return Lowering(program, tuple(ctx.notes))
 
 
@@ -196,17 +196,17 @@ def _import_domains(model: ir.Model, target: Target) -> None:
         model.opset_imports.pop(MS, None)
 
 
-def _check(model: ir.Model, target: Target, given: Collection[ir.Node]) -> None:
+def _check(model: ir.Model, program: Program, target: Target, given: Collection[ir.Node]) -> None:
     """Raises AssertionError for a graph that is not of the integer language, or not for its target: a fault of ours.
 
     Nodes of `given` are the float model's own.
     """
     faults = check(model, given)
     if target.adds_pairs_in_int16:
-        faults += [f"{node.name} may saturate with AVX2 and without VNNI" for node in saturating_nodes(model.graph)]
+        faults += [f"{step.name} may saturate with AVX2 and without VNNI" for step in saturating_steps(program)]
     if target.standard_operators:
-        foreign = (node for node in foreign_to_others(model.graph) if node not in given)
-        faults += [f"{node.name} ({node.op_type}) is not for other runtimes" for node in foreign]
+        foreign = (step for step in foreign_to_others(program) if step.node not in given)
+        faults += [f"{step.name} ({step.op}) is not for other runtimes" for step in foreign]
     if faults:
         raise AssertionError("; ".join(faults))
 

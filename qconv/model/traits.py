@@ -43,6 +43,7 @@ class Trait(Flag):
     SLOPES = auto()  # the identity above zero, a line below
     QUANTIZES = auto()
     DEQUANTIZES = auto()
+    SCALES_BY_RUN = auto()  # it finds the scale of its codes in each run
     ON_CODES = auto()  # it is found in models that are quantized already
     MEASURES = auto()  # it reads shapes, and no elements
     COUNTS = auto()  # it makes numbers of bounds
@@ -82,6 +83,7 @@ _ROWS = {
     Trait.SLOPES: "LeakyRelu",
     Trait.QUANTIZES: "QuantizeLinear",
     Trait.DEQUANTIZES: "DequantizeLinear",
+    Trait.SCALES_BY_RUN: "DynamicQuantizeLinear",
     Trait.ON_CODES: "ConvInteger DequantizeLinear MatMulInteger QLinearConv QLinearMatMul QuantizeLinear",
     Trait.MEASURES: "Shape Size",
     Trait.COUNTS: "Range",

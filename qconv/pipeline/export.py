@@ -24,10 +24,11 @@ from qconv.export.table import dumps, table_of
 from qconv.export.trace import network_of
 from qconv.export.vectors import file_name, memory_files, vector_files
 from qconv.integer.execution.executor import Executor
-from qconv.integer.metadata import mode_of, read_origin
+from qconv.integer.metadata import read_origin
 from qconv.integer.program import Program
 from qconv.model.load import LoadedModel, load
 from qconv.model.save import save, write_text
+from qconv.model.traits import Trait
 from qconv.pipeline.open_source import open_source
 from qconv.targets import TARGETS
 
@@ -96,7 +97,8 @@ def export(
 
 def _refuse_other_forms(model: ir.Model, path: str | Path) -> None:
     """Raises ModelError for models that are not made of the operators that an export reads."""
-    mode, target = mode_of(model), read_origin(model).target
+    origin = read_origin(model)
+    mode, target = origin.mode, origin.target
     if mode != "static":
         raise ModelError(f"{path} was made with --mode {mode}, whose activations are in float; quantize without --mode to export")
     if target in TARGETS and TARGETS[target].standard_operators:
@@ -142,7 +144,7 @@ def _write_vectors(
 
 def _runs(model: ir.Model, network: Network, source: SampleSource | None) -> Iterator[Mapping[str, Array]]:
     """The codes of all tensors for one sample after another: those of the source, or random codes without end."""
-    executor = Executor(model)
+    executor = Executor(Program.read(model))
     for feeds in random_feeds(model) if source is None else (sample.feeds for sample in source):
         single = {name: one_sample(array, model, name) for name, array in feeds.items()}
         yield executor.run(single)
@@ -162,8 +164,8 @@ def random_feeds(model: ir.Model) -> Iterator[dict[str, Array]]:
     program, seed = Program.read(model), 0
     first = {operand.name: operand.params for operand in program.inputs}
     for step in program.steps:
-        if step.op == "QuantizeLinear" and step.node.inputs[0] is not None:
-            first[str(step.node.inputs[0].name)] = step.writes[0].params
+        if step.traits & Trait.QUANTIZES:
+            first[step.operand(0).name] = step.writes[0].params
     while True:
         rng, feeds = np.random.default_rng(seed), dict[str, Array]()
         for value in model.graph.inputs:

@@ -95,7 +95,7 @@ class Quantized:
         """
         target = Path(path)
         save(self.file_form, target)
-        write_text(target.with_suffix(".json"), dumps_table(self.model, digest_of(target)))
+        write_text(target.with_suffix(".json"), dumps_table(self.lowering.program, digest_of(target)))
 
 
 def quantize(
@@ -146,8 +146,7 @@ def quantize(
         loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, made.recovery, made.by_moments,
         imported=told, config=config, warnings=warnings,
     )  # fmt: skip
-    _describe(loaded, calibration, config, result.methods)
-    return result
+    return _described(result, loaded, calibration)
 
 
 def _given(loaded: PreparedModel, plan: QuantPlan, config: QuantConfig) -> Planned:
@@ -169,8 +168,7 @@ def _in_mode(
     plan = QuantPlan({}, done.rewritten.float_nodes, model_sha256=loaded.digest)
     lowering = Lowering(Program.build(loaded.ir.graph, {}, {}), ())
     result = Quantized(loaded.ir, plan, lowering, audit(loaded.ir), {}, in_mode=done, config=config)
-    _describe(loaded, calibration, config, {})
-    return result
+    return _described(result, loaded, calibration)
 
 
 def _refuse_misfits(graph: ir.Graph, plan: QuantPlan) -> None:
@@ -188,14 +186,15 @@ def _refuse_float(plan: QuantPlan) -> None:
         )
 
 
-def _describe(
-    loaded: PreparedModel, calibration: Calibration | None, config: QuantConfig, methods: Mapping[str, list[str]]
-) -> None:
-    """Writes into the model what made it; the tensors by method where there are several."""
-    ranges = None if calibration is None else _ranges(calibration, config, methods)
-    exact = ", ".join(exact_on(loaded.ir.graph))
-    write_origin(loaded.ir, Origin(__version__, loaded.digest, config.target, exact, ranges, settings_to_json(config)))
-    loaded.ir.producer_name, loaded.ir.producer_version = "qconv", __version__
+def _described(result: Quantized, loaded: PreparedModel, calibration: Calibration | None) -> Quantized:
+    """Writes into the model and its program what made it; the tensors by method where there are several."""
+    config = result.config
+    ranges = None if calibration is None else _ranges(calibration, config, result.methods)
+    exact = ", ".join(exact_on(result.lowering.program))
+    origin = Origin(__version__, loaded.digest, config.target, exact, ranges, settings_to_json(config))
+    write_origin(result.model, origin)
+    result.model.producer_name, result.model.producer_version = "qconv", __version__
+    return replace(result, lowering=replace(result.lowering, program=replace(result.lowering.program, origin=origin)))
 
 
 def _ranges(calibration: Calibration, config: QuantConfig, methods: Mapping[str, list[str]]) -> dict[str, Any]:

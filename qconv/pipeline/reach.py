@@ -10,6 +10,7 @@ from pathlib import Path
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.errors import FloatNodesError
+from qconv.integer.program import Program
 from qconv.model.scratch import scratch_folder
 from qconv.pipeline.analyze import analyze
 from qconv.pipeline.calibrate import calibrate
@@ -156,7 +157,7 @@ def _attempt(
     with scratch_folder() as folder:
         written = folder / "integer.onnx"
         result.save(written)
-        sides = Side(path, threads=threads, fixed=loaded.fixed), Side(written, result.model, threads=threads)
+        sides = Side(path, threads=threads, fixed=loaded.fixed), Side(written, Program.read(result.model), threads=threads)
         found = compare(*sides, samples, progress)
     sqnr = min(output.similarity.sqnr_db for output in found.outputs)
     drop = None if goal.max_drop_points is None else _drop_points(found)

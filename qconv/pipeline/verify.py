@@ -14,8 +14,8 @@ from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
 from qconv.data.source import SampleSource
 from qconv.errors import ModelError
-from qconv.integer.metadata import mode_of
 from qconv.integer.multiplier_table import stale_table
+from qconv.integer.program import Program
 from qconv.model.load import load
 from qconv.pipeline.made import pins_of
 from qconv.pipeline.prepared import AnyModel, PreparedModel, load_prepared
@@ -88,21 +88,22 @@ def quick_check(
     progress: Progress | None = None,
 ) -> QuickCheck:
     """The outputs of both models over the first `samples`: what `quantize` ends with. `integer` is the graph of `quantized`."""
-    integer_side, graph = Side(Path(quantized), integer), model.original.graph
+    program, graph = Program.read(integer), model.original.graph
+    integer_side = Side(Path(quantized), program)
     few = Limited(source, samples)
     found = compare(Side(model.path, fixed=model.fixed), integer_side, few, progress, output_parts(graph))
     warnings = accuracy_warnings(found.accuracy, found.outputs)
     if output_warnings(found.outputs, "", lambda tensor: None, made_up=False):
-        culprit = _culprit(model, integer, integer_side, few)
+        culprit = _culprit(model, integer, program, integer_side, few)
         made_up = synthetic(source) is not None
-        bad = output_warnings(found.outputs, str(model.path), culprit, made_up=made_up, mode=mode_of(integer))
+        bad = output_warnings(found.outputs, str(model.path), culprit, made_up=made_up, mode=program.origin.mode)
         warnings = (*bad, *warnings)
     return QuickCheck(found.samples, {output.name: output.similarity.sqnr_db for output in found.outputs}, warnings)
 
 
-def _culprit(model: PreparedModel, integer: ir.Model, side: Side, samples: SampleSource) -> Culprit:
+def _culprit(model: PreparedModel, integer: ir.Model, program: Program, side: Side, samples: SampleSource) -> Culprit:
     """What names the node that lost a tensor; the layers are run for this only, as they cost more than the whole check."""
     prepared = model.original.clone()
     prepare(prepared)
-    layers = layer_reports(prepared, integer, side, islice(iter(samples), Effort().layer_samples))
+    layers = layer_reports(prepared, integer, program, side, islice(iter(samples), Effort().layer_samples))
     return first_loss(prepared.graph, layers)

@@ -126,6 +126,11 @@ class QuantParams:
         return hash((self.scale.tobytes(), self.zero_point.tobytes(), self.int_type, self.axis))
 
     @property
+    def zero(self) -> int:
+        """The zero point as a number. Raises ValueError where there are several."""
+        return int(self.zero_point.item())
+
+    @property
     def ends(self) -> tuple[float, float]:
         """The least and the greatest real that has a code; of a tensor with one scale."""
         low, high = (code - int(self.zero_point) for code in (self.int_type.qmin, self.int_type.qmax))

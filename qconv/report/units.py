@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qconv.integer.language.audit import Audit
-from qconv.integer.program import Program, Step
-from qconv.model.graph import const_array
+from qconv.integer.program import Program
+from qconv.integer.step import Step
 from qconv.quant.types import QuantParams
 from qconv.report.spread import Spread, spread_of
 from qconv.statistics.summary import Summary
@@ -95,7 +95,7 @@ def _spread(steps: Iterable[Step], tensors: Mapping[str, Summary]) -> Spread | N
 def _unit(number: int, name: str, steps: list[Step], float_nodes: Mapping[str, str], layer: LayerReport | None) -> Unit:
     in_float = next((float_nodes[step.name] for step in steps if step.name in float_nodes), None)
     main = next((step for step in steps if step.name == name), steps[0])
-    weight = next((array for read in main.reads[1:] if (array := const_array(read.value)) is not None and array.ndim > 1), None)
+    weight = next((array for read in main.reads[1:] if (array := read.constant) is not None and array.ndim > 1), None)
     counts, ends = ((), (0, 0)) if weight is None or weight.dtype.kind not in "iu" else _bars(weight)
     facts = tuple(fact for step in steps for fact in _facts(step, named=len(steps) > 1))
     return Unit(number, name, " + ".join(dict.fromkeys(step.op for step in steps)), in_float, layer, facts, counts, ends)
@@ -122,7 +122,7 @@ def _facts(step: Step, *, named: bool) -> Iterator[tuple[str, str]]:
         proved = "all" if certificate.proved == certificate.scales else f"{certificate.proved} of {certificate.scales}"
         yield f"{prefix}accumulators", f"{certificate.low:,} to {certificate.high:,}"
         yield f"{prefix}proved equal to onnxruntime", proved + (f" ({certificate.why})" if certificate.why else "")
-    shapes = [read.value.shape for read in step.reads[1:] if const_array(read.value) is not None and read.value.shape is not None]
+    shapes = [read.value.shape for read in step.reads[1:] if read.constant is not None and read.value.shape is not None]
     if shapes:
         yield f"{prefix}weight", " x ".join(str(size) for size in shapes[0]) or "one number"
 

@@ -8,10 +8,10 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.errors import ModelError
-from qconv.integer.metadata import INT_TYPES, read_params
+from qconv.integer.metadata import INT_TYPES
 from qconv.integer.program import Program
-from qconv.model.graph import const_array
-from qconv.model.traits import Trait, has_trait
+from qconv.integer.step import Operand, Step
+from qconv.model.traits import Trait
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.verify.metrics import Array
 
@@ -53,38 +53,35 @@ def final_codes(program: Program, tensors: frozenset[str]) -> dict[str, Codes]:
     Several steps may stand for one tensor, such as a layer and the Clip behind it; the last one counts.
     """
     found: dict[str, Codes] = {}
-    for operand in (*program.inputs, *(operand for step in program.quantized for operand in step.writes)):
+    made = [(operand, step) for step in program.quantized for operand in step.writes]
+    for operand, step in (*((operand, None) for operand in program.inputs), *made):
         tensor, params = operand.tensor, operand.params
         if operand.value.dtype in INT_TYPES and params is not None and tensor is not None and tensor in tensors:
             found.pop(tensor, None)
-            found[tensor] = _codes(operand.value, tensor, params)
+            found[tensor] = Codes(operand.value, tensor, params, *_limits(step, params))
     return found
 
 
-def border_codes(value: ir.Value, *, raw: bool = False) -> Codes | None:
-    """The codes of a graph input or output; None where it is not of an 8-bit type.
+def border_codes(operand: Operand, *, raw: bool = False) -> Codes | None:
+    """The codes of an input or output of a program; None where it is not of an 8-bit type.
 
     Raises ModelError where such a value does not say its scale, unless it may hold `raw` integers: pixels, or classes.
     """
-    if value.dtype not in INT_TYPES or (raw and read_params(value) is None):
+    params = operand.params
+    if operand.value.dtype not in INT_TYPES or (raw and params is None):
         return None
-    params = read_params(value)
     if params is None:
         raise ModelError(
-            f"the integer model's {value.name} holds codes, but its metadata has no qconv.scale; quantize the model again"
+            f"the integer model's {operand.name} holds codes, but its metadata has no qconv.scale; quantize the model again"
         )
-    return _codes(value, str(value.name), params)
+    return Codes(operand.value, operand.name, params, params.int_type.qmin, params.int_type.qmax)
 
 
-def _codes(value: ir.Value, tensor: str, params: QuantParams) -> Codes:
-    return Codes(value, tensor, params, *_limits(value.producer(), params))
-
-
-def _limits(node: ir.Node | None, params: QuantParams) -> tuple[int, int]:
+def _limits(step: Step | None, params: QuantParams) -> tuple[int, int]:
     limits = [params.int_type.qmin, params.int_type.qmax]
-    if node is not None and has_trait(node, Trait.CLAMPS):
-        for place, value in enumerate(node.inputs[1:3]):
-            bound = const_array(value)
+    if step is not None and step.traits & Trait.CLAMPS:
+        for place, operand in enumerate(step.operands[1:3]):
+            bound = None if operand is None else operand.constant
             if bound is not None:
                 limits[place] = int(bound.reshape(()))
     return limits[0], limits[1]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from qconv.integer.program import Program
 from qconv.verify.metrics import Array
 from qconv.verify.sides import Side
 
@@ -33,13 +34,13 @@ class Cost:
 def measure(
     float_path: Path,
     integer_path: Path,
-    integer: ir.Model,
+    program: Program,
     sample: Mapping[str, Array],
     budget: float = _BUDGET,
     fixed: Mapping[str, Array] = {},
 ) -> Cost:
     """Runs both models in turn on one sample, so that whatever else the machine does weighs on both alike."""
-    sides = Side(float_path, threads=1, fixed=fixed), Side(integer_path, integer, threads=1)
+    sides = Side(float_path, threads=1, fixed=fixed), Side(integer_path, program, threads=1)
     feeds = [side.feeds(sample) for side in sides]
     times: tuple[list[float], list[float]] = ([], [])
     started = time.perf_counter()

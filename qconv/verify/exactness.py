@@ -10,6 +10,7 @@ import onnx_ir as ir
 from qconv.data.source import Sample
 from qconv.errors import ModelError
 from qconv.integer.execution.compare import Judge, Mismatch
+from qconv.integer.program import Program
 from qconv.verify.sides import Side
 
 _FEWEST = 2  # samples, however much work they are
@@ -43,7 +44,7 @@ class Exactness:
         )
 
 
-def exactness(integer: ir.Model, side: Side, samples: Iterable[Sample], budget: int = 0) -> Exactness:
+def exactness(integer: ir.Model, program: Program, side: Side, samples: Iterable[Sample], budget: int = 0) -> Exactness:
     """Compares all tensors that both compute; differing elements are added up over the samples.
 
     Two samples are compared, and more of `samples` while the work stays within `budget` elements (integer/execution/work.py),
@@ -52,7 +53,7 @@ def exactness(integer: ir.Model, side: Side, samples: Iterable[Sample], budget: 
     found: dict[str, Mismatch] = {}
     count = 0
     try:
-        judge = Judge(integer)
+        judge = Judge(integer, program)
         spent = 0
         for sample in samples:
             if count >= _FEWEST and spent + judge.work > budget:

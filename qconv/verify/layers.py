@@ -18,12 +18,12 @@ import onnx_ir as ir
 
 from qconv.data.source import Sample
 from qconv.errors import ModelError
-from qconv.integer.execution.executor import Executor
-from qconv.integer.program import Program, Step
-from qconv.model.graph import const_array
+from qconv.integer.execution.kernels import compute
+from qconv.integer.program import Program
+from qconv.integer.step import Step
 from qconv.model.pieces import pieces
 from qconv.model.session import open_session
-from qconv.model.traits import Trait, has_trait
+from qconv.model.traits import Trait
 from qconv.quant.pixels import Pixels
 from qconv.verify.code_use import CodeMeter, CodeUse
 from qconv.verify.codes import Codes, final_codes
@@ -46,24 +46,27 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Group:
-    """The integer nodes of one layer, in order; the codes they start from, and those they end in."""
+    """The integer steps of one layer, in order; the codes they start from, and those they end in."""
 
-    nodes: tuple[ir.Node, ...]
+    steps: tuple[Step, ...]
     inputs: tuple[Codes, ...]
     output: Codes
 
 
-def layer_reports(prepared: ir.Model, integer: ir.Model, side: Side, samples: Iterable[Sample]) -> tuple[LayerReport, ...]:
-    """The reports of all layers, worst SQNR first. `prepared` is the float graph that was lowered; a handful of samples will do.
+def layer_reports(
+    prepared: ir.Model, integer: ir.Model, program: Program, side: Side, samples: Iterable[Sample]
+) -> tuple[LayerReport, ...]:
+    """The reports of all layers, worst SQNR first; a handful of samples will do.
+
+    `prepared` is the float graph that was lowered, `integer` the graph of `program`.
 
     Tensors are fetched in pieces, with a run of both models for each, so that memory does not grow with the depth of a network.
     """
     values = _float_tensors(prepared)
-    program = Program.read(integer)
     codes = final_codes(program, frozenset(values))
     network = _Network.of(prepared, integer, program, codes)
     taken, found = list(samples), []
-    for piece in pieces(values[tensor] for tensor, item in codes.items() if item.value.producer() is not None):
+    for piece in pieces(values[tensor] for tensor, item in codes.items() if item.value in network.makers):
         meter = _Meter(network, [str(value.name) for value in piece])
         for sample in taken:
             meter.add(side, sample)
@@ -71,61 +74,61 @@ def layer_reports(prepared: ir.Model, integer: ir.Model, side: Side, samples: It
     return tuple(sorted(found, key=lambda layer: layer.similarity.sqnr_db))
 
 
-def groups(codes: Mapping[str, Codes]) -> dict[str, Group | None]:
+def groups(program: Program, codes: Mapping[str, Codes]) -> dict[str, Group | None]:
     """Float tensor -> how it is made from the codes of others; None where something in float is on the way."""
     ends = {item.value: item for item in codes.values()}
-    return {tensor: _group(item, ends) for tensor, item in codes.items()}
+    makers = program.makers
+    return {tensor: _group(item, ends, makers) for tensor, item in codes.items()}
 
 
-def _group(output: Codes, ends: Mapping[ir.Value, Codes]) -> Group | None:
-    if output.value.producer() is None:
+def _group(output: Codes, ends: Mapping[ir.Value, Codes], makers: Mapping[ir.Value, Step]) -> Group | None:
+    last = makers.get(output.value)
+    if last is None:
         return None  # an integer input of the graph
-    nodes: dict[ir.Node, None] = {}
+    found: dict[Step, None] = {}
     inputs: dict[ir.Value, Codes] = {}
-    pending = [output.value.producer()]
+    pending = [last]
     while pending:
-        node = pending.pop()
-        if node is None or node in nodes:
+        step = pending.pop()
+        if step in found:
             continue
-        nodes[node] = None
-        if has_trait(node, Trait.QUANTIZES) and node is output.value.producer():
+        found[step] = None
+        if step.traits & Trait.QUANTIZES and step is last:
             continue  # it starts from the float tensor itself
-        for value in node.inputs:
-            if value is None or const_array(value) is not None:
+        for operand in step.reads:
+            if operand.constant is not None:
                 continue
-            if value in ends and value is not output.value:
-                inputs[value] = ends[value]
-            elif value.producer() is None:
+            if operand.value in ends and operand.value is not output.value:
+                inputs[operand.value] = ends[operand.value]
+            elif operand.value not in makers:
                 return None
             else:
-                pending.append(value.producer())
-    if any(has_trait(node, Trait.QUANTIZES | Trait.DEQUANTIZES) for node in nodes if node is not output.value.producer()):
+                pending.append(makers[operand.value])
+    if any(step.traits & (Trait.QUANTIZES | Trait.DEQUANTIZES) for step in found if step is not last):
         return None
-    return Group(tuple(reversed(nodes)), tuple(inputs.values()), output)
+    return Group(tuple(reversed(found)), tuple(inputs.values()), output)
 
 
 @dataclass(frozen=True)
 class _Network:
-    """The network: both graphs, and what is known of all layers; `endings` as in endings.py, `steps` of the program by node."""
+    """The network: both graphs, the program, and what is known of all layers; `endings` as in endings.py."""
 
     prepared: ir.Model
     integer: ir.Model
-    executor: Executor
+    program: Program
     codes: Mapping[str, Codes]
     groups: Mapping[str, Group]
     endings: Mapping[str, tuple[str, ...]]
-    steps: Mapping[ir.Node, Step]
-    program: Program
+    makers: Mapping[ir.Value, Step]
     pixels: Pixels | None
 
     @classmethod
     def of(cls, prepared: ir.Model, integer: ir.Model, program: Program, codes: Mapping[str, Codes]) -> _Network:
-        order = {node: place for place, node in enumerate(integer.graph)}
-        found = {tensor: _sorted(group, order) for tensor, group in groups(codes).items() if group is not None}
-        steps = {step.node: step for step in program.steps}
+        order = {step: place for place, step in enumerate(program.steps)}
+        found = {tensor: _sorted(group, order) for tensor, group in groups(program, codes).items() if group is not None}
         return cls(
-            prepared, integer, Executor(integer), codes, found, endings(prepared.graph), steps, program, pixels_of(integer)
-        )
+            prepared, integer, program, codes, found, endings(prepared.graph), program.makers, pixels_of(program)
+        )  # fmt: skip
 
 
 class _Meter:
@@ -171,29 +174,24 @@ class _Meter:
 
     def _run(self, group: Group, reals: Mapping[str, Array]) -> Array:
         values: dict[ir.Value, Array] = {item.value: item.quantize(self._real(item, reals)) for item in group.inputs}
-        last = group.output.value.producer()
-        if last is not None and has_trait(last, Trait.QUANTIZES):
+        if group.steps[-1].traits & Trait.QUANTIZES:
             return group.output.quantize(reals[group.output.tensor])
-        for node in group.nodes:
-            arrays = [
-                None if value is None else values[value] if value in values else const_array(value) for value in node.inputs
-            ]
-            values.update(zip(node.outputs, self._network.executor.run_node(node, arrays), strict=False))
+        for step in group.steps:
+            arrays = [None if a is None else values.get(a.value, a.constant) for a in step.arguments]
+            values.update(zip((write.value for write in step.writes), compute(step, arrays), strict=False))
         return values[group.output.value]
 
     def _real(self, item: Codes, reals: Mapping[str, Array]) -> Array:
         """What the codes of a tensor stand for: pixels, where an input takes those."""
         pixels, real = self._network.pixels, reals[item.tensor]
-        return real if pixels is None or item.value.producer() is not None else pixels.of_reals(real)
+        return real if pixels is None or item.value in self._network.makers else pixels.of_reals(real)
 
     def results(self) -> list[LayerReport]:
         """The figures of the piece, in the order of the graph."""
         reports = []
         for tensor in self._tensors:
-            node = self._codes[tensor].value.producer()
-            assert node is not None
             own = self._own[tensor].result() if tensor in self._own else None
-            step = self._network.steps[node]
+            step = self._network.makers[self._codes[tensor].value]
             source = step.source or step.name
             main = self._network.program.find(source) or step  # the layer itself, where a Clip or a Reshape ends it
             reports.append(LayerReport(source, main.op, tensor, self._errors[tensor].result(), own, self._used[tensor].result()))
@@ -205,8 +203,8 @@ def _real(codes: Codes, array: Array, reference: Array) -> Array:
     return codes.dequantize(array, reference.shape[1] if reference.ndim > 1 else None)
 
 
-def _sorted(group: Group, order: Mapping[ir.Node, int]) -> Group:
-    return Group(tuple(sorted(group.nodes, key=order.__getitem__)), group.inputs, group.output)
+def _sorted(group: Group, order: Mapping[Step, int]) -> Group:
+    return Group(tuple(sorted(group.steps, key=order.__getitem__)), group.inputs, group.output)
 
 
 def _float_tensors(prepared: ir.Model) -> dict[str, ir.Value]:

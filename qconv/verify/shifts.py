@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qconv.integer.program import Program, Step
+from qconv.integer.program import Program
+from qconv.integer.step import Step
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.grids import POWERS, Grid
 from qconv.quant.types import BoolArray, FloatArray

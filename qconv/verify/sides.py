@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 import onnxruntime as ort
 
 from qconv.errors import DataError, ModelError
-from qconv.integer.metadata import read_origin
+from qconv.integer.program import Program
+from qconv.integer.step import Operand
 from qconv.model.session import open_session
 from qconv.quant.pixels import Pixels
 from qconv.verify.codes import Codes, border_codes
@@ -24,17 +24,17 @@ _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(fl
 class Side:
     """One model in onnxruntime. Codes at its borders, if it has any, are made from reals and turned back into them."""
 
-    def __init__(self, path: Path, model: ir.Model | None = None, *, threads: int = 0, fixed: Mapping[str, Array] = {}) -> None:
-        """`model` is given for an integer model: the graph of the file, with the scales of integer inputs and outputs.
+    def __init__(self, path: Path, program: Program | None = None, *, threads: int = 0, fixed: Mapping[str, Array] = {}) -> None:
+        """`program` is given for an integer model: it has the scales of integer inputs and outputs.
 
         `fixed` are inputs that samples need not have.
         """
         self._fixed = fixed
-        self._pixels = None if model is None else pixels_of(model)
+        self._pixels = None if program is None else pixels_of(program)
         self._path = path
         self._session = open_session(path, threads=threads)
-        self._inputs = {} if model is None else _borders(model.graph.inputs, model)
-        self._outputs = {} if model is None else _borders(model.graph.outputs, model)
+        self._inputs = {} if program is None else _borders(program.inputs, program)
+        self._outputs = {} if program is None else _borders(program.outputs, program)
         initializers = {node.name for node in self._session.get_overridable_initializers()}
         self._wanted = {node.name: node.type for node in self._session.get_inputs() if node.name not in initializers}
 
@@ -88,13 +88,13 @@ def run_session(session: ort.InferenceSession, outputs: Sequence[str] | None, fe
         raise ModelError(f"{what} cannot run on the samples: {reason}") from None
 
 
-def pixels_of(model: ir.Model) -> Pixels | None:
+def pixels_of(program: Program) -> Pixels | None:
     """How the input of an integer model is made of pixels; None where it takes no raw ones."""
-    return Pixels.from_settings(read_origin(model).settings or {})
+    return Pixels.from_settings(program.origin.settings or {})
 
 
-def _borders(values: Sequence[ir.Value], model: ir.Model) -> dict[str, Codes]:
+def _borders(operands: Sequence[Operand], program: Program) -> dict[str, Codes]:
     """A model that tells who made it has all its metadata: what has no scale there was of 8 bits in the float model already."""
-    raw = "qconv.version" in model.metadata_props
-    found = {str(value.name): border_codes(value, raw=raw) for value in values}
+    raw = program.origin.version is not None
+    found = {operand.name: border_codes(operand, raw=raw) for operand in operands}
     return {name: codes for name, codes in found.items() if codes is not None}

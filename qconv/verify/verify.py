@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import onnx_ir as ir
 
 from qconv.data.source import SampleSource
 from qconv.integer.language.audit import Audit, audit
-from qconv.integer.metadata import mode_of
+from qconv.integer.program import Program
 from qconv.model.scratch import scratch_folder
 from qconv.model.session import open_session
 from qconv.verify.compare import compare
@@ -53,6 +54,11 @@ class Models:
     warnings: tuple[str, ...] = ()
     fixed: Mapping[str, Array] = field(default_factory=dict)
 
+    @cached_property
+    def program(self) -> Program:
+        """The program of the integer graph. Raises ModelError where its metadata is damaged."""
+        return Program.read(self.integer)
+
 
 def verify(
     models: Models, source: SampleSource, *, thresholds: Thresholds = Thresholds(), effort: Effort = Effort(),
@@ -62,16 +68,17 @@ def verify(
 
     Raises DataError without samples, ModelError for models that do not belong together or do not run.
     """
-    integer_side = Side(models.integer_path, models.integer, threads=threads)
+    program = models.program
+    integer_side = Side(models.integer_path, program, threads=threads)
     parts = output_parts(models.prepared.graph)
     comparison = compare(Side(models.float_path, threads=threads, fixed=models.fixed), integer_side, source, progress, parts)
-    layers = layer_reports(models.prepared, models.integer, integer_side, islice(source, effort.layer_samples))
+    layers = layer_reports(models.prepared, models.integer, program, integer_side, islice(source, effort.layer_samples))
     culprit = first_loss(models.prepared.graph, layers)
     bad = output_warnings(
-        comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None, mode=mode_of(models.integer)
+        comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None, mode=program.origin.mode
     )
     first = next(iter(source))
-    exact = exactness(models.integer, integer_side, islice(source, effort.exact_samples), effort.exact_elements)
+    exact = exactness(models.integer, program, integer_side, islice(source, effort.exact_samples), effort.exact_elements)
     return Report(
         float_model=str(models.float_path),
         integer_model=str(models.integer_path),
@@ -83,11 +90,11 @@ def verify(
         written=audit(models.integer_path),
         optimized=audit_optimized(models.integer_path),
         exactness=exact,
-        cost=measure(models.float_path, models.integer_path, models.integer, first.feeds, effort.latency_seconds, models.fixed),
+        cost=measure(models.float_path, models.integer_path, program, first.feeds, effort.latency_seconds, models.fixed),
         verdict=thresholds.judge(comparison.outputs, comparison.accuracy, exact.reasons),
         warnings=(
             *models.warnings,
-            *machine_warnings(models.integer.graph),
+            *machine_warnings(program),
             *bad,
             *accuracy_warnings(comparison.accuracy, comparison.outputs),
         ),

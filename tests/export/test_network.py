@@ -24,6 +24,7 @@ from qconv.export.network import Network
 from qconv.export.table import dumps, table_of
 from qconv.export.trace import network_of
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from tests.lower.harness import normal, quantize_graph
 from tests.lower.test_ops import CASES, Case
 
@@ -62,7 +63,7 @@ def runs(model: ir.Model, count: int) -> list[dict[str, Array]]:
             assert value.shape is not None
             shape = tuple(size if isinstance(size, int) else 1 for size in value.shape)
             feeds[str(value.name)] = normal(*shape, seed=100 + seed) * np.float32(1.5)
-        found.append(Executor(model).run(feeds))
+        found.append(Executor(Program.read(model)).run(feeds))
     return found
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from qconv import pipeline
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from qconv.model.load import load
 from qconv.model.session import open_session
 from qconv.pipeline.prepared import load_prepared
@@ -104,7 +105,7 @@ def test_signs_are_thresholds(images: Array) -> None:
     signs = [node.outputs[0] for node in original.graph if node.op_type == "Where"]
     assert len(signs) == 2
     original.graph.outputs.extend(signs)
-    session, executor = open_session(original), Executor(result.model)
+    session, executor = open_session(original), Executor(Program.read(result.model))
     for image in images[:20]:
         feed = {"image": image[None]}
         _, *before = session.run(None, feed)

@@ -18,7 +18,7 @@ from qconv.config import QuantConfig
 from qconv.errors import ModelError
 from qconv.import_ import import_quantized, is_quantized
 from qconv.integer.execution.compare import mismatches
-from qconv.integer.saturation import saturating_nodes
+from qconv.integer.saturation import saturating_steps
 from qconv.model.load import load
 from qconv.pipeline import load_prepared
 from qconv.pipeline.quantize import Quantized
@@ -112,7 +112,7 @@ def test_the_default_target_keeps_all_weight_codes_over_copies(
     )
     result, free = imported(path, QuantConfig()), imported(path)
     assert result.audit.integer_only
-    assert list(saturating_nodes(result.model.graph)) == []
+    assert list(saturating_steps(result.lowering.program)) == []
     told = any("--target x86-vnni needs no copies" in note.text for note in result.lowering.notes)
     assert told or kind == QuantType.QUInt8  # all of which are beyond int8 for either target
     assert result.imported == free.imported

@@ -46,8 +46,8 @@ def test_weights_of_few_values_stay_so(name: str, sample_models: Path, tmp_path:
         codes = set(np.unique(weights[0].numpy()).tolist())
         assert codes <= ({-2, 2} if name == "digits_binary" else {-2, 0, 2}) or codes <= {-1, 0, 1}
         if 2 in codes:
-            assert step.bias is not None and step.bias.const_value is not None
-            assert (step.bias.const_value.numpy() % 2 == 1).all()
+            assert step.bias is not None and step.bias.constant is not None
+            assert (step.bias.constant % 2 == 1).all()
 
 
 def made(path: Path, folder: Path) -> Quantized:

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from qconv.model.machine import adds_pairs_in_int16
 
 Array = NDArray[Any]
@@ -59,7 +60,7 @@ def run_onnxruntime(model: onnx.ModelProto, feeds: Mapping[str, Array], *, optim
 def differing(model: onnx.ModelProto, feeds: Mapping[str, Array], *, optimize: bool = True) -> tuple[int, int]:
     """How many output elements differ between onnxruntime and the executor, and how many there are."""
     theirs = run_onnxruntime(model, feeds, optimize=optimize)
-    computed = Executor(ir.from_proto(model)).run(feeds)
+    computed = Executor(Program.read(ir.from_proto(model))).run(feeds)
     ours = [computed[output.name] for output in model.graph.output]
     count = 0
     for mine, other in zip(ours, theirs, strict=True):

@@ -11,11 +11,11 @@ import onnxruntime as ort
 import pytest
 
 from qconv.errors import ModelError
-from qconv.integer.execution import exposed
+from qconv.integer.execution import executor, exposed, kernels
 from qconv.integer.execution.arrays import Array, Operands
 from qconv.integer.execution.compare import Judge, mismatches
-from qconv.integer.execution.executor import Executor
 from qconv.integer.execution.exposed import run
+from qconv.integer.step import Step
 from tests.integer.graphs import ISLAND, QUANTIZED, graph, sample
 
 
@@ -47,15 +47,15 @@ def test_what_is_compared() -> None:
 
 def test_a_difference_is_found_where_it_arises(monkeypatch: pytest.MonkeyPatch) -> None:
     """One code of the convolution is made 3 too low: above the Clip's bound it passes on to what follows."""
-    compute = Executor.run_node
+    compute = kernels.compute
 
-    def disturbed(self: Executor, node: ir.Node, inputs: Operands) -> list[Array]:
-        outputs = compute(self, node, inputs)
-        if node.name == "conv":
+    def disturbed(step: Step, inputs: Operands) -> list[Array]:
+        outputs = compute(step, inputs)
+        if step.name == "conv":
             outputs[0].reshape(-1)[np.argmax(outputs[0])] -= 3
         return outputs
 
-    monkeypatch.setattr(Executor, "run_node", disturbed)
+    monkeypatch.setattr(executor, "compute", disturbed)
     found = mismatches(graph(), sample())
     assert [(item.tensor, item.node) for item in found[:2]] == [("c_quantized", "conv"), ("r_quantized", "clip")]
     assert (found[0].differing, found[0].total, found[0].max_difference) == (1, 72, 3.0)

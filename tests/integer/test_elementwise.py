@@ -12,6 +12,7 @@ from onnx import helper
 
 from qconv.errors import ModelError
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from tests.integer.onenode import Array, assert_equal, codes, one_node, zero
 
 CODES: list[DTypeLike] = [np.uint8, np.int8]
@@ -76,7 +77,7 @@ def test_division(op_type: str, attributes: dict[str, Any], dtype: DTypeLike) ->
 def test_division_by_0_is_refused(op_type: str) -> None:
     model, feeds = one_node(op_type, [np.array([1, 2]), np.array([1, 0])], dynamic=(0, 1), outputs=[np.int64])
     with pytest.raises(ModelError, match="divisor is 0"):
-        Executor(ir.from_proto(model)).run(feeds)
+        Executor(Program.read(ir.from_proto(model))).run(feeds)
 
 
 @pytest.mark.parametrize("dtype", COUNTS)

@@ -10,6 +10,7 @@ import pytest
 
 from qconv.errors import ModelError
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from tests.integer.graphs import ISLAND, graph, sample
 from tests.integer.onenode import assert_equal, codes, f32, one_node, zero
 
@@ -27,7 +28,7 @@ def by_hand(x: np.ndarray) -> dict[str, np.ndarray]:
 
 def test_every_tensor_of_a_graph() -> None:
     feeds = sample()
-    values = Executor(graph()).run(feeds)
+    values = Executor(Program.read(graph())).run(feeds)
     expected = by_hand(feeds["x"].astype(np.float64))
     assert set(values) == {"x", *expected}
     for name, array in expected.items():
@@ -38,8 +39,8 @@ def test_every_tensor_of_a_graph() -> None:
 
 def test_outputs_of_float_islands_are_given() -> None:
     model, feeds = graph(ISLAND), sample()
-    executor = Executor(model)
-    assert [node.name for node in executor.foreign] == ["softplus"]
+    executor = Executor(Program.read(model))
+    assert [step.name for step in executor.foreign] == ["softplus"]
     with pytest.raises(ModelError, match=r"node 'softplus' \(Softplus\) is outside the integer language"):
         executor.run(feeds)
     island = np.full((1, 2, 6, 6), 3.0, np.float32)
@@ -50,13 +51,13 @@ def test_outputs_of_float_islands_are_given() -> None:
 
 def test_a_given_tensor_is_not_computed() -> None:
     codes_of_c = np.full((1, 2, 6, 6), 7, np.uint8)
-    values = Executor(graph()).run(sample(), {"c_quantized": codes_of_c})
+    values = Executor(Program.read(graph())).run(sample(), {"c_quantized": codes_of_c})
     assert (values["r_quantized"] == 90).all()
 
 
 def test_a_missing_input_is_named() -> None:
     with pytest.raises(ModelError, match="the input 'x' is missing"):
-        Executor(graph()).run({})
+        Executor(Program.read(graph())).run({})
 
 
 def test_a_graph_out_of_order_is_refused() -> None:
@@ -65,7 +66,7 @@ def test_a_graph_out_of_order_is_refused() -> None:
     model.graph.remove(nodes[2])
     model.graph.append(nodes[2])
     with pytest.raises(ModelError, match="'r_quantized' is used before it is made"):
-        Executor(model).run(sample())
+        Executor(Program.read(model)).run(sample())
 
 
 def test_what_a_kernel_cannot_compute_names_the_node() -> None:
@@ -80,7 +81,7 @@ def test_what_a_kernel_cannot_compute_names_the_node() -> None:
     ]
     model, feeds = one_node("QLinearMatMul", [*inputs, f32(1), zero(0)])
     with pytest.raises(ModelError, match=r"node 'node' \(QLinearMatMul\) cannot be computed in integers: .* int32"):
-        Executor(ir.from_proto(model)).run(feeds)
+        Executor(Program.read(ir.from_proto(model))).run(feeds)
 
 
 def test_inputs_that_are_initializers_may_be_left_out() -> None:
@@ -99,17 +100,17 @@ def test_packed_weights() -> None:
     cast = ir.node("Cast", [value], {"to": int(ir.DataType.INT8)})
     cast.outputs[0].name = "codes"
     model = ir.Model(ir.Graph([], [cast.outputs[0]], nodes=[cast], initializers=[value], opset_imports={"": 21}), ir_version=10)
-    assert Executor(model).run({})["codes"].tolist() == [[1, -8], [7, 3]]
+    assert Executor(Program.read(model)).run({})["codes"].tolist() == [[1, -8], [7, 3]]
 
 
 def test_a_stream_frees_tensors_after_their_last_reader() -> None:
     held: list[weakref.ref[np.ndarray]] = []
     names = []
-    for value, array in Executor(graph()).stream(sample()):
-        names.append(value.name)
-        if value.name in ("c_quantized", "r_quantized"):
+    for operand, array in Executor(Program.read(graph())).stream(sample()):
+        names.append(operand.name)
+        if operand.name in ("c_quantized", "r_quantized"):
             held.append(weakref.ref(array))
         del array
-        if value.name == "y":
+        if operand.name == "y":
             assert [reference() for reference in held] == [None, None]
     assert names == ["x", "x_quantized", "c_quantized", "r_quantized", "y_quantized", "y"]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from numpy.typing import DTypeLike
 
+from qconv.errors import ModelError
+from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from tests.integer.onenode import assert_equal, codes, dyadic, f32, one_node, zero
 
 MS = "com.microsoft"
@@ -40,7 +44,6 @@ def test_matmul(a_shape: tuple[int, ...], b_shape: tuple[int, ...], a_type: DTyp
         ((5, 64), (64, 33), (33,)),
         ((5, 64), (64, 33), (1, 33)),
         ((2, 5, 64), (64, 33), (33,)),
-        ((2, 5, 64), (2, 64, 33), (2, 1, 33)),
     ],
 )
 def test_matmul_with_a_scale_for_each_column(
@@ -50,6 +53,15 @@ def test_matmul_with_a_scale_for_each_column(
     scales = dyadic(rng, int(np.prod(scale_shape))).reshape(scale_shape)
     inputs = [codes(rng, a_shape), f32(2**-4), zero(90), codes(rng, b_shape, np.int8), scales, np.zeros(scale_shape, np.int8)]
     assert_equal(*one_node("QLinearMatMul", [*inputs, f32(0.5), zero(120)]))
+
+
+def test_a_scale_for_each_matrix_is_outside_the_language() -> None:
+    rng = np.random.default_rng(0)
+    scales = dyadic(rng, 66).reshape(2, 1, 33)
+    inputs = [codes(rng, (2, 5, 64)), f32(2**-4), zero(90), codes(rng, (2, 64, 33), np.int8), scales]
+    model, feeds = one_node("QLinearMatMul", [*inputs, np.zeros((2, 1, 33), np.int8), f32(0.5), zero(120)])
+    with pytest.raises(ModelError, match="outside the integer language"):
+        Executor(Program.read(ir.from_proto(model))).run(feeds)
 
 
 @pytest.mark.parametrize("trans_a", [0, 1])

@@ -16,7 +16,7 @@ def test_a_layer_computed_from_the_table_alone(tmp_path: Path) -> None:
     text = "g (float[1,6] x) => (float[1,5] y) { y = Gemm(x, w, b) }"
     result = quantize_graph(tmp_path, text, {"w": normal(6, 5), "b": normal(5)}, [{"x": normal(1, 6)}])
     model, values = result.quantized.model, result.values()
-    table = json.loads(dumps_table(model, "ab12"))
+    table = json.loads(dumps_table(result.quantized.lowering.program, "ab12"))
     row = next(row for row in table["nodes"] if row["op"] == "QGemm")
     x, w = row["inputs"]
     bias = model.graph.initializers[row["bias"]].const_value

@@ -7,6 +7,12 @@ import pytest
 
 from qconv.integer.execution.kernels.requantize import code_values, look_up, requantize_rows, requantize_table
 from qconv.quant.fixedpoint import Multiplier, requantize
+from qconv.quant.types import INT8, UINT8, IntType, QuantParams
+
+
+def params(zero_point: int, int_type: IntType) -> QuantParams:
+    """A zero point; requantization reads no scale."""
+    return QuantParams(np.asarray(1, np.float32), np.asarray(zero_point), int_type)
 
 
 @pytest.mark.parametrize("shape", [(7, 40_000), (5000, 11), (1, 3), (3, 0)])
@@ -18,7 +24,7 @@ def test_blocks_make_no_difference(shape: tuple[int, int], by: str) -> None:
     multiplier = Multiplier.of(rng.uniform(1e-5, 1e-3, form).astype(np.float32))
     bias = rng.integers(-5000, 5000, form)
     expected = requantize(acc + bias, multiplier, 3, -128, 127)
-    got = requantize_rows(acc.astype(np.float64), bias, multiplier, 3, np.int8)
+    got = requantize_rows(acc.astype(np.float64), bias, multiplier, params(3, INT8))
     assert got.dtype == np.int8
     assert np.array_equal(got, expected)
 
@@ -31,7 +37,7 @@ TOP = 2**31
 )
 def test_sums_beyond_int32_are_refused(acc: int, bias: int, fits: bool) -> None:
     def run() -> np.ndarray:
-        return requantize_rows(np.array([[acc]]), np.array(bias), Multiplier.of(2.0**-30), 0, np.int8)
+        return requantize_rows(np.array([[acc]]), np.array(bias), Multiplier.of(2.0**-30), params(0, INT8))
 
     if fits:
         assert run().tolist() == [[round(acc * 2.0**-30)]]
@@ -40,11 +46,12 @@ def test_sums_beyond_int32_are_refused(acc: int, bias: int, fits: bool) -> None:
             run()
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
-def test_tables_are_indexed_by_bit_patterns(dtype: type[np.integer]) -> None:
+@pytest.mark.parametrize("int_type", [UINT8, INT8])
+def test_tables_are_indexed_by_bit_patterns(int_type: IntType) -> None:
+    dtype = int_type.dtype
     values = code_values(dtype)
     every = np.arange(256, dtype=np.uint8).view(dtype)
     assert np.array_equal(values, every.astype(np.int64))
-    table = requantize_table(Multiplier.of(0.5), 10, 20, dtype)
+    table = requantize_table(Multiplier.of(0.5), params(10, int_type), params(20, int_type))
     limits = np.iinfo(dtype)
     assert np.array_equal(look_up(table, every), np.clip(np.rint((values - 10) / 2) + 20, limits.min, limits.max))

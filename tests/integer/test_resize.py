@@ -10,6 +10,7 @@ import pytest
 
 from qconv.errors import ModelError
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from tests.integer.onenode import Array, assert_equal, codes, one_node
 
 COORDINATES = [
@@ -88,4 +89,4 @@ def test_linear_is_refused() -> None:
     x = codes(np.random.default_rng(0), (1, 3, 5, 7))
     model, feeds = one_node("Resize", [x, None, np.array([1, 1, 2, 2], np.float32)], attributes={"mode": "linear"})
     with pytest.raises(ModelError, match="nearest only"):
-        Executor(ir.from_proto(model)).run(feeds)
+        Executor(Program.read(ir.from_proto(model))).run(feeds)

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from qconv.errors import ModelError
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from tests.integer.onenode import Array, assert_equal, codes, one_node
 
 X = codes(np.random.default_rng(0), (2, 8, 6, 5))
@@ -101,7 +102,7 @@ def test_an_index_beyond_the_axis_is_refused(op_type: str, index: int) -> None:
     x = codes(np.random.default_rng(0), (6,))
     model, feeds = one_node(op_type, [x, ints(0, index)], dynamic=(0, 1))
     with pytest.raises(ModelError, match="outside an axis of 6"):
-        Executor(ir.from_proto(model)).run(feeds)
+        Executor(Program.read(ir.from_proto(model))).run(feeds)
 
 
 @pytest.mark.parametrize("axis", [1, -1])

@@ -20,6 +20,7 @@ from qconv.data.source import Sample
 from qconv.integer.execution.compare import mismatches
 from qconv.integer.execution.executor import Executor
 from qconv.integer.language.spec import check
+from qconv.integer.program import Program
 from qconv.plan.quant_plan import QuantPlan
 
 Array = NDArray[Any]
@@ -86,7 +87,7 @@ class Result:
 
     def values(self, index: int = 0) -> dict[str, Array]:
         """Every tensor of one sample."""
-        return Executor(self.quantized.model).run(self.feeds[index])
+        return Executor(Program.read(self.quantized.model)).run(self.feeds[index])
 
 
 def quantize_graph(

@@ -10,7 +10,7 @@ import pytest
 
 from qconv.config import QuantConfig
 from qconv.errors import UsageError
-from qconv.integer.saturation import saturating_nodes
+from qconv.integer.saturation import saturating_steps
 from qconv.plan.quant_plan import QuantPlan
 from tests.lower.harness import Array, normal, quantize_graph
 
@@ -88,7 +88,7 @@ def _saturating(form: Form, target: str, per_tensor: bool, tmp_path: Path) -> li
     feeds = [{name: normal(*shape, seed=10 * i + j) for j, (name, shape) in enumerate(form.shapes.items())} for i in range(3)]
     result = quantize_graph(tmp_path, form.text, weights, feeds, config=QuantConfig(target=target, per_tensor=per_tensor))
     assert result.quantized.audit.float_nodes == ()
-    return [str(node.name) for node in saturating_nodes(result.quantized.model.graph)]
+    return [step.name for step in saturating_steps(result.quantized.lowering.program)]
 
 
 @pytest.mark.parametrize("per_tensor", [False, True], ids=["per channel", "per tensor"])
@@ -113,7 +113,7 @@ def test_codes_that_were_given_are_kept_over_copies_of_channels(form: Form, tmp_
         quantize_graph(tmp_path, form.text, weights, feeds, config=QuantConfig(target=target), plan=given)
         for target in ("x86-vnni", "x86")
     )
-    assert list(saturating_nodes(safe.quantized.model.graph)) == []
+    assert list(saturating_steps(safe.quantized.lowering.program)) == []
     safe.assert_exact()
     for index in range(len(feeds)):
         assert np.array_equal(safe.values(index)["y"], free.values(index)["y"])

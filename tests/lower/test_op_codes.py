@@ -16,6 +16,7 @@ import pytest
 from qconv.config import QuantConfig
 from qconv.integer.execution.compare import mismatches
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from qconv.model.session import open_session
 from qconv.ops.op_table import TABLE
 from qconv.plan.quant_plan import QuantPlan
@@ -69,7 +70,7 @@ def test_codes_are_those_of_the_float_op(form: Form, tmp_path: Path) -> None:
     plan = quantized.plan
     assert plan.float_nodes.keys() <= {"averagepool0"}  # of which some windows have no integer form
     judge = open_session(write_model(tmp_path / "judge.onnx", form.text, as_codes(plan, form.weights)))
-    session, executor = open_session(quantized.model), Executor(quantized.model)
+    session, executor = open_session(quantized.model), Executor(Program.read(quantized.model))
     output = str(quantized.model.graph.outputs[0].name)
     errors = []
     for seed in range(4):
@@ -83,7 +84,7 @@ def test_codes_are_those_of_the_float_op(form: Form, tmp_path: Path) -> None:
         errors.append(np.abs(found - right).ravel())
     assert np.max(np.concatenate(errors)) <= form.off
     assert np.mean(np.concatenate(errors) != 0) <= OFTEN * form.off
-    if not any(machine_warnings(quantized.model.graph)):
+    if not any(machine_warnings(quantized.lowering.program)):
         assert mismatches(quantized.model, random_codes(plan, form, 4)) == []
 
 

@@ -11,6 +11,7 @@ import pytest
 from qconv.config import Io, QuantConfig
 from qconv.integer.execution.compare import mismatches
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from tests.lower.harness import normal, quantize_graph
 from tests.lower.test_ops import CASES, Case
 
@@ -63,7 +64,9 @@ def test_inputs_and_outputs_have_the_type_that_is_asked_for(target: str, io: Io,
     moved = 128 * ((io == "uint8") - (target == "x86"))
     inside = plain.values()
     codes = (inside["x_quantized"].astype(np.int16) + moved).astype(io)
-    assert np.array_equal(Executor(model).run({"x": codes})["y"], (inside["y_quantized"].astype(np.int16) + moved).astype(io))
+    assert np.array_equal(
+        Executor(Program.read(model)).run({"x": codes})["y"], (inside["y_quantized"].astype(np.int16) + moved).astype(io)
+    )
     assert mismatches(model, {"x": codes}) == []
     zero_points = [int(value.metadata_props["qconv.zero_point"]) for value in (*model.graph.inputs, *model.graph.outputs)]
     assert zero_points == [int(plain.quantized.plan.tensors[name].zero_point) + moved for name in ("x", "y")]

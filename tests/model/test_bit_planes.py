@@ -12,6 +12,7 @@ from qconv import pipeline
 from qconv.config import QuantConfig, Rule
 from qconv.integer.execution.executor import Executor
 from qconv.integer.language.spec import check
+from qconv.integer.program import Program
 from qconv.model import bit_planes
 from qconv.model.load import load
 from qconv.model.session import open_session
@@ -49,7 +50,11 @@ def test_the_file_of_a_level_set_is_the_model(kind: Kind, tmp_path: Path) -> Non
     again = load(tmp_path / "m.int.onnx").ir
     assert check(again) == []
     assert len(again.functions) == 0
-    session, ours, read = open_session(tmp_path / "m.int.onnx"), Executor(result.model), Executor(again)
+    session, ours, read = (
+        open_session(tmp_path / "m.int.onnx"),
+        Executor(Program.read(result.model)),
+        Executor(Program.read(again)),
+    )
     for feed in FEEDS:
         expected = ours.run(feed)["y"]
         assert np.array_equal(session.run(None, feed)[0], expected)

@@ -13,6 +13,7 @@ from qconv.config import QuantConfig, Rule
 from qconv.integer.execution.executor import Executor
 from qconv.integer.language.audit import audit
 from qconv.integer.language.spec import check
+from qconv.integer.program import Program
 from qconv.model.load import load
 from qconv.model.packed import packed
 from qconv.model.session import open_session
@@ -38,7 +39,7 @@ def test_the_file_is_the_model(bits: int, tmp_path: Path) -> None:
     assert kinds.count(onnx.TensorProto.INT4) == 2
     again = load(path).ir
     assert check(again) == []
-    session, ours, read = open_session(path), Executor(result.model), Executor(again)
+    session, ours, read = open_session(path), Executor(Program.read(result.model)), Executor(Program.read(again))
     for feed in FEEDS:
         expected = ours.run(feed)["y"]
         assert np.array_equal(session.run(None, feed)[0], expected)

@@ -14,6 +14,7 @@ from qconv import pipeline
 from qconv.export.trace import network_of
 from qconv.integer.execution.compare import mismatches
 from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
 from qconv.verify.sides import Side
 from tests.export.test_network import by_table
 from tests.lower.harness import Array, Given
@@ -58,7 +59,7 @@ def test_integer_only_exact_and_as_good(name: str, sample_models: Path, tmp_path
     feeds = {key: array[:1] for key, array in arrays(sample_models, name, "calib").items()}
     assert mismatches(result.model, feeds) == []
     network = network_of(result.model)
-    values = Executor(result.model).run(feeds)
+    values = Executor(Program.read(result.model)).run(feeds)
     given = {tensor: values[tensor] for tensor in network.inputs}
     found = by_table(network, tmp_path, given)
     assert all(np.array_equal(found[output], values[output]) for output in network.outputs)

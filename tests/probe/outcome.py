@@ -45,7 +45,7 @@ def outcome_of(form: Form, folder: Path) -> Outcome:
     except QconvError as error:
         return Outcome("refused", str(error))
     given = form.feeds(1, seed=9)[0]
-    wrong = [] if any(machine_warnings(quantized.model.graph)) else mismatches(quantized.model, given)
+    wrong = [] if any(machine_warnings(quantized.lowering.program)) else mismatches(quantized.model, given)
     if wrong:
         raise AssertionError(f"{form}: {wrong[0]}")
     floats = audit(quantized.model).float_nodes

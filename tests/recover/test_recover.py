@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.errors import ArtifactError, UsageError
-from qconv.integer.saturation import saturating_nodes
+from qconv.integer.saturation import saturating_steps
 from qconv.model.session import open_session
 from qconv.plan.quant_plan import QuantPlan
 from qconv.recover.stages import Stages
@@ -65,7 +65,7 @@ def test_the_outputs_come_closer_on_samples_that_were_not_seen(bits: int, gain_d
     nearest, recovered = results
     assert recovered.sqnr_db() > nearest.sqnr_db() + gain_db
     recovered.assert_exact()
-    assert list(saturating_nodes(recovered.quantized.model.graph)) == []
+    assert list(saturating_steps(recovered.quantized.lowering.program)) == []
     assert nearest.quantized.recovery is None
     assert recovered.quantized.recovery is not None
     assert recovered.quantized.recovery.weights.noise_after < recovered.quantized.recovery.weights.noise_before

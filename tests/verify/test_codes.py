@@ -8,6 +8,8 @@ import pytest
 
 from qconv.errors import ModelError
 from qconv.integer.program import Program
+from qconv.integer.step import Operand
+from qconv.quant.types import INT8, QuantParams
 from qconv.verify.codes import border_codes, final_codes
 from tests.lower.harness import normal, quantize_graph
 from tests.verify.twins import integer_twin
@@ -65,14 +67,13 @@ def test_damaged_metadata_is_one_sentence() -> None:
 
 
 def test_border_of_floats_has_no_codes() -> None:
-    assert border_codes(integer_twin().graph.inputs[0]) is None
+    assert border_codes(Program.read(integer_twin()).inputs[0]) is None
 
 
 def test_border_of_codes_must_say_its_scale() -> None:
     value = ir.Value(name="x", type=ir.TensorType(ir.DataType.INT8))
     with pytest.raises(ModelError, match=r"qconv\.scale"):
-        border_codes(value)
-    value.metadata_props.update({"qconv.scale": "0.5", "qconv.zero_point": "-3"})
-    codes = border_codes(value)
+        border_codes(Operand(value))
+    codes = border_codes(Operand(value, QuantParams(np.asarray(0.5, np.float32), np.asarray(-3), INT8)))
     assert codes is not None
     assert codes.quantize(np.array([0.0, 1.0, -1000.0], np.float32)).tolist() == [-3, -1, -128]

@@ -30,7 +30,7 @@ def rows(*values: tuple[float, float], label: int | None = None) -> Listed:
 
 def test_sums_run_over_all_samples(tmp_path: Path) -> None:
     models = twins(tmp_path)
-    sides = Side(models.float_path), Side(models.integer_path, models.integer)
+    sides = Side(models.float_path), Side(models.integer_path, models.program)
     found = compare(*sides, samples(3))
     meter = SimilarityMeter()
     for sample in samples(3):

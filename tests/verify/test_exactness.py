@@ -21,7 +21,7 @@ class OtherJudge:
     compared = ("a", "b", "c")
     work = 100
 
-    def __init__(self, model: object) -> None:
+    def __init__(self, model: object, program: object) -> None:
         self._count = 0
 
     def mismatches(self, feeds: Mapping[str, Array]) -> list[Mismatch]:
@@ -32,7 +32,7 @@ class OtherJudge:
 
 def test_equal_networks(tmp_path: Path) -> None:
     models = twins(tmp_path)
-    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(2))
+    found = exactness(models.integer, models.program, Side(models.integer_path, models.program), samples(2))
     assert found.equal
     assert (found.samples, found.tensors, found.mismatches) == (2, 5, ())
 
@@ -40,7 +40,13 @@ def test_equal_networks(tmp_path: Path) -> None:
 def test_differences_add_up_in_order_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = twins(tmp_path)
     monkeypatch.setattr(module, "Judge", OtherJudge)
-    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(3), budget=1000)
+    found = exactness(
+        models.integer,
+        models.program,
+        Side(models.integer_path, models.program),
+        samples(3),
+        budget=1000,
+    )
     assert not found.equal
     assert found.reasons == ("onnxruntime differs from exact integer arithmetic in 2 of 3 tensors, first in a of node conv",)
     assert found.mismatches == (Mismatch("a", "conv", 12, 30, 3.0), Mismatch("b", "add", 30, 30, 1.0))
@@ -53,7 +59,7 @@ def test_what_the_executor_cannot_do_is_a_problem_and_no_crash(tmp_path: Path, m
 
     models = twins(tmp_path, INTEGER)
     monkeypatch.setattr(Judge, "mismatches", refuse)
-    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(1))
+    found = exactness(models.integer, models.program, Side(models.integer_path, models.program), samples(1))
     assert not found.equal
     assert found.problem == "node 'x' is outside"
     assert found.reasons == ("onnxruntime could not be compared with exact integer arithmetic: node 'x' is outside",)
@@ -65,7 +71,13 @@ def test_two_samples_and_more_within_a_budget_of_work(
 ) -> None:
     models = twins(tmp_path)
     monkeypatch.setattr(module, "Judge", OtherJudge)
-    found = exactness(models.integer, Side(models.integer_path, models.integer), samples(given), budget)
+    found = exactness(
+        models.integer,
+        models.program,
+        Side(models.integer_path, models.program),
+        samples(given),
+        budget,
+    )
     assert found.samples == compared
 
 

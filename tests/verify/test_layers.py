@@ -19,8 +19,8 @@ TENSORS = frozenset({"x", "c", "r", "y"})
 
 def reports(folder: Path, text: str = INTEGER) -> dict[str, LayerReport]:
     models = twins(folder, text)
-    side = Side(models.integer_path, models.integer)
-    found = layer_reports(models.prepared, models.integer, side, samples(2))
+    side = Side(models.integer_path, models.program)
+    found = layer_reports(models.prepared, models.integer, models.program, side, samples(2))
     assert [layer.similarity.sqnr_db for layer in found] == sorted(layer.similarity.sqnr_db for layer in found)
     return {layer.tensor: layer for layer in found}
 
@@ -43,15 +43,16 @@ def reckon(codes_of_layer: str) -> float:
 
 
 def test_a_layer_reaches_back_to_the_codes_of_other_tensors() -> None:
-    codes = final_codes(Program.read(integer_twin()), TENSORS)
-    found = groups(codes)
+    program = Program.read(integer_twin())
+    codes = final_codes(program, TENSORS)
+    found = groups(program, codes)
     conv, add, start = found["r"], found["y"], found["x"]
     assert conv is not None and add is not None and start is not None
-    assert {node.name for node in conv.nodes} == {"conv", "clip"}
+    assert {node.name for node in conv.steps} == {"conv", "clip"}
     assert [item.tensor for item in conv.inputs] == ["x"]
-    assert {node.name for node in add.nodes} == {"add"}
+    assert {node.name for node in add.steps} == {"add"}
     assert {item.tensor for item in add.inputs} == {"r", "x"}
-    assert {node.name for node in start.nodes} == {"quantize"}
+    assert {node.name for node in start.steps} == {"quantize"}
     assert start.inputs == ()
 
 
@@ -92,20 +93,21 @@ def test_behind_a_float_node_the_own_error_is_not_known(tmp_path: Path) -> None:
     found = reports(tmp_path, island)
     assert found["y"].own is not None
     assert found["r"].op_type == "Relu"  # the node that the quantizer names as its source
-    codes = final_codes(Program.read(integer_twin(island)), TENSORS)
-    assert groups({"x": codes["x"], "y": codes["y"]})["y"] is None
+    program = Program.read(integer_twin(island))
+    codes = final_codes(program, TENSORS)
+    assert groups(program, {"x": codes["x"], "y": codes["y"]})["y"] is None
 
 
 def test_a_graph_without_metadata_has_no_layers(tmp_path: Path) -> None:
     models = twins(tmp_path)
     for node in models.integer.graph:
         node.metadata_props.clear()
-    assert layer_reports(models.prepared, models.integer, Side(models.integer_path), samples(1)) == ()
+    assert layer_reports(models.prepared, models.integer, models.program, Side(models.integer_path), samples(1)) == ()
 
 
 def test_no_sample_means_no_error(tmp_path: Path) -> None:
     models = twins(tmp_path)
-    found = layer_reports(models.prepared, models.integer, Side(models.integer_path), ())
+    found = layer_reports(models.prepared, models.integer, models.program, Side(models.integer_path), ())
     assert {layer.similarity.sqnr_db for layer in found} == {math.inf}
 
 

@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from qconv.config import QuantConfig
+from qconv.integer.program import Program
 from qconv.model.machine import adds_in_integers, adds_pairs_in_int16
 from qconv.verify import processors
 from qconv.verify.processors import differing_additions, exact_on, machine_warnings
@@ -40,31 +41,31 @@ g (uint8[4] a, uint8[4] b) => (uint8[4] y) <float half = {0.5}, float one = {1.0
 @pytest.mark.parametrize(("target", "expected"), [("x86", "x86, x86-vnni, arm"), ("x86-vnni", "x86-vnni, arm")])
 def test_a_model_says_where_it_is_exact(target: str, expected: str, tmp_path: Path) -> None:
     model = _quantized(target, tmp_path)
-    assert ", ".join(exact_on(model.graph)) == model.metadata_props["qconv.exact_on"] == expected
+    assert ", ".join(exact_on(Program.read(model))) == model.metadata_props["qconv.exact_on"] == expected
     assert model.metadata_props["qconv.target"] == target
 
 
 def test_only_sums_with_differing_codes_are_named() -> None:
-    graph = ir.from_onnx_text(_SUMS).graph
-    assert [node.name for node in differing_additions(graph)] == ["halves"]
-    assert exact_on(graph) == ("x86", "x86-vnni")
+    program = Program.read(ir.from_onnx_text(_SUMS))
+    assert [step.name for step in differing_additions(program)] == ["halves"]
+    assert exact_on(program) == ("x86", "x86-vnni")
 
 
 def test_a_processor_that_saturates_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = _quantized("x86-vnni", tmp_path).graph
+    program = Program.read(_quantized("x86-vnni", tmp_path))
     monkeypatch.setattr(processors, "adds_pairs_in_int16", lambda: False)
-    assert list(machine_warnings(graph)) == []
+    assert list(machine_warnings(program)) == []
     monkeypatch.setattr(processors, "adds_pairs_in_int16", lambda: True)
-    (sentence,) = machine_warnings(graph)
+    (sentence,) = machine_warnings(program)
     assert "AVX2 and no VNNI" in sentence and "conv0, conv1" in sentence and "--target x86," in sentence
 
 
 def test_a_processor_that_adds_otherwise_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = ir.from_onnx_text(_SUMS).graph
+    program = Program.read(ir.from_onnx_text(_SUMS))
     monkeypatch.setattr(processors, "adds_in_integers", lambda: False)
-    assert list(machine_warnings(graph)) == []
+    assert list(machine_warnings(program)) == []
     monkeypatch.setattr(processors, "adds_in_integers", lambda: True)
-    (sentence,) = machine_warnings(graph)
+    (sentence,) = machine_warnings(program)
     assert "short multipliers" in sentence and "halves" in sentence and "exact," not in sentence and "--target arm," in sentence
 
 

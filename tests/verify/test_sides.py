@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from qconv.errors import DataError, ModelError
+from qconv.integer.program import Program
 from qconv.verify.compare import compare
 from qconv.verify.sides import Side
 from tests.verify.twins import INTEGER, integer_twin, samples, twins
@@ -21,19 +22,19 @@ CODES = (
 )
 
 
-def border(folder: Path, described: bool = True) -> tuple[Path, ir.Model]:
+def border(folder: Path, described: bool = True) -> tuple[Path, Program]:
     model = integer_twin(CODES)
     if described:
         model.graph.inputs[0].metadata_props.update({"qconv.scale": "0.5", "qconv.zero_point": "128"})
         model.graph.outputs[0].metadata_props.update({"qconv.scale": "2.0", "qconv.zero_point": "60"})
     path = folder / "codes.onnx"
     ir.save(model, path)
-    return path, ir.load(path)
+    return path, Program.read(ir.load(path))
 
 
 def test_codes_at_the_borders_are_reals_outside(tmp_path: Path) -> None:
     models = twins(tmp_path)
-    found = compare(Side(models.integer_path, models.integer), Side(*border(tmp_path)), samples(2))
+    found = compare(Side(models.integer_path, models.program), Side(*border(tmp_path)), samples(2))
     assert found.outputs[0].similarity.exact
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qconv.integer.program import Step
+from qconv.integer.step import Step
 
 from .translate import OP, Translation, no_form
 from .writer import TYPES, Options, options
@@ -23,7 +23,7 @@ def _elementwise(code: int, found: Options | None = None) -> Callable[[Translati
         if len({t.writer.kind(number) for number in numbers}) > 1:
             raise no_form(step, " of numbers of two types")
         params = next((t.params[read.value] for read in step.reads if read.value in t.numbers), None)
-        kept = None if t.array(step.node.outputs[0]).dtype == bool else params
+        kept = None if t.array(step.writes[0].value).dtype == bool else params
         while len(numbers) > 2:
             shape = np.broadcast_shapes(*(t.writer.shape(number) for number in numbers[:2]))
             part = t.writer.alike(numbers[0], f"{step.name}/{len(numbers)}", shape)
@@ -42,7 +42,7 @@ def _where(t: Translation, step: Step) -> None:
 
 def _xor(t: Translation, step: Step) -> None:
     """All bits of each code turned: 255 - q of uint8, and so -1 - q of int8."""
-    value, mask = step.reads[0].value, t.array(step.node.inputs[1]).reshape(-1)
+    value, mask = step.operand(0).value, t.array(step.operand(1).value).reshape(-1)
     if not (mask.view(np.uint8) == 255).all():
         raise no_form(step, " of other bits than all")
     last, params = value in t.last, step.writes[0].params or t.params[value]
@@ -53,7 +53,7 @@ def _xor(t: Translation, step: Step) -> None:
 
 def _cast(t: Translation, step: Step) -> None:
     """Another type; codes of uint8 have the offset of the int8 that stands for them."""
-    value, output = step.reads[0].value, step.node.outputs[0]
+    value, output = step.operand(0).value, step.writes[0].value
     source, target, last = t.array(value).dtype, t.array(output).dtype, value in t.last
     x = t.read(value, last=last)
     if target.kind == "f" or (source.itemsize == target.itemsize == 1 and source != target):
@@ -79,11 +79,11 @@ def shifted(t: Translation, x: int, code: int, kind: str, name: str) -> int:
 
 def _reduce(code: int) -> Callable[[Translation, Step], None]:
     def rule(t: Translation, step: Step) -> None:
-        value = step.reads[0].value
+        value = step.operand(0).value
         rank = t.array(value).ndim
-        given = step.node.inputs[1] if len(step.node.inputs) > 1 else None
-        axes = list(range(rank)) if given is None else [int(axis) % rank for axis in t.array(given).reshape(-1)]
-        keeps = bool(step.node.attributes.get_int("keepdims", 1))
+        given = step.operands[1] if len(step.operands) > 1 else None
+        axes = list(range(rank)) if given is None else [int(axis) % rank for axis in t.array(given.value).reshape(-1)]
+        keeps = bool(step.geometry.integer("keepdims", 1))
         table = t.writer.constant(f"{step.name}/axes", np.asarray(axes, np.int32))
         output = t.result(step, last=False, params=t.params[value])
         found = options("ReducerOptions", KeepDims=keeps)
@@ -94,10 +94,10 @@ def _reduce(code: int) -> Callable[[Translation, Step], None]:
 
 def _arg(code: int, kind: str) -> Callable[[Translation, Step], None]:
     def rule(t: Translation, step: Step) -> None:
-        value, attributes = step.reads[0].value, step.node.attributes
-        if attributes.get_int("select_last_index", 0):
+        value = step.operand(0).value
+        if step.geometry.integer("select_last_index", 0):
             raise no_form(step, " of the last one")
-        axis = attributes.get_int("axis", 0) % t.array(value).ndim
+        axis = step.geometry.integer("axis", 0) % t.array(value).ndim
         place = t.writer.constant(f"{step.name}/axis", np.asarray(axis, np.int32))
         output = t.result(step, last=False)
         shape = t.writer.shape(output)
@@ -118,8 +118,8 @@ def _products(t: Translation, step: Step) -> None:
     sum (a - Za)(b - Zb) = sum a b - Za sum b - Zb (sum a - K Za).
     """
     numbers, zeros = [t.operand(step, index, last=False) for index in (0, 1)], []
-    for value, zero in zip(step.node.inputs[:2], (*step.node.inputs[2:4], None, None), strict=False):
-        array, place = t.array(value), np.zeros(1, np.int32) if zero is None else t.array(zero).reshape(-1)
+    for read, zero in zip(step.reads[:2], (*step.operands[2:4], None, None), strict=False):
+        array, place = t.array(read.value), np.zeros(1, np.int32) if zero is None else t.array(zero.value).reshape(-1)
         if array.ndim < 2 or place.size > 1:
             raise no_form(step, " of vectors, or with a zero point for each channel")
         zeros.append(int(place[0]) - (OFFSET if array.dtype == np.uint8 else 0))
@@ -130,13 +130,13 @@ def _products(t: Translation, step: Step) -> None:
         terms.append(_scaled_sum(t, b, -2, 0, za, f"{step.name}/columns"))
     if zb:
         terms.append(_scaled_sum(t, a, -1, -inner * za, zb, f"{step.name}/rows"))
-    name, shape = str(step.node.outputs[0].name), t.array(step.node.outputs[0]).shape
+    name, shape = step.writes[0].name, t.array(step.writes[0].value).shape
     found = t.writer.tensor(f"{name}/raw" if terms else name, shape, None, "int32")
     t.writer.operator(OP.BATCH_MATMUL, 3, [a, b], found, options("BatchMatMulOptions"))
     for left, term in zip(reversed(range(len(terms))), terms, strict=True):
         target = t.writer.alike(found, f"{name}/{left}" if left else name, shape)
         found = t.writer.operator(OP.SUB, 1, [found, term], target, options("SubOptions"))
-    t.keep(step.node.outputs[0], found, None, last=False)
+    t.keep(step.writes[0].value, found, None, last=False)
 
 
 def _scaled_sum(t: Translation, x: int, axis: int, plus: int, factor: int, name: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tflite
 
-from qconv.integer.program import Step
+from qconv.integer.step import Step
 from qconv.quant.types import INT8, QuantParams
 
 from .translate import OP, Translation, no_form, signed
@@ -18,16 +18,16 @@ _SAME, _VALID = tflite.Padding.SAME, tflite.Padding.VALID
 
 def conv(t: Translation, step: Step) -> None:
     """Writes a convolution over one or two axes, depthwise or not; a row is a picture of one line."""
-    weight, x_shape = t.array(step.reads[1].value), t.array(step.reads[0].value).shape
+    weight, x_shape = t.array(step.operand(1).value), t.array(step.operand(0).value).shape
     if weight.ndim > 4:
         raise no_form(step, " over three axes")
     line = weight.ndim == 3
     if line:
         weight, x_shape = weight[:, :, None], (*x_shape[:2], 1, *x_shape[2:])
-    group = step.node.attributes.get_int("group", 1)
-    params = step.reads[1].params
+    group = step.geometry.integer("group", 1)
+    params = step.operand(1).params
     assert params is not None
-    x = _as_picture(t, step) if line else t.read(step.reads[0], last=True)
+    x = _as_picture(t, step) if line else t.read(step.operand(0), last=True)
     strides, dilations = _pair(step, "strides"), _pair(step, "dilations")
     kernel = [(size - 1) * step_ + 1 for size, step_ in zip(weight.shape[2:], dilations, strict=True)]
     x, padding = _padded(t, step, x, x_shape[2:], kernel, strides, None)
@@ -49,7 +49,7 @@ def conv(t: Translation, step: Step) -> None:
 
 def _as_picture(t: Translation, step: Step) -> int:
     """Turns a row [N, C, W] into a picture of one line, [N, 1, W, C]."""
-    x = t.read(step.reads[0], last=False)
+    x = t.read(step.operand(0), last=False)
     n, c, w = t.writer.shape(x)
     turned = t.writer.alike(x, f"{step.name}/turned", (n, w, c))
     axes = t.writer.constant(f"{step.name}/axes", np.asarray([0, 2, 1], np.int32))
@@ -58,7 +58,7 @@ def _as_picture(t: Translation, step: Step) -> int:
 
 
 def _row_as_picture(t: Translation, step: Step) -> int:
-    n, c, w = t.array(step.node.outputs[0]).shape
+    n, c, w = t.array(step.writes[0].value).shape
     own = t.own(step)
     assert own is not None
     return t.writer.tensor(f"{step.name}/line", (n, 1, w, c), signed(own))
@@ -78,9 +78,9 @@ def _per_channel(params: QuantParams, axis: int) -> QuantParams:
 
 def _bias(t: Translation, step: Step, channels: int, weight: QuantParams) -> int:
     """Writes the bias, or zeros, with the scale S_x S_w."""
-    source = step.reads[0].params
+    source = step.operand(0).params
     assert source is not None
-    codes = np.zeros(channels, np.int32) if step.bias is None else t.array(step.bias).reshape(-1).astype(np.int32)
+    codes = np.zeros(channels, np.int32) if step.bias is None else t.array(step.bias.value).reshape(-1).astype(np.int32)
     scale = np.float32(source.scale) * weight.scale
     params = QuantParams(scale, np.zeros(scale.shape, np.int8), INT8, None if weight.axis is None else 0)
     return t.writer.constant(f"{step.name}/bias", codes, params)
@@ -88,8 +88,7 @@ def _bias(t: Translation, step: Step, channels: int, weight: QuantParams) -> int
 
 def _pair(step: Step, name: str) -> list[int]:
     """Returns an attribute of two axes; a row has one line."""
-    found = step.node.attributes.get(name)
-    return [1, 1] if found is None else [1, 1, *found.as_ints()][-2:]
+    return [1, 1, *step.geometry.integers(name, [])][-2:]
 
 
 def _padded(
@@ -105,7 +104,7 @@ def _padded(
         wanted.append((total // 2, total - total // 2))
     if [wanted[0][0], wanted[1][0], wanted[0][1], wanted[1][1]] == pads:
         return x, _SAME
-    params = t.codes(step.reads[0].value)
+    params = t.codes(step.operand(0).value)
     code = int(params.zero_point) if fill is None else fill
     return _pad_by(t, x, [(0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0)], code, params, step.name), _VALID
 
@@ -129,15 +128,15 @@ def pad_into(
 
 def dense(t: Translation, step: Step) -> None:
     """A product with a constant matrix: one scale is a fully connected layer, one for each channel a convolution of one place."""
-    if step.reads[1].value in t.numbers:
+    if step.operand(1).value in t.numbers:
         products(t, step)
         return
-    weight, params = t.array(step.reads[1].value), step.reads[1].params
+    weight, params = t.array(step.operand(1).value), step.operand(1).params
     assert params is not None
-    rows = weight if step.node.attributes.get_int("transB", 0) else weight.T  # [O, K]
+    rows = weight if step.geometry.integer("transB", 0) else weight.T  # [O, K]
     if rows.ndim != 2:
         raise no_form(step, " with a weight of more than two axes")
-    x = t.read(step.reads[0], last=False)
+    x = t.read(step.operand(0), last=False)
     shape = t.writer.shape(x)
     bias = _bias(t, step, len(rows), params)
     if params.scale.ndim == 0:
@@ -171,7 +170,11 @@ def average_all(t: Translation, step: Step) -> None:
     """Writes the mean of each map."""
     axes = t.writer.constant(f"{step.name}/axes", np.asarray([1, 2], np.int32))
     t.writer.operator(
-        OP.MEAN, 2, [t.read(step.reads[0], last=True), axes], t.result(step, last=True), options("ReducerOptions", KeepDims=True)
+        OP.MEAN,
+        2,
+        [t.read(step.operand(0), last=True), axes],
+        t.result(step, last=True),
+        options("ReducerOptions", KeepDims=True),
     )
 
 
@@ -179,15 +182,14 @@ def pool(code: int) -> Callable[[Translation, Step], None]:
     """Returns the rule for the greatest or the mean of windows, by the number of the operator in TFLite."""
 
     def rule(t: Translation, step: Step) -> None:
-        x_shape = t.array(step.reads[0].value).shape
-        attributes = step.node.attributes
+        x_shape = t.array(step.operand(0).value).shape
         kernel, strides = _pair(step, "kernel_shape"), _pair(step, "strides")
-        if len(x_shape) != 4 or _pair(step, "dilations") != [1, 1] or attributes.get_int("ceil_mode", 0) != 0:
+        if len(x_shape) != 4 or _pair(step, "dilations") != [1, 1] or step.geometry.integer("ceil_mode", 0) != 0:
             raise no_form(step, " with these windows")
         maximum = code == OP.MAX_POOL_2D
-        x, padding = _padded(t, step, t.read(step.reads[0], last=True), x_shape[2:], kernel, strides, -128 if maximum else None)
+        x, padding = _padded(t, step, t.read(step.operand(0), last=True), x_shape[2:], kernel, strides, -128 if maximum else None)
         explicit = padding == _VALID and any(_pads(step))
-        if not maximum and (explicit != (attributes.get_int("count_include_pad", 0) == 1)) and any(_pads(step)):
+        if not maximum and (explicit != (step.geometry.integer("count_include_pad", 0) == 1)) and any(_pads(step)):
             raise no_form(step, " with this padding")
         found = options(
             "Pool2DOptions",
@@ -197,13 +199,12 @@ def pool(code: int) -> Callable[[Translation, Step], None]:
             FilterHeight=kernel[0],
             FilterWidth=kernel[1],
         )
-        output = t.result(step, last=True, params=t.codes(step.reads[0].value) if maximum else None)
+        output = t.result(step, last=True, params=t.codes(step.operand(0).value) if maximum else None)
         t.writer.operator(code, 2, [x], output, found)
 
     return rule
 
 
 def _pads(step: Step) -> list[int]:
-    found = step.node.attributes.get("pads")
-    pads = [] if found is None else list(found.as_ints())
+    pads = list(step.geometry.integers("pads", []))
     return [0, pads[0], 0, pads[1]] if len(pads) == 2 else pads

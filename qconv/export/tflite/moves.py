@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from qconv.integer.execution.executor import Executor
-from qconv.integer.program import Step
+from qconv.integer.execution.kernels import compute
+from qconv.integer.step import Step
 
 from .layers import pad_into
 from .tables import lookup, pass_table
@@ -16,10 +16,10 @@ from .writer import Array, options
 
 def concat(t: Translation, step: Step) -> None:
     """Joins parts under one scale, and rescales those that have another one."""
-    output = step.node.outputs[0]
+    output = step.writes[0].value
     rank = len(t.array(output).shape)
     last = any(read.value in t.last for read in step.reads)
-    axis = step.node.attributes.get_int("axis", 0) % rank
+    axis = step.geometry.integer("axis", 0) % rank
     found = None if step.op == "Concat" else t.own(step)
     kept = next((t.params[read.value] for read in step.reads if read.value in t.numbers), None)
     wanted = kept if found is None else signed(found)
@@ -42,8 +42,7 @@ def concat(t: Translation, step: Step) -> None:
 
 def reshape(t: Translation, step: Step) -> None:
     """Writes the same elements in another shape, or the table that they are flattened for."""
-    value, output = step.node.inputs[0], step.node.outputs[0]
-    assert value is not None
+    value, output = step.operand(0).value, step.writes[0].value
     if (found := pass_table(t, step)) is not None:
         lookup(t, value, *found)
         return
@@ -54,9 +53,8 @@ def reshape(t: Translation, step: Step) -> None:
 
 def transpose(t: Translation, step: Step) -> None:
     """Writes another order of the axes, which costs nothing where it turns channels last into channels first or back."""
-    value, output = step.node.inputs[0], step.node.outputs[0]
-    assert value is not None
-    order = integers(step.node.attributes["perm"].as_ints())
+    value, output = step.operand(0).value, step.writes[0].value
+    order = list(step.geometry.integers("perm"))
     if value in t.last and order == list(LAST):
         t.keep(output, t.numbers[value], t.params[value], last=False)
         return
@@ -70,14 +68,12 @@ def transpose(t: Translation, step: Step) -> None:
 
 def pad(t: Translation, step: Step) -> None:
     """Puts a code around a tensor."""
-    node, value = step.node, step.node.inputs[0]
-    assert value is not None
-    if node.attributes.get_string("mode", "constant") != "constant":
+    value = step.operand(0).value
+    if step.geometry.text("mode", "constant") != "constant":
         move(t, step)
         return
     rank = len(t.array(value).shape)
-    pads = integers(t.array(node.inputs[1]))
-    axes = integers(t.array(node.inputs[3])) if len(node.inputs) > 3 and node.inputs[3] is not None else list(range(rank))
+    pads, given, axes = (found or default for found, default in zip(_numbers(t, step, 3), ([], [0], range(rank)), strict=True))
     widths = [(0, 0)] * rank
     for place, axis in enumerate(axes):
         widths[axis % rank] = pads[place], pads[place + len(axes)]
@@ -85,20 +81,23 @@ def pad(t: Translation, step: Step) -> None:
         raise no_form(step, " that cuts off")
     last, params = value in t.last, t.codes(value)
     widths = [widths[axis] for axis in LAST] if last else widths
-    given = t.array(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else np.zeros((), t.array(value).dtype)
-    code = int(as_signed(given).reshape(-1)[0])
+    code = int(as_signed(np.asarray(given[0], t.array(value).dtype)))
     output = t.result(step, last=last, params=params)
     pad_into(t, t.read(value, last=last), widths, code, params, step.name, output)
 
 
+def _numbers(t: Translation, step: Step, count: int) -> list[list[int]]:
+    """The `count` operands behind the first one as numbers; none for one that is left out."""
+    operands = (*step.operands[1:], *(None,) * count)[:count]
+    return [[] if operand is None else integers(t.array(operand.value)) for operand in operands]
+
+
 def slices(t: Translation, step: Step) -> None:
     """Takes a part of a tensor in steps."""
-    node, value = step.node, step.node.inputs[0]
-    assert value is not None
+    value = step.operand(0).value
     shape = t.array(value).shape
-    starts, ends = integers(t.array(node.inputs[1])), integers(t.array(node.inputs[2]))
-    axes = integers(t.array(node.inputs[3])) if len(node.inputs) > 3 and node.inputs[3] is not None else list(range(len(starts)))
-    steps = integers(t.array(node.inputs[4])) if len(node.inputs) > 4 and node.inputs[4] is not None else [1] * len(starts)
+    starts, ends, axes, steps = _numbers(t, step, 4)
+    axes, steps = axes or list(range(len(starts))), steps or [1] * len(starts)
     ranges = [slice(0, size, 1).indices(size) for size in shape]
     for start, end, axis, step_ in zip(starts, ends, axes, steps, strict=True):
         ranges[axis] = slice(start, end if step_ > 0 or end >= 0 else None, step_).indices(shape[axis])
@@ -115,21 +114,20 @@ def slices(t: Translation, step: Step) -> None:
 
 def move(t: Translation, step: Step) -> None:
     """Takes elements at constant places, which are found by moving numbers that count them."""
-    value = step.node.inputs[0]
-    assert value is not None
-    if any(v in t.numbers for v in step.node.inputs[1:]):
+    value = step.operand(0).value
+    if any(read.value in t.numbers for read in step.reads[1:]):
         raise no_form(step, " at computed places")
     shape, last = t.array(value).shape, value in t.last
     counted = np.arange(np.prod(shape, dtype=int), dtype=np.int32)
     counted = counted.reshape([shape[axis] for axis in LAST]).transpose(FIRST) if last else counted.reshape(shape)
-    others = [None if v is None else t.array(v) for v in step.node.inputs[1:]]
-    found = Executor(t.model).run_node(step.node, [counted, *others])
+    others = [None if operand is None else t.array(operand.value) for operand in step.operands[1:]]
+    found = compute(step, [counted, *others])
     flat = t.writer.alike(t.numbers[value], f"{step.name}/flat", (counted.size,))
     t.reshape(t.numbers[value], flat)
-    for output, places in zip(step.node.outputs, found, strict=True):
-        if output.uses() or output.is_graph_output():
-            _at_places(t, flat, places, output, t.numbers[value], last=last and places.ndim == 4)
-            t.params[output] = t.params[value]
+    for output, places in zip(step.writes, found, strict=True):
+        if output.is_read:
+            _at_places(t, flat, places, output.value, t.numbers[value], last=last and places.ndim == 4)
+            t.params[output.value] = t.params[value]
 
 
 def _at_places(t: Translation, flat: int, places: Array, output: ir.Value, like: int, *, last: bool) -> None:
@@ -143,15 +141,14 @@ def _at_places(t: Translation, flat: int, places: Array, output: ir.Value, like:
 
 def take(t: Translation, step: Step) -> None:
     """Takes slices of a constant at computed indices, or writes a Gather of a tensor as a move."""
-    data, index = step.node.inputs[:2]
-    assert data is not None and index is not None
+    data, index = step.operand(0).value, step.operand(1).value
     if data in t.numbers:
         move(t, step)
         return
     table, own = t.array(data), step.writes[0].params
     if step.op == "GatherElements" and table.ndim != 1:
         raise no_form(step, " of a table with several axes")
-    axis, last = step.node.attributes.get_int("axis", 0) % table.ndim, step.op == "GatherElements" and index in t.last
+    axis, last = step.geometry.integer("axis", 0) % table.ndim, step.op == "GatherElements" and index in t.last
     codes = t.writer.constant(str(data.name), as_signed(table), None if own is None else signed(own))
     output = t.result(step, last=last, params=own)
     t.writer.operator(OP.GATHER, 3, [codes, t.read(index, last=last)], output, options("GatherOptions", Axis=axis))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from qconv.integer.execution.kernels.tables import sigmoid_table
-from qconv.integer.program import Step
+from qconv.integer.step import Step
 from qconv.quant.types import INT8, QuantParams
 
 from .integers import RULES as ON_INTEGERS
@@ -33,9 +33,9 @@ def _binary(code: int, kind: str) -> Callable[[Translation, Step], None]:
 
 def _softmax(t: Translation, step: Step) -> None:
     """Softmax, whose scale is 1/256 in TFLite: another one is reached from 16 bits, or from 1/256 by rescaling."""
-    value = step.reads[0].value
+    value = step.operand(0).value
     rank, last = t.array(value).ndim, value in t.last
-    along = step.node.attributes.get_int("axis", -1) % rank
+    along = step.geometry.integer("axis", -1) % rank
     last = last if rank != 4 else along == 1
     if along != (1 if last else rank - 1):
         raise no_form(step, " along this axis")
@@ -58,22 +58,20 @@ def _softmax(t: Translation, step: Step) -> None:
 
 def _sigmoid(t: Translation, step: Step) -> None:
     """LOGISTIC, whose scale is 1/256 in TFLite, or a table."""
-    operand, wanted = step.reads[0], t.own(step)
+    operand, wanted = step.operand(0), t.own(step)
     assert wanted is not None and operand.params is not None
     if signed(wanted) == _FIXED_RANGE:
         last = operand.value in t.last
         t.writer.operator(OP.LOGISTIC, 2, [t.read(operand, last=last)], t.result(step, last=last))
         return
-    scales, zeros = zip(*((float(p.scale), int(p.zero_point)) for p in (operand.params, wanted)), strict=True)
-    codes = sigmoid_table(scales[0], zeros[0], scales[1], zeros[1], t.array(operand.value).dtype)
-    lookup(t, operand.value, codes, step.node.outputs[0])
+    lookup(t, operand.value, sigmoid_table(operand.params, wanted), step.writes[0].value)
 
 
 def _leaky(t: Translation, step: Step) -> None:
     """The greater of two products: one with 1, one with the slope below zero, where it is less than 1."""
-    last = step.reads[0].value in t.last
-    alpha = step.node.attributes.get_float("alpha", 0.01)
-    x, output = t.read(step.reads[0], last=last), t.result(step, last=last)
+    last = step.operand(0).value in t.last
+    alpha = step.geometry.real("alpha", 0.01)
+    x, output = t.read(step.operand(0), last=last), t.result(step, last=last)
     parts = [t.scaled(x, t.writer.alike(output, f"{step.name}/{factor}", t.writer.shape(output)), f"{step.name}/{factor}", factor)
              for factor in (1.0, alpha)]  # fmt: skip
     t.writer.operator(OP.MAXIMUM if alpha < 1 else OP.MINIMUM, 2, parts, output, options("MaximumMinimumOptions"))
@@ -81,12 +79,11 @@ def _leaky(t: Translation, step: Step) -> None:
 
 def _clip(t: Translation, step: Step) -> None:
     """The numbers between two others."""
-    value = step.node.inputs[0]
-    assert value is not None
+    value = step.operand(0).value
     array, last, x, params = t.array(value), value in t.last, t.read(value, last=value in t.last), t.params[value]
     limits = np.iinfo(array.dtype)
-    ends = [idle if v is None else int(t.array(v).reshape(())) for v, idle in zip(
-        (*step.node.inputs[1:3], None, None), (limits.min, limits.max), strict=False)]  # fmt: skip
+    ends = [idle if end is None else int(t.array(end.value).reshape(())) for end, idle in zip(
+        (*step.operands[1:3], None, None), (limits.min, limits.max), strict=False)]  # fmt: skip
     todo = [(code, kind, end) for code, kind, end, idle in (
         (OP.MAXIMUM, "low", ends[0], limits.min), (OP.MINIMUM, "high", ends[1], limits.max)) if end != idle]  # fmt: skip
     for place, (code, kind, end) in enumerate(todo):
@@ -95,7 +92,7 @@ def _clip(t: Translation, step: Step) -> None:
         output = t.result(step, last=last, params=params, name="" if final else kind)
         x = t.writer.operator(code, 2, [x, bound], output, options("MaximumMinimumOptions"))
     if not todo:
-        t.keep(step.node.outputs[0], x, params, last=last)
+        t.keep(step.writes[0].value, x, params, last=last)
 
 
 RULES: dict[str, Callable[[Translation, Step], None]] = {

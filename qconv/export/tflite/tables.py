@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from qconv.integer.program import Step
+from qconv.integer.step import Step
 
 from .integers import OFFSET, shifted
 from .translate import OP, Translation, as_signed, signed
@@ -32,16 +32,17 @@ def pass_table(t: Translation, step: Step) -> tuple[Array, ir.Value] | None:
 
     What lies between is passed over.
     """
-    value, places = step.node.inputs[0], step.node.outputs[0]
+    value, places = step.operand(0).value, step.writes[0].value
     chain, table = [places], None
     for op in ("Cast", "GatherElements", "Reshape"):
-        readers = places.consumers()
-        if len(readers) != 1 or readers[0].op_type != op or places.is_graph_output():
+        readers = t.readers.get(places, [])
+        if len(readers) != 1 or readers[0].op != op or places.is_graph_output():
             return None
-        node, places = readers[0], readers[0].outputs[0]
+        reader, places = readers[0], readers[0].writes[0].value
         chain.append(places)
         if op == "GatherElements":
-            table = None if node.inputs[0] in t.numbers else t.array(node.inputs[0])
+            source = reader.operand(0).value
+            table = None if source in t.numbers else t.array(source)
     if table is None or table.ndim > 1 or t.array(places).shape != t.array(value).shape:
         return None
     t.passed.update(chain)

@@ -15,10 +15,10 @@ import tflite
 from qconv.errors import FloatNodesError
 from qconv.export.dependence import depends_on_data
 from qconv.export.trace import refuse_float_nodes
-from qconv.integer.execution.executor import Executor
-from qconv.integer.language.multipliers import constant
-from qconv.integer.language.operands import layout_of
-from qconv.integer.program import Operand, Program, Step
+from qconv.export.tracer import arrays_of
+from qconv.integer.program import Program
+from qconv.integer.step import Operand, Step
+from qconv.model.traits import Trait
 from qconv.quant.types import INT8, QuantParams
 
 from .writer import Array, Writer, options
@@ -31,7 +31,7 @@ OP = tflite.BuiltinOperator
 def tflite_model(model: ir.Model) -> bytes:
     """The file, for one sample. Raises FloatNodesError where a node is in float or has no form in TFLite."""
     refuse_float_nodes(model)
-    return Translation(model).run()
+    return Translation(Program.read(model)).run()
 
 
 def no_form(step: Step, what: str = "") -> FloatNodesError:
@@ -54,8 +54,8 @@ class Translation:
     `inputs` and `outputs` are the tensors of the integer model that are those of the file, in order.
     """
 
-    def __init__(self, model: ir.Model) -> None:
-        self.model, self.program, self.writer = model, Program.read(model), Writer()
+    def __init__(self, program: Program) -> None:
+        self.program, self.writer, self.readers = program, Writer(), program.readers
         self.numbers: dict[ir.Value, int] = {}
         self.last: set[ir.Value] = set()
         self.meanings = {write.value: write.params for step in self.program.steps for write in step.writes}
@@ -63,21 +63,18 @@ class Translation:
         self.inputs: list[ir.Value] = []
         self.outputs: list[ir.Value] = []
         self.params: dict[ir.Value, QuantParams | None] = {}  # None for a tensor of numbers
-        feeds = {str(v.name): np.zeros([n if isinstance(n, int) else 1 for n in v.shape or ()], v.dtype.numpy())
-                 for v in model.graph.inputs if v.dtype is not None}  # fmt: skip
-        self.arrays = Executor(model).run(feeds)
-        self.arrays |= {n: v.const_value.numpy() for n, v in model.graph.initializers.items() if v.const_value is not None}
+        self.arrays = arrays_of(program)
 
     def run(self, *, everything: bool = False) -> bytes:
         """The file; with `everything`, each tensor of the integer model that has one in the file is an output of it."""
-        dynamic = depends_on_data(self.model.graph)
+        dynamic = depends_on_data(self.program)
         for operand in self.program.inputs:
             if operand.value.dtype != ir.DataType.FLOAT:
                 self._input(operand.value, operand.params, operand.name)
         for step in self.program.steps:
-            if any(value in dynamic and value not in self.passed for value in step.node.outputs):
+            if any(value in dynamic and value not in self.passed for value in (write.value for write in step.writes)):
                 self._step(step)
-        self.outputs += [value for value in self.model.graph.outputs if value in self.numbers]
+        self.outputs += [output.value for output in self.program.outputs if output.value in self.numbers]
         for value in self.outputs:
             self.keep(value, self.read(value, last=True), self.params[value], last=True)
         if everything:
@@ -89,14 +86,14 @@ class Translation:
     def _step(self, step: Step) -> None:
         from .rules import RULES
 
-        source, result = step.node.inputs[0] if step.node.inputs else None, step.node.outputs[0]
-        if step.op == "QuantizeLinear" and source is not None and source.is_graph_input():
+        source, result = step.operands[0].value if step.reads and step.operands[0] is not None else None, step.writes[0].value
+        if step.traits & Trait.QUANTIZES and source is not None and source.is_graph_input():
             params = step.writes[0].params
             if params is None or params.axis is not None:
                 raise no_form(step, " with a scale for each channel (quantize with --effort none)")
             self._input(result, params, str(source.name))
-        elif step.op == "DequantizeLinear" and result.is_graph_output() and source is not None:
-            scale = constant(step.node, 1)
+        elif step.traits & Trait.DEQUANTIZES and result.is_graph_output() and source is not None:
+            scale = step.operand(1).constant
             if scale is None or scale.size != 1:
                 raise no_form(step, " with a scale for each channel (quantize with --effort none)")
             self.outputs.append(source)
@@ -105,9 +102,8 @@ class Translation:
         else:
             raise no_form(step)
 
-    def array(self, value: ir.Value | None) -> Array:
+    def array(self, value: ir.Value) -> Array:
         """The values of a constant, or of a tensor in a run on zeros, for its shape."""
-        assert value is not None
         return self.arrays[str(value.name)]
 
     def codes(self, value: ir.Value) -> QuantParams:
@@ -137,7 +133,7 @@ class Translation:
 
     def operand(self, step: Step, index: int, *, last: bool) -> int:
         """The tensor of an operand that may be a constant, laid as the others are."""
-        operand = step.reads[index]
+        operand = step.operand(index)
         if operand.value in self.numbers:
             return self.read(operand, last=last)
         array, params = self.array(operand.value), operand.params
@@ -156,7 +152,7 @@ class Translation:
 
     def result(self, step: Step, *, last: bool, params: QuantParams | None = None, name: str = "") -> int:
         """A new tensor for what a step writes; under a `name` a step on the way, which is not yet the output."""
-        value, found = step.node.outputs[0], params or self.own(step)
+        value, found = step.writes[0].value, params or self.own(step)
         array = self.array(value)
         if array.dtype.kind == "f":
             raise no_form(step, " on reals")
@@ -169,14 +165,7 @@ class Translation:
 
     def own(self, step: Step) -> QuantParams | None:
         """What the node itself has for its output: one scale, also where channels have factors that its weights carry."""
-        layout = layout_of(step.node)
-        found = step.writes[0].params if step.writes else None
-        if layout is None or found is None:
-            return found
-        scale, zero_point = (constant(step.node, index) for index in (layout.writes.scale, layout.writes.zero_point))
-        if scale is None or zero_point is None or scale.size != 1:
-            raise no_form(step, " with a scale for each channel of an activation")
-        return QuantParams(scale.reshape(()), zero_point.reshape(()), found.int_type)
+        return step.own or step.writes[0].params
 
     def keep(self, value: ir.Value, number: int, params: QuantParams | None, *, last: bool) -> None:
         """Lets a tensor stand for a value."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Operands = Sequence[Array | None]  # a node's inputs; None where an optional one is left out
+Operands = Sequence[Array | None]  # the arguments of a step; None where one is left out
 
 
 def required(inputs: Operands, index: int) -> Array:
@@ -22,16 +22,6 @@ def required(inputs: Operands, index: int) -> Array:
 def optional(inputs: Operands, index: int) -> Array | None:
     """Input `index`, or None where it is left out."""
     return inputs[index] if index < len(inputs) else None
-
-
-def scalar(inputs: Operands, index: int) -> int:
-    """Input `index` as one integer, such as a zero point; 0 where it is left out. Raises ValueError for several values."""
-    array = optional(inputs, index)
-    if array is None:
-        return 0
-    if array.size != 1:
-        raise ValueError(f"input {index} has {array.size} values where one is expected")
-    return int(array.reshape(()))
 
 
 def integers(array: Array) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,12 @@ import onnx_ir as ir
 from qconv.integer.execution.arrays import Array
 from qconv.integer.execution.executor import Executor
 from qconv.integer.execution.exposed import Exposed, Fetched, Some, run
-from qconv.integer.execution.kernels import FOUND_BY_RUN
 from qconv.integer.execution.work import work
+from qconv.integer.program import Program
+from qconv.integer.step import Step
 from qconv.model.graph import is_float
 from qconv.model.session import open_session
-from qconv.model.traits import key_of
+from qconv.model.traits import Trait
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,22 @@ class Judge:
     the first run only, and reals that are only moved from there not at all.
     """
 
-    def __init__(self, model: ir.Model) -> None:
-        self._executor = Executor(model)
-        self._producers = {value.name: node for node in model.graph for value in node.outputs if value.name}
-        made = [value for node in model.graph for value in node.outputs if value.name]
+    def __init__(self, model: ir.Model, program: Program | None = None) -> None:
+        """`program` is that of the model, where it has been read already."""
+        program = program or Program.read(model)
+        self._executor = Executor(program)
+        self._makers = {write.name: step for step in program.steps for write in step.writes if write.name}
+        made = [write for step in program.steps for write in step.writes if write.name]
         # Codes that a run finds follow the reals in front of them, which fusions change by ulps from session to session.
-        by_run = any(key_of(node) in FOUND_BY_RUN for node in model.graph)
-        self._exposed = Exposed(model, made, optimize=not by_run)
+        by_run = any(step.traits & Trait.SCALES_BY_RUN for step in program.steps)
+        self._exposed = Exposed(model, [write.value for write in made], optimize=not by_run)
         self._deployed = open_session(model, threads=1)
-        self._foreign = frozenset(str(value.name) for node in self._executor.foreign for value in node.outputs if value.name)
-        tainted = _downstream(model.graph, self._executor.foreign)
-        moved = _reals_of(model.graph, self._executor.foreign)
-        self._compared = dict.fromkeys(str(value.name) for value in made if value.name not in self._foreign | moved)
+        foreign = self._executor.foreign
+        self._foreign = frozenset(write.name for step in foreign for write in step.writes if write.name)
+        tainted, moved = _downstream(program, foreign), _downstream(program, foreign, reals=True)
+        self._compared = dict.fromkeys(write.name for write in made if write.name not in self._foreign | moved)
         self.work = 0  # of the last sample, in the unit of work.py
-        self._outputs = [value.name for value in model.graph.outputs if value.name and value.name not in tainted]
+        self._outputs = [output.name for output in program.outputs if output.name and output.name not in tainted]
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -67,11 +70,11 @@ class Judge:
         inner, outer = [], {}
         shapes: dict[ir.Value, tuple[int, ...]] = {}
         self.work = 0
-        for value, array in self._executor.stream(feeds, given=Some(exposed, self._foreign)):
+        for operand, array in self._executor.stream(feeds, given=Some(exposed, self._foreign)):
             if not hasattr(array, "shape"):
                 continue  # a sequence, which only float nodes make
-            name, shapes[value] = str(value.name), array.shape
-            self.work += work(value, shapes)
+            name, shapes[operand.value] = operand.name, array.shape
+            self.work += work(operand, self._makers.get(name), shapes)
             if name in self._compared:
                 inner.append(self._compare(name, array, exposed.array(name)))
             if name in deployed:
@@ -80,7 +83,7 @@ class Judge:
         return list(dict.fromkeys(mismatch for mismatch in found if mismatch is not None))
 
     def _compare(self, name: str, ours: Array, theirs: Array) -> Mismatch | None:
-        node = self._producers[name].name or "" if name in self._producers else ""
+        node = self._makers[name].name if name in self._makers else ""
         if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
             return Mismatch(name, node, theirs.size, theirs.size, float("inf"))
         equal = (ours == theirs) | ((ours != ours) & (theirs != theirs))
@@ -95,19 +98,10 @@ def mismatches(model: ir.Model, feeds: Mapping[str, Array]) -> list[Mismatch]:
     return Judge(model).mismatches(feeds)
 
 
-def _downstream(graph: ir.Graph, nodes: tuple[ir.Node, ...]) -> set[str]:
-    """Names of all values that depend on one of `nodes`."""
-    reached: set[ir.Value] = {value for node in nodes for value in node.outputs}
-    for node in graph:
-        if any(value in reached for value in node.inputs if value is not None):
-            reached.update(node.outputs)
-    return {value.name for value in reached if value.name}
-
-
-def _reals_of(graph: ir.Graph, nodes: tuple[ir.Node, ...]) -> set[str]:
-    """Names of the reals that come from `nodes` without becoming codes on the way."""
-    reached: set[ir.Value] = {value for node in nodes for value in node.outputs}
-    for node in graph:
-        if any(value in reached for value in node.inputs if value is not None):
-            reached.update(value for value in node.outputs if is_float(value))
+def _downstream(program: Program, steps: Iterable[Step], *, reals: bool = False) -> set[str]:
+    """Names of all tensors that depend on one of `steps`; with `reals`, of those that did not become codes on the way."""
+    reached = {write.value for step in steps for write in step.writes}
+    for step in program.steps:
+        if any(argument is not None and argument.value in reached for argument in step.arguments):
+            reached.update(write.value for write in step.writes if not reals or is_float(write.value))
     return {value.name for value in reached if value.name}

@@ -7,32 +7,36 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from qconv.integer.step import Operand, Step
+
 MULTIPLY_ADDS = 256  # weigh as much as one element that is rounded, clamped and compared; measured on networks of both kinds
 
 Shapes = Mapping[ir.Value, tuple[int, ...]]
 
 
-def work(value: ir.Value, shapes: Shapes) -> int:
-    """The elements of a tensor, and an element more for every 256 multiply-adds; `shapes` has the tensors made before it."""
-    elements = math.prod(shapes[value])
-    return elements + elements * _summed(value.producer(), shapes) // MULTIPLY_ADDS
+def work(made: Operand, step: Step | None, shapes: Shapes) -> int:
+    """The elements of a tensor that `step` makes, if one does, and an element more for every 256 multiply-adds.
+
+    `shapes` has the tensors that are made before it, and its own.
+    """
+    elements = math.prod(shapes[made.value])
+    return elements + elements * _summed(step, shapes) // MULTIPLY_ADDS
 
 
-def _summed(node: ir.Node | None, shapes: Shapes) -> int:
+def _summed(step: Step | None, shapes: Shapes) -> int:
     """The products in one accumulator."""
-    if node is None:
-        return 0
-    match node.op_type:
+    match None if step is None else step.op:
         case "QLinearConv" | "ConvInteger":
-            return math.prod(_shape(node.inputs[3 if node.op_type == "QLinearConv" else 1], shapes)[1:])
+            return math.prod(_shape(step, 1, shapes)[1:])
         case "QGemm" | "QLinearMatMul" | "MatMulInteger" | "MatMulInteger16":
-            return math.prod(_shape(node.inputs[0], shapes)[-1:])
+            return math.prod(_shape(step, 0, shapes)[-1:])
         case _:
             return 0
 
 
-def _shape(value: ir.Value | None, shapes: Shapes) -> tuple[int, ...]:
-    assert value is not None
+def _shape(step: Step | None, index: int, shapes: Shapes) -> tuple[int, ...]:
+    assert step is not None
+    value = step.operand(index).value
     if value in shapes:
         return shapes[value]
     return tuple(value.shape.numpy()) if value.shape is not None and value.shape.is_static() else ()

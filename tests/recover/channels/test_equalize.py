@@ -70,9 +70,10 @@ def test_inputs_and_outputs_in_units_far_apart(tmp_path: Path) -> None:
 
 def _worst_column_db(result: Result) -> float:
     from qconv.integer.execution.executor import Executor
+    from qconv.integer.program import Program
     from qconv.model.session import open_session
 
-    session, executor = open_session(result.path), Executor(result.quantized.model)
+    session, executor = open_session(result.path), Executor(Program.read(result.quantized.model))
     pairs = [(session.run(None, feed)[0], executor.run(feed)["y"]) for feed in result.feeds]
     exact, found = (np.concatenate(side).astype(np.float64) for side in zip(*pairs, strict=True))
     return float((10 * np.log10((exact**2).sum(axis=0) / ((exact - found) ** 2).sum(axis=0))).min())
@@ -94,8 +95,9 @@ def test_a_saved_plan_gives_the_same_model(tmp_path: Path) -> None:
 
 def _values(quantized: pipeline.Quantized, feed: Mapping[str, Array]) -> dict[str, Array]:
     from qconv.integer.execution.executor import Executor
+    from qconv.integer.program import Program
 
-    return Executor(quantized.model).run(feed)
+    return Executor(Program.read(quantized.model)).run(feed)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One kernel for each operator of an integer graph: a function of a node and its input arrays, exact in integers.
+"""One kernel for each operator of an integer graph: a function of a step and its arguments, exact in integers.
 
 A kernel raises ValueError for what it does not compute.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import onnx_ir as ir
 
+from qconv.errors import ModelError
 from qconv.integer.execution.arrays import Array, Operands
 from qconv.integer.execution.kernels import (
     binary,
@@ -26,8 +26,10 @@ from qconv.integer.execution.kernels import (
     softmax,
     tables,
 )
+from qconv.integer.step import Step
+from qconv.model.traits import Trait
 
-Kernel = Callable[[ir.Node, Operands], list[Array]]
+Kernel = Callable[[Step, Operands], list[Array]]
 
 MICROSOFT = "com.microsoft"
 
@@ -66,7 +68,7 @@ KERNELS: Mapping[tuple[str, str], Kernel] = {
     ("", "TopK"): shape.top_k,
     ("", "Shape"): shape.shape_of,
     ("", "Size"): shape.size_of,
-    ("", "Scan"): control.scan(lambda node, inputs: KERNELS[node.domain, node.op_type](node, inputs)),
+    ("", "Scan"): control.scan(lambda step, inputs: KERNELS[step.key](step, inputs)),
     ("", "Clip"): elementwise.clip,
     ("", "Cast"): elementwise.cast,
     ("", "Max"): elementwise.variadic(np.maximum),
@@ -84,22 +86,20 @@ KERNELS: Mapping[tuple[str, str], Kernel] = {
     **{("", op_type): reference.evaluate for op_type in reference.OPERATORS},
 }
 
-# They find the scales of codes in each run.
-FOUND_BY_RUN = frozenset({("", "DynamicQuantizeLinear")})
+# They read or write reals and are still exact: the two ends of the language, and what only moves or measures.
+_EXACT_ON_REALS = Trait.QUANTIZES | Trait.DEQUANTIZES | Trait.SCALES_BY_RUN | Trait.MOVES | Trait.JOINS | Trait.MEASURES
 
-# They read or write float tensors and are still exact: the two ends of the language, and what only moves or measures.
-FLOAT_TOLERANT = frozenset(
-    {
-        "QuantizeLinear",
-        "DequantizeLinear",
-        "DynamicQuantizeLinear",
-        "Identity",
-        "Reshape",
-        "Flatten",
-        "Transpose",
-        "Squeeze",
-        "Unsqueeze",
-        "Expand",
-    }
-    | {"Concat", "Split", "Slice", "Gather", "Shape", "Size"}
-)
+
+def is_computable(step: Step) -> bool:
+    """Whether a step is of the integer language: neither in float nor without a kernel."""
+    return step.key in KERNELS and bool(not step.in_float or step.traits & _EXACT_ON_REALS)
+
+
+def compute(step: Step, inputs: Operands) -> list[Array]:
+    """The outputs of a step on its arguments. Raises ModelError for what is not computed in integers."""
+    if not is_computable(step):
+        raise ModelError(f"node {step.name!r} ({step.op}) is outside the integer language: its outputs must be given")
+    try:
+        return KERNELS[step.key](step, inputs)
+    except ValueError as error:
+        raise ModelError(f"node {step.name!r} ({step.op}) cannot be computed in integers: {error}") from error

@@ -11,31 +11,32 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import DTypeLike
 
-from qconv.integer.execution.arrays import Array, Operands, required, scalar
+from qconv.integer.execution.arrays import Array, Operands, required
 from qconv.integer.execution.kernels.requantize import code_values
-from qconv.integer.language.multipliers import product, ratio
+from qconv.integer.step import Step
 from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale_sum, round_shift_half_even
 
 _WIDEST = 61  # bits of an int64 sum that round_shift_half_even takes
 
 
-def qlinear_add(node: ir.Node, inputs: Operands) -> list[Array]:
+def qlinear_add(step: Step, inputs: Operands) -> list[Array]:
     """Codes of the broadcast sum of a and b."""
-    c_scale, zero_points = required(inputs, 6), (scalar(inputs, 2), scalar(inputs, 5), scalar(inputs, 7))
-    multipliers = ratio(required(inputs, 1), c_scale), ratio(required(inputs, 4), c_scale)
-    table = sum_table(*(_single(m) for m in multipliers), zero_points, required(inputs, 0).dtype)
-    return [look_up_pairs(table, required(inputs, 0), required(inputs, 3))]
+    ma, mb = map(_single, step.multipliers)
+    table = sum_table(ma, mb, _zero_points(step), step.result.int_type.dtype)
+    return [look_up_pairs(table, required(inputs, 0), required(inputs, 1))]
 
 
-def qlinear_mul(node: ir.Node, inputs: Operands) -> list[Array]:
+def qlinear_mul(step: Step, inputs: Operands) -> list[Array]:
     """Codes of the broadcast product of a and b."""
-    multiplier = product(required(inputs, 1), required(inputs, 4), required(inputs, 6))
-    zero_points = scalar(inputs, 2), scalar(inputs, 5), scalar(inputs, 7)
-    table = product_table(_single(multiplier), zero_points, required(inputs, 0).dtype)
-    return [look_up_pairs(table, required(inputs, 0), required(inputs, 3))]
+    (multiplier,) = map(_single, step.multipliers)
+    table = product_table(multiplier, _zero_points(step), step.result.int_type.dtype)
+    return [look_up_pairs(table, required(inputs, 0), required(inputs, 1))]
+
+
+def _zero_points(step: Step) -> tuple[int, int, int]:
+    return step.codes(0).zero, step.codes(1).zero, step.result.zero
 
 
 @lru_cache(maxsize=256)

@@ -9,53 +9,47 @@ import itertools
 import math
 
 import numpy as np
-import onnx_ir as ir
 
-from qconv.integer.execution.arrays import Array, Operands, optional, required, scalar
+from qconv.integer.execution.arrays import Array, Operands, optional, required
 from qconv.integer.execution.kernels.requantize import requantize_rows
 from qconv.integer.execution.kernels.sums import exact_type, largest_distance, shifted
 from qconv.integer.execution.kernels.windows import Window
-from qconv.integer.language.multipliers import product
+from qconv.integer.step import Step
 from qconv.quant.fixedpoint import Multiplier
 
 _COLUMN_BYTES = 8 << 20  # of window columns at a time
 
 
-def qlinear_conv(node: ir.Node, inputs: Operands) -> list[Array]:
+def qlinear_conv(step: Step, inputs: Operands) -> list[Array]:
     """Codes [N, M, *O] of x [N, C, *S] and w [M, C / group, *K]."""
-    x, w = required(inputs, 0), required(inputs, 3)
-    channels, w_zero_point = w.shape[0], required(inputs, 5)
-    weights = np.subtract(w, w_zero_point.reshape((-1,) + (1,) * (w.ndim - 1)), dtype=np.int16)
-    acc = convolve(node, x, scalar(inputs, 2), weights)
-    bias = optional(inputs, 8)
+    x, w, bias = required(inputs, 0), required(inputs, 1), optional(inputs, 2)
+    weights = _shifted_weights(w, step.codes(1).zero_point)
+    acc = convolve(step, x, step.codes(0).zero, weights)
+    batch, channels = x.shape[0], w.shape[0]
     bias = np.zeros(channels, np.int64) if bias is None else bias.astype(np.int64)
-    multiplier = product(required(inputs, 1), required(inputs, 4), required(inputs, 6))
-    batch = x.shape[0]
+    (multiplier,) = step.multipliers
     rows = Multiplier(_per_row(multiplier.m0, channels, batch), _per_row(multiplier.n, channels, batch))
-    y_zero_point = required(inputs, 7)
-    codes = requantize_rows(
-        acc.reshape(batch * channels, -1),
-        _per_row(bias, channels, batch),
-        rows,
-        int(y_zero_point.reshape(())),
-        y_zero_point.dtype,
-    )
+    codes = requantize_rows(acc.reshape(batch * channels, -1), _per_row(bias, channels, batch), rows, step.result)
     return [codes.reshape(acc.shape)]
 
 
-def conv_integer(node: ir.Node, inputs: Operands) -> list[Array]:
+def conv_integer(step: Step, inputs: Operands) -> list[Array]:
     """The sums [N, M, *O] themselves, in int32; zero points are 0 where they are left out."""
     zero_points = [optional(inputs, index) for index in (2, 3)]
     x_zero_point, w_zero_point = (np.zeros((), np.int16) if z is None else z for z in zero_points)
-    w = required(inputs, 1)
-    weights = np.subtract(w, w_zero_point.reshape((-1,) + (1,) * (w.ndim - 1)), dtype=np.int16)
-    return [convolve(node, required(inputs, 0), int(x_zero_point.reshape(())), weights).astype(np.int32)]
+    weights = _shifted_weights(required(inputs, 1), w_zero_point)
+    return [convolve(step, required(inputs, 0), int(x_zero_point.reshape(())), weights).astype(np.int32)]
 
 
-def convolve(node: ir.Node, x: Array, x_zero_point: int, weights: Array) -> Array:
+def _shifted_weights(w: Array, zero_point: Array) -> Array:
+    """w - Zw in int16; Zw is one value, or one for each output channel."""
+    return np.subtract(w, zero_point.reshape((-1,) + (1,) * (w.ndim - 1)), dtype=np.int16)
+
+
+def convolve(step: Step, x: Array, x_zero_point: int, weights: Array) -> Array:
     """The integer sums [N, M, *O] of a convolution of (x - Zx) with int16 `weights`, held exactly in a float type."""
-    groups = node.attributes.get_int("group", 1)
-    window = Window.of(node, weights.shape[2:], x.shape[2:])
+    groups = step.geometry.integer("group", 1)
+    window = Window.of(step.geometry, weights.shape[2:], x.shape[2:])
     per_channel = np.abs(weights).sum(axis=tuple(range(1, weights.ndim)), dtype=np.int64)
     dtype = exact_type(int(per_channel.max(initial=0)) * largest_distance(x.dtype, x_zero_point))
     padded = window.pad(shifted(x, x_zero_point, dtype), 0)

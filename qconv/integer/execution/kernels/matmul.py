@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx_ir as ir
 
-from qconv.integer.execution.arrays import Array, Operands, optional, required, scalar
+from qconv.integer.execution.arrays import Array, Operands, optional, required
 from qconv.integer.execution.kernels.requantize import requantize_rows
 from qconv.integer.execution.kernels.sums import exact_type, largest_distance, shifted
-from qconv.integer.language.multipliers import product
+from qconv.integer.step import Step
 from qconv.quant.fixedpoint import Multiplier
 
 _BLOCK = 1 << 21  # weights at a time: their float copies stay near the processor
 
 
-def qlinear_matmul(node: ir.Node, inputs: Operands) -> list[Array]:
+def qlinear_matmul(step: Step, inputs: Operands) -> list[Array]:
     """Codes of a [..., M, K] times b [..., K, N], both of them weights or activations."""
-    a, b, y_zero_point = required(inputs, 0), required(inputs, 3), required(inputs, 7)
-    acc = multiply(a, scalar(inputs, 2), b, required(inputs, 5))
-    multiplier = product(required(inputs, 1), required(inputs, 4), required(inputs, 6))
-    return [_codes(acc, np.zeros((), np.int64), multiplier, y_zero_point)]
+    acc = multiply(required(inputs, 0), step.codes(0).zero, required(inputs, 1), step.codes(1).zero_point)
+    return [_codes(acc, None, step)]
 
 
-def qgemm(node: ir.Node, inputs: Operands) -> list[Array]:
+def qgemm(step: Step, inputs: Operands) -> list[Array]:
     """Codes [M, N] of alpha A' B' + C, where ' is a transposition that an attribute asks for."""
-    a, b, y_zero_point = required(inputs, 0), required(inputs, 3), required(inputs, 8)
-    a = a.T if node.attributes.get_int("transA", 0) else a
-    b_zero_point = required(inputs, 5)
-    if node.attributes.get_int("transB", 0):
-        b = b.T
-    acc = multiply(a, scalar(inputs, 2), b, b_zero_point)
-    alpha = node.attributes.get_float("alpha", 1.0)
-    multiplier = product(required(inputs, 1), required(inputs, 4), required(inputs, 7), alpha)
-    bias = optional(inputs, 6)
-    return [_codes(acc, np.zeros((), np.int64) if bias is None else bias.astype(np.int64), multiplier, y_zero_point)]
+    a, b = required(inputs, 0), required(inputs, 1)
+    a = a.T if step.geometry.integer("transA", 0) else a
+    b = b.T if step.geometry.integer("transB", 0) else b
+    return [_codes(multiply(a, step.codes(0).zero, b, step.codes(1).zero_point), optional(inputs, 2), step)]
 
 
-def matmul_integer(node: ir.Node, inputs: Operands) -> list[Array]:
+def matmul_integer(step: Step, inputs: Operands) -> list[Array]:
     """The sums of a [..., M, K] times b [..., K, N] themselves, in int32."""
     zero_points = [optional(inputs, index) for index in (2, 3)]
     a_zero_point, b_zero_point = (np.zeros((), np.int64) if z is None else z for z in zero_points)
@@ -62,19 +53,11 @@ def _product(a: Array, a_zero_point: int, b: Array, b_zero_point: Array) -> Arra
     return np.asarray(np.matmul(shifted(a, a_zero_point, dtype), shifted(b, b_zero_point, dtype)))
 
 
-def _codes(acc: Array, bias: Array, multiplier: Multiplier, y_zero_point: Array) -> Array:
+def _codes(acc: Array, bias: Array | None, step: Step) -> Array:
     columns = acc.shape[-1] if acc.ndim else 1
     rows = acc.reshape(-1, columns)
+    bias = np.zeros((), np.int64) if bias is None else bias.astype(np.int64)
     bias = np.broadcast_to(bias, acc.shape).reshape(rows.shape) if bias.ndim > 1 else bias
-    multiplier = Multiplier(_over_rows(multiplier.m0, acc), _over_rows(multiplier.n, acc))
-    codes = requantize_rows(rows, bias, multiplier, int(y_zero_point.reshape(())), y_zero_point.dtype)
-    return codes.reshape(acc.shape)
-
-
-def _over_rows(values: Array, acc: Array) -> Array:
-    """`values` of one, per column, or of b's rank with one row, so that they broadcast to [rows, columns]."""
-    if values.size == 1:
-        return values.reshape(())
-    if values.size == values.shape[-1]:
-        return values.reshape(1, -1)
-    return np.broadcast_to(values, acc.shape).reshape(-1, acc.shape[-1])
+    (multiplier,) = step.multipliers
+    by_column = Multiplier(*(values.reshape(1, -1) for values in (multiplier.m0, multiplier.n)))
+    return requantize_rows(rows, bias, by_column, step.result).reshape(acc.shape)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array, Operands, integers, optional, required
+from qconv.integer.step import Step
 
 _NUMPY_MODES = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 
 
-def pad(node: ir.Node, inputs: Operands) -> list[Array]:
+def pad(step: Step, inputs: Operands) -> list[Array]:
     """x with `pads` elements added before and after each axis of `axes`; modes constant, reflect, edge and wrap."""
     x, pads = required(inputs, 0), integers(required(inputs, 1))
     constant, axes = optional(inputs, 2), optional(inputs, 3)
@@ -21,7 +21,7 @@ def pad(node: ir.Node, inputs: Operands) -> list[Array]:
     cut = [slice(max(-b, 0), size - max(-e, 0)) for b, e, size in zip(begins, ends, x.shape, strict=True)]
     x = x[tuple(cut)]
     widths = [(max(b, 0), max(e, 0)) for b, e in zip(begins, ends, strict=True)]
-    mode = node.attributes.get_string("mode", "constant")
+    mode = step.geometry.text("mode", "constant")
     if mode == "constant":
         value = np.zeros((), x.dtype) if constant is None else constant.reshape(()).astype(x.dtype)
         return [np.pad(x, widths, constant_values=value)]

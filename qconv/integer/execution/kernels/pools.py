@@ -6,26 +6,26 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import onnx_ir as ir
 
-from qconv.integer.execution.arrays import Array, Operands, required, scalar
+from qconv.integer.execution.arrays import Array, Operands, required
 from qconv.integer.execution.kernels.requantize import requantize_rows
 from qconv.integer.execution.kernels.windows import Window
 from qconv.integer.language.multipliers import mean, ratio
+from qconv.integer.step import Step
 from qconv.quant.fixedpoint import Int64Array, Multiplier
 
 
-def max_pool(node: ir.Node, inputs: Operands) -> list[Array]:
+def max_pool(step: Step, inputs: Operands) -> list[Array]:
     """The largest code of each window of x [N, C, *S], and its place in x, if that is asked for; padding never wins."""
     x = required(inputs, 0)
-    window = Window.of(node, node.attributes.get_ints("kernel_shape"), x.shape[2:], pool=True)
+    window = Window.of(step.geometry, step.geometry.integers("kernel_shape"), x.shape[2:], pool=True)
     largest = fold(window, x, np.maximum, int(np.iinfo(x.dtype).min))
-    return [largest] if len(node.outputs) == 1 else [largest, _places(node, window, x)]
+    return [largest] if len(step.writes) == 1 else [largest, _places(step, window, x)]
 
 
-def _places(node: ir.Node, window: Window, x: Array) -> Array:
+def _places(step: Step, window: Window, x: Array) -> Array:
     """The index in all of x of the first of the largest codes of each window, the last axis running fastest unless told."""
-    count, columns = np.arange(math.prod(x.shape[2:])), node.attributes.get_int("storage_order", 0)
+    count, columns = np.arange(math.prod(x.shape[2:])), step.geometry.integer("storage_order", 0)
     within = count.reshape(x.shape[:1:-1]).T if columns else count.reshape(x.shape[2:])
     lowest = int(np.iinfo(x.dtype).min) - 1
     values = window.windows(window.pad(x.astype(np.int64), lowest))
@@ -37,38 +37,43 @@ def _places(node: ir.Node, window: Window, x: Array) -> Array:
     return np.asarray(found + maps * math.prod(x.shape[2:]), np.int64)
 
 
-def qlinear_average_pool(node: ir.Node, inputs: Operands) -> list[Array]:
+def qlinear_average_pool(step: Step, inputs: Operands) -> list[Array]:
     """clamp(round(Zy + sum (x - Zx) M / count)); the count leaves out padding unless told otherwise.
 
     onnxruntime sums S_x (x - Zx) in float32, which is exact for S_x = S_y = 1; the language asks for these. Other scales are
     computed by the same formula, and may differ from onnxruntime next to ties.
     """
     x = required(inputs, 0)
-    channels_last = bool(node.attributes.get_int("channels_last", 0))
+    channels_last = bool(step.geometry.integer("channels_last", 0))
     x = np.moveaxis(x, -1, 1) if channels_last else x
-    kernel = node.attributes.get_ints("kernel_shape")
-    window = Window.of(node, kernel, x.shape[2:], pool=True)
-    sums = fold(window, x.astype(np.int64) - scalar(inputs, 2), np.add, 0)
-    if node.attributes.get_int("count_include_pad", 0):
+    kernel = step.geometry.integers("kernel_shape")
+    window = Window.of(step.geometry, kernel, x.shape[2:], pool=True)
+    sums = fold(window, x.astype(np.int64) - step.codes(0).zero, np.add, 0)
+    if step.geometry.integer("count_include_pad", 0):
         counts = np.array(math.prod(kernel), np.int64)
     else:
         counts = fold(window, np.ones((1, 1, *x.shape[2:]), np.int64), np.add, 0)
-    multiplier = ratio(required(inputs, 1).reshape(()), required(inputs, 3).reshape(()))
+    multiplier = ratio(step.codes(0).scale, step.result.scale)
     limits = np.iinfo(x.dtype)
-    codes = np.clip(scaled_mean(sums, counts, multiplier, scalar(inputs, 4)), limits.min, limits.max).astype(x.dtype)
+    codes = np.clip(scaled_mean(sums, counts, multiplier, step.result.zero), limits.min, limits.max).astype(x.dtype)
     return [np.moveaxis(codes, 1, -1) if channels_last else codes]
 
 
-def qlinear_global_average_pool(node: ir.Node, inputs: Operands) -> list[Array]:
+def qlinear_global_average_pool(step: Step, inputs: Operands) -> list[Array]:
     """The mean over all spatial axes: one rescaling of the sum, by a multiplier that holds 1 / count."""
     x = required(inputs, 0)
-    channels_last = bool(node.attributes.get_int("channels_last", 0))
+    channels_last = bool(step.geometry.integer("channels_last", 0))
     axes = tuple(range(1, x.ndim - 1) if channels_last else range(2, x.ndim))
     count = math.prod(x.shape[axis] for axis in axes)
-    sums = x.sum(axis=axes, keepdims=True, dtype=np.int64) - count * scalar(inputs, 2)
-    multiplier = mean(required(inputs, 1).reshape(()), required(inputs, 3).reshape(()), count)
-    codes = requantize_rows(sums.reshape(1, -1), np.zeros((), np.int64), multiplier, scalar(inputs, 4), x.dtype)
+    sums = x.sum(axis=axes, keepdims=True, dtype=np.int64) - count * step.codes(0).zero
+    codes = requantize_rows(sums.reshape(1, -1), np.zeros((), np.int64), multiplier_of_mean(step, count), step.result)
     return [codes.reshape(sums.shape)]
+
+
+def multiplier_of_mean(step: Step, count: int) -> Multiplier:
+    """The multiplier of a mean of `count` codes; a map whose size the graph does not tell has it from the run."""
+    (found,) = step.multipliers or (mean(step.codes(0).scale, step.result.scale, count),)
+    return found
 
 
 def fold(window: Window, x: Array, combine: Callable[..., Array], neutral: int) -> Array:

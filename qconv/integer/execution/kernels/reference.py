@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from qconv.integer.execution.arrays import Array, Operands
+from qconv.integer.step import Step
 
 _OPSET = 21
 
@@ -41,11 +42,11 @@ OPERATORS = frozenset(
 )
 
 
-def evaluate(node: ir.Node, inputs: Operands) -> list[Array]:
+def evaluate(step: Step, inputs: Operands) -> list[Array]:
     """The outputs of one plain operator, by onnx.reference."""
     names = [f"x{i}" if array is not None else "" for i, array in enumerate(inputs)]
     feeds = {name: array for name, array in zip(names, inputs, strict=True) if name and array is not None}
-    outputs = _evaluator(ir.to_proto(_renamed(node, names)).SerializeToString()).run(None, feeds)
+    outputs = _evaluator(ir.to_proto(_renamed(step, names)).SerializeToString()).run(None, feeds)
     return [np.asarray(output) for output in outputs]
 
 
@@ -54,7 +55,7 @@ def _evaluator(node: bytes) -> ReferenceEvaluator:
     return ReferenceEvaluator(onnx.NodeProto.FromString(node), opsets={"": _OPSET})
 
 
-def _renamed(node: ir.Node, names: list[str]) -> ir.Node:
+def _renamed(step: Step, names: list[str]) -> ir.Node:
     inputs = [ir.Value(name=name) if name else None for name in names]
-    outputs = [ir.Value(name=f"y{i}") for i in range(len(node.outputs))]
-    return ir.Node(node.domain, node.op_type, inputs, list(node.attributes.values()), outputs=outputs)
+    outputs = [ir.Value(name=f"y{i}") for i in range(len(step.writes))]
+    return ir.Node(step.domain, step.op, inputs, list(step.geometry.attributes.values()), outputs=outputs)

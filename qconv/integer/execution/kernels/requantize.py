@@ -7,18 +7,19 @@ from numpy.typing import DTypeLike
 
 from qconv.integer.execution.arrays import Array
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier, requantize
+from qconv.quant.types import QuantParams
 
 _BLOCK = 1 << 15  # elements: int64 temporaries of 256 KiB
 
 
-def requantize_rows(acc: Array, bias: Array, multiplier: Multiplier, zero_point: int, dtype: DTypeLike) -> Array:
+def requantize_rows(acc: Array, bias: Array, multiplier: Multiplier, result: QuantParams) -> Array:
     """Codes of `acc` [rows, columns] + `bias`; bias and multiplier are () or broadcast to [rows, columns].
 
     `acc` holds integers, in whatever type they were summed. Raises ValueError where a sum does not fit in int32, as
     onnxruntime's would wrap around.
     """
-    limits = np.iinfo(np.dtype(dtype))
-    codes = np.empty(acc.shape, dtype)
+    limits = np.iinfo(result.zero_point.dtype)
+    codes = np.empty(acc.shape, limits.dtype)
     bias, m0, n = _as_rows(bias), _as_rows(multiplier.m0), _as_rows(multiplier.n)
     step = max(1, _BLOCK // max(1, acc.shape[1]))
     for start in range(0, acc.shape[0], step):
@@ -26,14 +27,15 @@ def requantize_rows(acc: Array, bias: Array, multiplier: Multiplier, zero_point:
         block = acc[rows].astype(np.int64) + _block(bias, rows)
         if block.size and max(-int(block.min()), int(block.max())) >= ACC_LIMIT:
             raise ValueError("an accumulator leaves the range of int32")
-        codes[rows] = requantize(block, Multiplier(_block(m0, rows), _block(n, rows)), zero_point, limits.min, limits.max)
+        codes[rows] = requantize(block, Multiplier(_block(m0, rows), _block(n, rows)), result.zero, limits.min, limits.max)
     return codes
 
 
-def requantize_table(multiplier: Multiplier, x_zero_point: int, zero_point: int, dtype: DTypeLike) -> Array:
-    """The 256 codes of an affine map, in the order of the bit patterns of the input codes; `dtype` is both types."""
-    acc = code_values(dtype) - x_zero_point
-    return requantize_rows(acc.reshape(1, -1), np.zeros((), np.int64), multiplier, zero_point, dtype).reshape(-1)
+def requantize_table(multiplier: Multiplier, x: QuantParams, result: QuantParams) -> Array:
+    """The 256 codes of an affine map, in the order of the bit patterns of the codes of `x`."""
+    acc = code_values(x.int_type.dtype) - x.zero
+    single = Multiplier(multiplier.m0.reshape(()), multiplier.n.reshape(()))
+    return requantize_rows(acc.reshape(1, -1), np.zeros((), np.int64), single, result).reshape(-1)
 
 
 def code_values(dtype: DTypeLike) -> Array:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array, Operands, integers, optional, required
+from qconv.integer.step import Step
 from qconv.quant.types import FloatArray
 
 _ONE, _HALF = np.float32(1), np.float32(0.5)
@@ -27,16 +27,16 @@ class _Axis:
     end: np.float32
 
 
-def resize(node: ir.Node, inputs: Operands) -> list[Array]:
+def resize(step: Step, inputs: Operands) -> list[Array]:
     """x with each axis resized by `scales`, or to `sizes`. Raises ValueError for modes other than nearest."""
-    if node.attributes.get_string("mode", "nearest") != "nearest":
+    if step.geometry.text("mode", "nearest") != "nearest":
         raise ValueError("Resize of integers is computed in mode nearest only")
     x = required(inputs, 0)
-    mode = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
-    rounding = node.attributes.get_string("nearest_mode", "round_prefer_floor")
-    outside = np.asarray(node.attributes.get_float("extrapolation_value", 0.0)).astype(x.dtype)
+    mode = step.geometry.text("coordinate_transformation_mode", "half_pixel")
+    rounding = step.geometry.text("nearest_mode", "round_prefer_floor")
+    outside = np.asarray(step.geometry.real("extrapolation_value", 0.0)).astype(x.dtype)
     result = x
-    for number, axis in enumerate(_axes(node, inputs, x.shape)):
+    for number, axis in enumerate(_axes(step, inputs, x.shape)):
         if axis.scale == _ONE and axis.before == axis.after:
             continue  # onnxruntime transforms no coordinate here, not even for tf_crop_and_resize
         original = original_coordinates(axis, mode)
@@ -94,8 +94,8 @@ def nearest(x: FloatArray, mode: str) -> Array:
     return chosen.astype(np.int64)
 
 
-def _axes(node: ir.Node, inputs: Operands, shape: Sequence[int]) -> list[_Axis]:
-    chosen = [axis % len(shape) for axis in node.attributes.get_ints("axes", range(len(shape)))]
+def _axes(step: Step, inputs: Operands, shape: Sequence[int]) -> list[_Axis]:
+    chosen = [axis % len(shape) for axis in step.geometry.integers("axes", range(len(shape)))]
     regions = [(np.float32(0), _ONE)] * len(chosen)
     roi = optional(inputs, 1)
     if roi is not None and roi.size == 2 * len(chosen):
@@ -103,20 +103,20 @@ def _axes(node: ir.Node, inputs: Operands, shape: Sequence[int]) -> list[_Axis]:
         regions = list(zip(flat[: len(chosen)], flat[len(chosen) :], strict=True))
     axes = [_Axis(size, size, _ONE, np.float32(0), _ONE) for size in shape]
     for number, size, scale, (start, end) in zip(
-        chosen, *_sizes(node, inputs, [shape[axis] for axis in chosen]), regions, strict=True
+        chosen, *_sizes(step, inputs, [shape[axis] for axis in chosen]), regions, strict=True
     ):
         axes[number] = _Axis(shape[number], size, scale, start, end)
     return axes
 
 
-def _sizes(node: ir.Node, inputs: Operands, shape: Sequence[int]) -> tuple[list[int], list[np.float32]]:
+def _sizes(step: Step, inputs: Operands, shape: Sequence[int]) -> tuple[list[int], list[np.float32]]:
     scales = optional(inputs, 2)
     if scales is not None and scales.size:
         factors = [np.float32(scale) for scale in scales]
         return [int(factor * np.float32(size)) for factor, size in zip(factors, shape, strict=True)], factors
     sizes = integers(required(inputs, 3))
     factors = [np.float32(size) / np.float32(old) for size, old in zip(sizes, shape, strict=True)]
-    policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
+    policy = step.geometry.text("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":
         return sizes, factors
     factor = min(factors) if policy == "not_larger" else max(factors)

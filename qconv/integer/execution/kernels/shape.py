@@ -5,100 +5,100 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array, Operands, integers, optional, required
+from qconv.integer.step import Step
 
 
-def identity(node: ir.Node, inputs: Operands) -> list[Array]:
+def identity(step: Step, inputs: Operands) -> list[Array]:
     """The kernel of Identity: x."""
     return [required(inputs, 0)]
 
 
-def reshape(node: ir.Node, inputs: Operands) -> list[Array]:
+def reshape(step: Step, inputs: Operands) -> list[Array]:
     """x in another shape; 0 keeps a dimension unless `allowzero`, and -1 is what remains."""
     x, shape = required(inputs, 0), integers(required(inputs, 1))
-    if not node.attributes.get_int("allowzero", 0):
+    if not step.geometry.integer("allowzero", 0):
         shape = [x.shape[axis] if dim == 0 else dim for axis, dim in enumerate(shape)]
     return [x.reshape(shape)]
 
 
-def flatten(node: ir.Node, inputs: Operands) -> list[Array]:
+def flatten(step: Step, inputs: Operands) -> list[Array]:
     """x as a matrix: the axes before `axis`, and those from it on."""
     x = required(inputs, 0)
-    axis = node.attributes.get_int("axis", 1)
+    axis = step.geometry.integer("axis", 1)
     axis += x.ndim if axis < 0 else 0
     return [x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))]
 
 
-def transpose(node: ir.Node, inputs: Operands) -> list[Array]:
+def transpose(step: Step, inputs: Operands) -> list[Array]:
     """x with its axes in the order `perm`, reversed by default."""
     x = required(inputs, 0)
-    return [np.ascontiguousarray(x.transpose(node.attributes.get_ints("perm", range(x.ndim)[::-1])))]
+    return [np.ascontiguousarray(x.transpose(step.geometry.integers("perm", range(x.ndim)[::-1])))]
 
 
-def squeeze(node: ir.Node, inputs: Operands) -> list[Array]:
+def squeeze(step: Step, inputs: Operands) -> list[Array]:
     """x without the axes of length 1 that are named, or without all of them."""
     x, axes = required(inputs, 0), optional(inputs, 1)
     return [np.squeeze(x) if axes is None else np.squeeze(x, tuple(integers(axes)))]
 
 
-def unsqueeze(node: ir.Node, inputs: Operands) -> list[Array]:
+def unsqueeze(step: Step, inputs: Operands) -> list[Array]:
     """x with new axes of length 1, counted in the result."""
     return [np.expand_dims(required(inputs, 0), tuple(integers(required(inputs, 1))))]
 
 
-def expand(node: ir.Node, inputs: Operands) -> list[Array]:
+def expand(step: Step, inputs: Operands) -> list[Array]:
     """x broadcast with a shape, both ways."""
     x, shape = required(inputs, 0), integers(required(inputs, 1))
     return [np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(shape))).copy()]
 
 
-def concat(node: ir.Node, inputs: Operands) -> list[Array]:
+def concat(step: Step, inputs: Operands) -> list[Array]:
     """The inputs one after another along `axis`."""
-    return [np.concatenate([required(inputs, i) for i in range(len(inputs))], axis=node.attributes.get_int("axis"))]
+    return [np.concatenate([required(inputs, i) for i in range(len(inputs))], axis=step.geometry.integer("axis"))]
 
 
-def split(node: ir.Node, inputs: Operands) -> list[Array]:
+def split(step: Step, inputs: Operands) -> list[Array]:
     """x cut along `axis` into parts of given lengths, or into equal ones of which the last may be shorter."""
     x, lengths = required(inputs, 0), optional(inputs, 1)
-    axis = node.attributes.get_int("axis", 0)
+    axis = step.geometry.integer("axis", 0)
     if lengths is not None:
         ends = np.cumsum(lengths)[:-1]
     else:
-        step = -(-x.shape[axis] // len(node.outputs))
-        ends = np.arange(1, len(node.outputs)) * step
+        length = -(-x.shape[axis] // len(step.writes))
+        ends = np.arange(1, len(step.writes)) * length
     return [np.ascontiguousarray(part) for part in np.split(x, ends, axis=axis)]
 
 
-def slice_(node: ir.Node, inputs: Operands) -> list[Array]:
+def slice_(step: Step, inputs: Operands) -> list[Array]:
     """x cut and strided: starts, ends, axes, steps; ends beyond an axis are cut to it."""
     x, starts, ends = required(inputs, 0), integers(required(inputs, 1)), integers(required(inputs, 2))
     axes, steps = optional(inputs, 3), optional(inputs, 4)
     cuts = [slice(None)] * x.ndim
-    for start, end, axis, step in zip(
+    for start, end, axis, stride in zip(
         starts,
         ends,
         range(len(starts)) if axes is None else integers(axes),
         [1] * len(starts) if steps is None else integers(steps),
         strict=True,
     ):
-        cuts[axis] = _cut(start, end, step, x.shape[axis])
+        cuts[axis] = _cut(start, end, stride, x.shape[axis])
     return [np.ascontiguousarray(x[tuple(cuts)])]
 
 
-def gather(node: ir.Node, inputs: Operands) -> list[Array]:
+def gather(step: Step, inputs: Operands) -> list[Array]:
     """The elements of x at `indices` along `axis`; negative indices count from the end."""
     x, indices = required(inputs, 0), required(inputs, 1)
-    axis = node.attributes.get_int("axis", 0)
+    axis = step.geometry.integer("axis", 0)
     _check_indices(indices, x.shape[axis])
     return [np.asarray(np.take(x, indices, axis=axis))]
 
 
-def gather_elements(node: ir.Node, inputs: Operands) -> list[Array]:
+def gather_elements(step: Step, inputs: Operands) -> list[Array]:
     """x at `indices` of its own rank: each one replaces its coordinate along `axis`."""
     x, indices = required(inputs, 0), required(inputs, 1)
-    axis = node.attributes.get_int("axis", 0)
+    axis = step.geometry.integer("axis", 0)
     _check_indices(indices, x.shape[axis])
     if x.ndim == 1:
         return [x[indices]]
@@ -106,22 +106,22 @@ def gather_elements(node: ir.Node, inputs: Operands) -> list[Array]:
     return [np.take_along_axis(x, indices.astype(np.int64), axis=axis)]
 
 
-def top_k(node: ir.Node, inputs: Operands) -> list[Array]:
+def top_k(step: Step, inputs: Operands) -> list[Array]:
     """The k largest or smallest elements along `axis` in their order, and their places; of equal ones the first come first."""
     x, (k,) = required(inputs, 0), integers(required(inputs, 1))
-    axis = node.attributes.get_int("axis", -1)
-    keys = -x.astype(np.int64) if node.attributes.get_int("largest", 1) else x.astype(np.int64)
+    axis = step.geometry.integer("axis", -1)
+    keys = -x.astype(np.int64) if step.geometry.integer("largest", 1) else x.astype(np.int64)
     places = np.argsort(keys, axis=axis, kind="stable").take(np.arange(k), axis=axis)
     return [np.take_along_axis(x, places, axis=axis), places.astype(np.int64)]
 
 
-def shape_of(node: ir.Node, inputs: Operands) -> list[Array]:
+def shape_of(step: Step, inputs: Operands) -> list[Array]:
     """The shape of x, or a range of it."""
     shape = np.array(required(inputs, 0).shape, np.int64)
-    return [shape[node.attributes.get_int("start", 0) : node.attributes.get_int("end", None)]]
+    return [shape[step.geometry.integer("start", 0) : step.geometry.integer("end", len(shape))]]
 
 
-def size_of(node: ir.Node, inputs: Operands) -> list[Array]:
+def size_of(step: Step, inputs: Operands) -> list[Array]:
     """The number of elements of x."""
     return [np.array(required(inputs, 0).size, np.int64)]
 

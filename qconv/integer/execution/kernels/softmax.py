@@ -15,19 +15,19 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import onnx_ir as ir
 
-from qconv.integer.execution.arrays import Array, Operands, required, scalar
+from qconv.integer.execution.arrays import Array, Operands, required
+from qconv.integer.step import Step
 
 
-def qlinear_softmax(node: ir.Node, inputs: Operands) -> list[Array]:
+def qlinear_softmax(step: Step, inputs: Operands) -> list[Array]:
     """Codes of softmax along `axis` (attribute opset >= 13), or over all axes from `axis` on (opset < 13)."""
     x = required(inputs, 0)
-    x_scale, y_scale = float(required(inputs, 1).reshape(())), np.float32(required(inputs, 3).reshape(()))
-    opset = node.attributes.get_int("opset")
-    axis = node.attributes.get_int("axis", 1 if opset < 13 else -1) % max(x.ndim, 1)
+    x_scale, y_scale = float(step.codes(0).scale), np.float32(step.result.scale)
+    opset = step.geometry.integer("opset")
+    axis = step.geometry.integer("axis", 1 if opset < 13 else -1) % max(x.ndim, 1)
     rows = np.swapaxes(x, axis, -1) if opset >= 13 else x.reshape(math.prod(x.shape[:axis]), -1)
-    codes = softmax_codes(np.ascontiguousarray(rows), x_scale, np.floor(np.float32(1) / y_scale), scalar(inputs, 4))
+    codes = softmax_codes(np.ascontiguousarray(rows), x_scale, np.floor(np.float32(1) / y_scale), step.result.zero)
     return [np.ascontiguousarray(np.swapaxes(codes, axis, -1)) if opset >= 13 else codes.reshape(x.shape)]
 
 

@@ -10,49 +10,51 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import onnx_ir as ir
-from numpy.typing import DTypeLike
 
-from qconv.integer.execution.arrays import Array, Operands, required, scalar
+from qconv.integer.execution.arrays import Array, Operands, required
 from qconv.integer.execution.kernels.requantize import code_values, look_up, requantize_table
-from qconv.integer.language.multipliers import leaky, ratio
+from qconv.integer.step import Step
+from qconv.quant.types import QuantParams
 
 
-def qlinear_leaky_relu(node: ir.Node, inputs: Operands) -> list[Array]:
+def qlinear_leaky_relu(step: Step, inputs: Operands) -> list[Array]:
     """x where it is at or above its zero point, alpha x below; `alpha` is positive."""
-    x, zero_point, y_zero_point = required(inputs, 0), scalar(inputs, 2), scalar(inputs, 4)
-    above, below = leaky(required(inputs, 1), required(inputs, 3), node.attributes.get_float("alpha", 0.01))
-    at_or_above = code_values(x.dtype) >= zero_point
-    upper = requantize_table(above, zero_point, y_zero_point, x.dtype)
-    lower = requantize_table(below, zero_point, y_zero_point, x.dtype)
-    return [look_up(np.where(at_or_above, upper, lower), x)]
+    return [look_up(leaky_table(step), required(inputs, 0))]
 
 
-def qlinear_sigmoid(node: ir.Node, inputs: Operands) -> list[Array]:
+def leaky_table(step: Step) -> Array:
+    """The 256 codes of a LeakyRelu by bit pattern."""
+    x = step.codes(0)
+    above, below = (requantize_table(multiplier, x, step.result) for multiplier in step.multipliers)
+    return np.where(code_values(x.int_type.dtype) >= x.zero, above, below)
+
+
+def qlinear_sigmoid(step: Step, inputs: Operands) -> list[Array]:
     """1 / (1 + exp(-x)) of the real that a code stands for."""
-    x = required(inputs, 0)
-    x_scale, y_scale = float(required(inputs, 1).reshape(())), float(required(inputs, 3).reshape(()))
-    return [look_up(sigmoid_table(x_scale, scalar(inputs, 2), y_scale, scalar(inputs, 4), x.dtype), x)]
+    return [look_up(sigmoid_table(step.codes(0), step.result), required(inputs, 0))]
 
 
-def sigmoid_table(x_scale: float, x_zero_point: int, y_scale: float, y_zero_point: int, dtype: DTypeLike) -> Array:
+def sigmoid_table(x: QuantParams, result: QuantParams) -> Array:
     """The 256 codes of the sigmoid by bit pattern."""
-    real = x_scale * (code_values(dtype) - x_zero_point)
+    real = float(x.scale) * (code_values(x.int_type.dtype) - x.zero)
     values = np.array([1 / (1 + math.exp(-r)) if r > -700 else 0.0 for r in real.tolist()])
-    limits = np.iinfo(np.dtype(dtype))
-    codes = np.clip(np.rint(values / y_scale) + y_zero_point, limits.min, limits.max)
-    return np.asarray(codes.astype(dtype))
+    limits = np.iinfo(result.int_type.dtype)
+    codes = np.clip(np.rint(values / float(result.scale)) + result.zero, limits.min, limits.max)
+    return np.asarray(codes.astype(limits.dtype))
 
 
-def qlinear_concat(node: ir.Node, inputs: Operands) -> list[Array]:
+def qlinear_concat(step: Step, inputs: Operands) -> list[Array]:
     """The inputs brought to the output's (S, Z), one after another along `axis`; one input is a plain rescaling."""
-    y_scale, y_zero_point = required(inputs, 0), scalar(inputs, 1)
-    parts = []
-    for index in range(2, len(inputs), 3):
-        x, x_scale, x_zero_point = required(inputs, index), required(inputs, index + 1), scalar(inputs, index + 2)
-        if np.array_equal(x_scale.reshape(()), y_scale.reshape(())) and x_zero_point == y_zero_point:
-            parts.append(x)
-        else:
-            multiplier = ratio(x_scale.reshape(()), y_scale.reshape(()))
-            parts.append(look_up(requantize_table(multiplier, x_zero_point, y_zero_point, x.dtype), x))
-    return [np.concatenate(parts, axis=node.attributes.get_int("axis"))]
+    tables = part_tables(step)
+    parts = [required(inputs, index) for index in range(len(tables))]
+    moved = [x if table is None else look_up(table, x) for x, table in zip(parts, tables, strict=True)]
+    return [np.concatenate(moved, axis=step.geometry.integer("axis"))]
+
+
+def part_tables(step: Step) -> list[Array | None]:
+    """The rescaling of each part of a QLinearConcat by bit pattern; None for a part that has the output's (S, Z)."""
+    params = [step.codes(index) for index in range(len(step.operands))]
+    return [
+        None if x == step.result else requantize_table(multiplier, x, step.result)
+        for x, multiplier in zip(params, step.multipliers, strict=True)
+    ]

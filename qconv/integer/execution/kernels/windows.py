@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array
+from qconv.integer.geometry import Geometry
 
 _ALL = (slice(None), slice(None))  # samples and channels
 
@@ -30,18 +30,18 @@ class Window:
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
     @classmethod
-    def of(cls, node: ir.Node, kernel: Sequence[int], spatial: Sequence[int], *, pool: bool = False) -> Window:
+    def of(cls, geometry: Geometry, kernel: Sequence[int], spatial: Sequence[int], *, pool: bool = False) -> Window:
         """The window of a Conv, or of a pool, over a map of size `spatial`.
 
         Raises ValueError where the window does not fit in the padded map.
         """
         rank = len(spatial)
-        strides = tuple(node.attributes.get_ints("strides", (1,) * rank))
-        dilations = tuple(node.attributes.get_ints("dilations", (1,) * rank))
+        strides = tuple(geometry.integers("strides", (1,) * rank))
+        dilations = tuple(geometry.integers("dilations", (1,) * rank))
         extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
         # onnxruntime's pools work out auto_pad from the undilated kernel, and let it become negative
-        pads = _pads(node, spatial, strides, list(kernel) if pool else extents, pool)
-        ceil_mode = bool(node.attributes.get_int("ceil_mode", 0))
+        pads = _pads(geometry, spatial, strides, list(kernel) if pool else extents, pool)
+        ceil_mode = bool(geometry.integer("ceil_mode", 0))
         before, after, output = [], [], []
         for size, stride, extent, (begin, end) in zip(spatial, strides, extents, pads, strict=True):
             count = _output_size(size, stride, extent, begin, end, ceil_mode)
@@ -82,12 +82,12 @@ class Window:
 
 
 def _pads(
-    node: ir.Node, spatial: Sequence[int], strides: Sequence[int], reaches: Sequence[int], pool: bool
+    geometry: Geometry, spatial: Sequence[int], strides: Sequence[int], reaches: Sequence[int], pool: bool
 ) -> list[tuple[int, int]]:
     rank = len(spatial)
-    auto_pad = node.attributes.get_string("auto_pad", "NOTSET")
+    auto_pad = geometry.text("auto_pad", "NOTSET")
     if auto_pad == "NOTSET":
-        pads = node.attributes.get_ints("pads", (0,) * (2 * rank))
+        pads = geometry.integers("pads", (0,) * (2 * rank))
         return list(zip(pads[:rank], pads[rank:], strict=True))
     if auto_pad == "VALID":
         return [(0, 0)] * rank
