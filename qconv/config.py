@@ -13,7 +13,7 @@ from qconv.quant.level_sets import KINDS, Kind
 from qconv.quant.pins import Pins
 from qconv.quant.pixels import Pixels
 from qconv.quant.types import IntType, PerChannel, PerTensor, Scheme
-from qconv.targets import target_of
+from qconv.targets import Codes, target_of
 
 Io = Literal["float", "int8", "uint8"]
 Recovery = Literal["none", "fast", "full"]
@@ -146,7 +146,7 @@ class QuantConfig:
 
     def activation_of(self, bits: int) -> Scheme:
         """The scheme of an activation of so many bits."""
-        return Scheme(IntType(bits, target_of(self.target).signed_activations), scale_bits=self.grid.scale_bits)
+        return Scheme(IntType(bits, target_of(self.target).activation is Codes.SIGNED), scale_bits=self.grid.scale_bits)
 
     def weight_of(self, bits: int, axis: int | None, *, per_tensor: bool) -> Scheme:
         """The scheme of a weight: signed, symmetric, without the lowest code; per channel along `axis` unless `per_tensor`."""

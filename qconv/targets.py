@@ -1,39 +1,90 @@
-"""Where an integer model shall run: what the kernels there can do exactly."""
+"""Where an integer model shall run: what the kernels there can do exactly, in which operators, and what makes them faster."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 
 from qconv.errors import UsageError
 
 
+class Codes(Enum):
+    """The type of activations."""
+
+    UNSIGNED = "uint8"
+    SIGNED = "int8"
+
+
+class WeightScales(Enum):
+    """How many scales the weight of a convolution may have."""
+
+    BY_CHANNEL = "one for each output channel"
+    FEW = "a few, by which layers fall apart into one convolution for each"
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """In what kernels differ from exact arithmetic, or from each other.
+
+    `adds_pairs_in_int16` says that a kernel may add products of uint8 and int8 in 16 bits: weights then keep to safe pairs
+    (quant/saturation.py), and the second operand of a product of two activations stays unsigned. `adds_in_integers` says that
+    QLinearAdd has short multipliers there (quant/neon.py): an Add must be proved for that kernel, as it is for other targets too
+    where a scale can be found. `rounds_ties_otherwise` says that runtimes round ties differently, so that no result may lie on
+    one; `divides_in_float` that one divides integers in float32, so that a quotient may have no fraction.
+    """
+
+    adds_pairs_in_int16: bool = False
+    adds_in_integers: bool = False
+    rounds_ties_otherwise: bool = False
+    divides_in_float: bool = False
+
+
+class Rules(Enum):
+    """Rules that write an operator otherwise than for onnxruntime."""
+
+    STANDARD = "operators of ai.onnx alone, each with one scale for a tensor (lower/standard)"
+
+
+class Tuning(Enum):
+    """What gives the same codes in less time."""
+
+    WIDEN_DEPTHWISE = "depthwise layers get the channels that kernels like (tuning/widen_depthwise.py)"
+    CHEAPER_TABLES = "nodes that give the very codes of a table take its place (lower/cheaper.py)"
+
+
 @dataclass(frozen=True)
 class Target:
-    """A kind of processor, as onnxruntime uses it.
+    """A kind of processor, as runtimes use it: the types of codes, the arithmetic that is proved, the rules and the tuning.
 
-    `signed_activations` are int8, others uint8. `adds_pairs_in_int16` says that a kernel may add products of uint8 and int8 in 16
-    bits: weights then keep to safe pairs (quant/saturation.py), and the second operand of a product of two activations stays
-    unsigned. `adds_in_integers` says that QLinearAdd has short multipliers there (quant/neon.py): an Add must be proved for that
-    kernel, as it is for other targets too where a scale can be found. `standard_operators` says that the graph shall run in other
-    runtimes than onnxruntime: operators of ai.onnx alone, each with one scale for a tensor (lower/standard), and no ties that
-    runtimes round differently.
+    `all_bits` names the target that has all bits of the weights where this one gives some away, and more processors are right.
     """
 
     name: str
     title: str
-    signed_activations: bool = False
-    adds_pairs_in_int16: bool = False
-    adds_in_integers: bool = False
-    standard_operators: bool = False
+    activation: Codes = Codes.UNSIGNED
+    weight: WeightScales = WeightScales.BY_CHANNEL
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
+    rules: tuple[Rules, ...] = ()
+    tuning: tuple[Tuning, ...] = tuple(Tuning)
+    all_bits: str | None = None
 
 
 TARGETS = {
     target.name: target
     for target in (
-        Target("x86", "every x86", adds_pairs_in_int16=True),
+        Target("x86", "every x86", arithmetic=Arithmetic(adds_pairs_in_int16=True), all_bits="x86-vnni"),
         Target("x86-vnni", "x86 with VNNI, or without AVX2"),
-        Target("arm", "64-bit ARM and every x86, with int8 activations", signed_activations=True, adds_in_integers=True),
-        Target("portable", "other runtimes too, in ai.onnx alone", adds_pairs_in_int16=True, standard_operators=True),
+        Target(
+            "arm", "64-bit ARM and every x86, with int8 activations", Codes.SIGNED, arithmetic=Arithmetic(adds_in_integers=True)
+        ),
+        Target(
+            "portable",
+            "other runtimes too, in ai.onnx alone",
+            weight=WeightScales.FEW,
+            arithmetic=Arithmetic(adds_pairs_in_int16=True, rounds_ties_otherwise=True, divides_in_float=True),
+            rules=(Rules.STANDARD,),
+            tuning=(Tuning.WIDEN_DEPTHWISE,),
+        ),
     )
 }
 

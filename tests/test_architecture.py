@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 import qconv
+from qconv.targets import TARGETS
 
 PACKAGE = Path(qconv.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
@@ -42,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "recover": BASE | {"data", "plan", "ranges", "statistics", "targets"},
     "analyze": BASE | {"plan", "ranges", "recover", "statistics"},
     "lower": BASE | {"plan", "integer", "tuning", "targets"},
-    "tuning": {"errors", "quant", "model", "ops", "integer"},
+    "tuning": {"errors", "quant", "model", "ops", "integer", "targets"},
     "integer": {
         "errors",
         "quant.certify",
@@ -53,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "export": BASE | {"integer", "import_"},
     "verify": BASE | {"integer", "data", "targets"},
     "train": BASE | {"plan", "lower", "targets"},
-    "report": BASE | {"integer", "statistics", "verify"},
+    "report": BASE | {"targets", "integer", "statistics", "verify"},
     "plot": BASE | {"statistics", "ranges", "analyze"},
     "modes": BASE | {"plan", "recover", "statistics"},  # activations in float
     "pipeline": BASE | CALIBRATION | STAGES | {"targets", "train", "report", ""},
@@ -180,6 +181,27 @@ def test_operators_are_known_in_one_place(path: Path) -> None:
 def test_lists_of_operators_are_found_at_all() -> None:
     assert list(op_lists(PACKAGE / "model" / "meaning.py"))
     assert list(op_lists(PACKAGE / "autodiff" / "layer_rules.py"))
+
+
+def target_names(path: Path) -> Iterator[str]:
+    """Places where a file compares something with the name of a target."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare | ast.Match) and any(text(part) in TARGETS for part in ast.walk(node)):
+            yield f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_target_is_asked_for_what_it_is_and_not_for_its_name(path: Path) -> None:
+    assert list(target_names(path)) == []
+
+
+def test_questions_for_the_name_of_a_target_are_found_at_all(tmp_path: Path) -> None:
+    for number, code in enumerate(
+        ('a = b.name == "x86"', 'a = c in ("arm", "portable")', 'match a:\n    case "x86-vnni":\n        b = 1')
+    ):
+        path = tmp_path / f"m{number}.py"
+        path.write_text(code)
+        assert list(target_names(path)) == ["line 1"]
 
 
 def test_the_arrows_are_checked_at_all() -> None:

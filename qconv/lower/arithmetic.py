@@ -83,7 +83,7 @@ def lower_mul(node: ir.Node, ctx: Context) -> None:
 def _emit_add(node: ir.Node, ctx: Context, a: Codes, b: Codes) -> None:
     y = ctx.params(node.outputs[0])
     a, b = (_as_summed(node, ctx, codes, step, y) for codes, step in ((a, "a"), (b, "b")))
-    found = certified_sum(a.params, b.params, y, adds_in_integers=ctx.target.adds_in_integers, grid=ctx.grid)
+    found = certified_sum(a.params, b.params, y, adds_in_integers=ctx.target.arithmetic.adds_in_integers, grid=ctx.grid)
     multipliers = [Multiplier.of(found.a.scale / y.scale), Multiplier.of(found.b.scale / y.scale)]
     ctx.set_codes(node.outputs[0], _emit_binary(node, ctx, "QLinearAdd", a, b, found, multipliers))
 

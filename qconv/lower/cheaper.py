@@ -24,6 +24,7 @@ from qconv.quant.fixedpoint import Int64Array, Multiplier
 from qconv.quant.operand_pairs import certified_sum
 from qconv.quant.tables import add_table, codes_of, sigmoid_table
 from qconv.quant.types import QuantParams
+from qconv.targets import Tuning
 
 Form = Callable[[ir.Node, Context, Codes, Int64Array], Codes | None]
 
@@ -33,7 +34,7 @@ _WHOLE = 1e-4  # of a code
 def cheaper_form(node: ir.Node, ctx: Context, x: Codes, table: Int64Array) -> Codes | None:
     """The codes of the node's output without its `table` of all codes, ascending; None where only the table gives them."""
     form = _FORMS.get(node.op_type)
-    wanted = ctx.tune and ctx.grid.free and not ctx.target.standard_operators
+    wanted = Tuning.CHEAPER_TABLES in ctx.target.tuning and ctx.grid.free
     return form(node, ctx, x, table) if form is not None and wanted else None
 
 
@@ -64,7 +65,7 @@ def _neg(node: ir.Node, ctx: Context, x: Codes, table: Int64Array) -> Codes | No
 def _abs(node: ir.Node, ctx: Context, x: Codes, table: Int64Array) -> Codes | None:
     y, codes, zero = ctx.params(node.outputs[0]), codes_of(x.params.int_type), int(x.params.zero_point)
     below = _mirrored_params(x.params)
-    found = certified_sum(x.params, below, y, adds_in_integers=ctx.target.adds_in_integers)
+    found = certified_sum(x.params, below, y, adds_in_integers=ctx.target.arithmetic.adds_in_integers)
     lowest = int(codes[0])
     mirror = codes[0] + codes[-1]
     pairs = add_table(found.a, found.b, y)[np.maximum(codes, zero) - lowest, mirror - np.minimum(codes, zero) - lowest]

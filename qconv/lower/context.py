@@ -29,9 +29,9 @@ from qconv.targets import Target
 class Context(Builder):
     """The state of one lowering: the plan, and which integers stand for which float tensor so far."""
 
-    def __init__(self, graph: ir.Graph, plan: QuantPlan, target: Target, grid: Grid = Grid.FREE, *, tune: bool = True) -> None:
+    def __init__(self, graph: ir.Graph, plan: QuantPlan, target: Target, grid: Grid = Grid.FREE) -> None:
         super().__init__(graph)
-        self.plan, self.target, self.grid, self.tune = plan, target, grid, tune
+        self.plan, self.target, self.grid = plan, target, grid
         self.borders: dict[ir.Value, QuantParams] = {}
         self.notes: list[Remark] = []
         self._codes: dict[ir.Value, Codes] = {}

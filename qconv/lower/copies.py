@@ -28,7 +28,7 @@ def with_copies(
     """
 
     def is_safe(codes: IntArray) -> bool:
-        order = order_of(codes.shape) if ctx.target.adds_pairs_in_int16 else None
+        order = order_of(codes.shape) if ctx.target.arithmetic.adds_pairs_in_int16 else None
         return order is None or not unsafe_pairs(order.rows(codes)).any()
 
     codes = linear.codes

@@ -15,7 +15,7 @@ from qconv.quant.grids import Grid
 from qconv.quant.params import accumulator_bounds, accumulators_fit, quantize_bias, quantize_weight
 from qconv.quant.saturation import KernelOrder, quantize_safely
 from qconv.quant.types import INT8, FloatArray, IntArray, QuantParams
-from qconv.targets import Target
+from qconv.targets import Target, WeightScales
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ def quantize_linear(
     nearest codes of the weight; they may be such as the kernel takes only over copies of channels (lower/copies.py).
     Raises ArtifactError where accumulators do not fit in int32.
     """
-    safe_order = order if target.adds_pairs_in_int16 else None
+    safe_order = order if target.arithmetic.adds_pairs_in_int16 else None
     if codes is None:
         codes = quantize_weight(weight, w) if safe_order is None else quantize_safely(weight, w, safe_order)
     zero_point = int(y.zero_point)
     limits = np.iinfo(y.int_type.dtype)
     _check_int32(name, codes, summed, bias, x, w)
     ends = limits.min - zero_point, limits.max - zero_point
-    scales, places = _scales(w, together=target.standard_operators)
+    scales, places = _scales(w, together=target.weight is WeightScales.FEW)
     reach = _reach(codes, summed, bias, x, places if w.axis is not None else None)
     scale, certificate = certify_weight_scale(
-        x.scale, scales, y.scale, *ends, reach, grid, no_ties=target.standard_operators and grid.free
+        x.scale, scales, y.scale, *ends, reach, grid, no_ties=target.arithmetic.rounds_ties_otherwise and grid.free
     )  # fmt: skip
     scale = scale[places].reshape(w.scale.shape)
     bias_codes = None if bias is None else quantize_bias(bias, x.scale, scale)

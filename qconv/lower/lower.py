@@ -63,10 +63,11 @@ from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import integer_nodes
 from qconv.quant.grids import Grid
 from qconv.quant.types import QuantParams
-from qconv.targets import TARGETS, Target
+from qconv.targets import TARGETS, Rules, Target
+from qconv.tuning import TUNING_PASSES
 from qconv.tuning.fold_border_scales import fold_border_scales
 from qconv.tuning.share_constants import share_constants
-from qconv.tuning.widen_channels import widen_channels
+from qconv.tuning.widen_channels import pad_inputs
 
 Rule = Callable[[ir.Node, Context], None]
 
@@ -118,6 +119,7 @@ _RULES: dict[str, Rule] = {
     "TopK": lower_top_k,
     "Where": lower_choice,
 }
+_REWRITES: Mapping[Rules, Callable[[Context], int]] = {Rules.STANDARD: write_standard}
 _BY_SCALE_RULE: dict[type[ScaleRule], Rule] = {Same: lower_same, NoFloat: lower_host}
 
 
@@ -136,17 +138,14 @@ def rule_for(node: ir.Node) -> Rule:
 
 def lower(
     model: ir.Model, plan: QuantPlan, io: Io = "float", target: Target = TARGETS["x86"], grid: Grid = Grid.FREE,
-    *, tune: bool = True,
 ) -> Lowering:  # fmt: skip
     """Rewrites a prepared float graph into an integer graph, in place, as the plan says, with multipliers of a grid.
-
-    Unless it is not to `tune`, depthwise layers get the channels that kernels like, and a few tables make way for cheaper nodes.
 
     The result is exact on every processor of `target`. Raises ArtifactError when the plan has no parameters for a tensor that an
     integer node touches.
     """
     graph = model.graph
-    ctx = Context(graph, plan, target, grid, tune=tune)
+    ctx = Context(graph, plan, target, grid)
     nodes = list(integer_nodes(graph, plan.kept))
     reads = float_reads(graph, nodes)
     given = set(graph.all_nodes()) - set(nodes)
@@ -162,10 +161,13 @@ def lower(
     connect_float_readers(ctx, reads, io)
     fold_border_scales(graph, ctx.names, border_nodes(plan.channel_scales), ctx.meanings)
     keep_float_layers(graph, ctx.names)
-    widen_channels(model, ctx.meanings, depthwise=tune)
-    if target.standard_operators:
-        write_standard(ctx)
-    _import_domains(model, target)
+    for tuning in target.tuning:
+        if tuning in TUNING_PASSES:
+            TUNING_PASSES[tuning](graph, ctx.names, ctx.meanings)
+    pad_inputs(graph, ctx.names)
+    for rules in target.rules:
+        _REWRITES[rules](ctx)
+    _import_domains(model)
     common_passes.RemoveUnusedNodesPass()(model)
     share_constants(graph)
     graph.sort()
@@ -188,9 +190,9 @@ def _by_channel(params: QuantParams | None, tensor: str | None, plan: QuantPlan)
     return QuantParams(scale, np.broadcast_to(params.zero_point, scale.shape), params.int_type, found.axis)
 
 
-def _import_domains(model: ir.Model, target: Target) -> None:
-    """Names com.microsoft among the operator sets, unless none of its operators is left for a target that has none."""
-    if not target.standard_operators or any(node.domain == MS for node in model.graph.all_nodes()):
+def _import_domains(model: ir.Model) -> None:
+    """Names com.microsoft among the operator sets where one of its operators is there."""
+    if any(node.domain == MS for node in model.graph.all_nodes()):
         model.opset_imports[MS] = 1
     else:
         model.opset_imports.pop(MS, None)
@@ -202,9 +204,9 @@ def _check(model: ir.Model, program: Program, target: Target, given: Collection[
     Nodes of `given` are the float model's own.
     """
     faults = check(model, given)
-    if target.adds_pairs_in_int16:
+    if target.arithmetic.adds_pairs_in_int16:
         faults += [f"{step.name} may saturate with AVX2 and without VNNI" for step in saturating_steps(program)]
-    if target.standard_operators:
+    if Rules.STANDARD in target.rules:
         foreign = (step for step in foreign_to_others(program) if step.node not in given)
         faults += [f"{step.name} ({step.op}) is not for other runtimes" for step in foreign]
     if faults:

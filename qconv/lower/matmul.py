@@ -125,7 +125,7 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
     Where unsigned ones meet VNNI for sure, the second is shifted to int8: the fast pairing (0.55 against 0.80 of float).
     """
     a, b, y = ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1]), ctx.params(node.outputs[0])
-    second = b if ctx.target.adds_pairs_in_int16 or b.params.int_type.signed else _as_int8(node, ctx, b)
+    second = b if ctx.target.arithmetic.adds_pairs_in_int16 or b.params.int_type.signed else _as_int8(node, ctx, b)
     zero_point = int(y.zero_point)
     limits = np.iinfo(y.int_type.dtype)
     sums = _sums(node, a.params, b.params)
@@ -133,7 +133,8 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
     def scale_of(scale: FloatArray) -> FloatArray:
         return effective_scale(scale, b.params.scale, y.scale)
 
-    ends, no_ties = (limits.min - zero_point, limits.max - zero_point), ctx.target.standard_operators and ctx.grid.free
+    ends = limits.min - zero_point, limits.max - zero_point
+    no_ties = ctx.target.arithmetic.rounds_ties_otherwise and ctx.grid.free
     scale, certificate = certify_one(a.params.scale, scale_of, *ends, *sums, ctx.grid, no_ties=no_ties)
     inputs = [
         a.value,

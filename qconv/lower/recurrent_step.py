@@ -67,7 +67,7 @@ class RecurrentStep:
 
     def quantized(self, weight: _Array) -> tuple[NDArray[np.int8], _Array]:
         """The transposed weight in codes, by column; 7 bits where neighbouring products may be added in 16."""
-        largest = 63 if self.ctx.target.adds_pairs_in_int16 else 127
+        largest = 63 if self.ctx.target.arithmetic.adds_pairs_in_int16 else 127
         scale = np.maximum(np.abs(weight).max(axis=1), 1e-30).astype(np.float64) / largest
         return np.ascontiguousarray(np.rint(weight / scale[:, None]).T.astype(np.int8)), scale
 

@@ -80,7 +80,7 @@ class WideBuilder:
             return x
         value = self.over(x.value, 1 << bits, x.value, step)
         low, high = (int(end / (1 << bits)) for end in (x.low, x.high))
-        low = x.low >> bits if self.ctx.target.standard_operators else low
+        low = x.low >> bits if self.ctx.target.arithmetic.divides_in_float else low
         return Wide(value, x.scale * (1 << bits), x.zero / (1 << bits), low, high)
 
     def over(self, value: ir.Value, power: int, like: ir.Value, step: str) -> ir.Value:
@@ -88,7 +88,7 @@ class WideBuilder:
 
         In a graph for other runtimes they are rounded down before: one that divides in float32 has nothing to round.
         """
-        if self.ctx.target.standard_operators:
+        if self.ctx.target.arithmetic.divides_in_float:
             value = self.emit("BitwiseAnd", [value, self.constant(-power, f"{step}_whole")], like, f"{step}_whole")
         return self.emit("Div", [value, self.constant(power, step)], like, step)
 
@@ -99,7 +99,7 @@ class WideBuilder:
         in integers.
         """
         dividend = self.constant(number, step)
-        if self.ctx.target.standard_operators:
+        if self.ctx.target.arithmetic.divides_in_float:
             zero = self.emit("Min", [by, self.constant(0, f"{step}_zero")], by, f"{step}_zero")
             dividend = self.emit("Max", [dividend, zero], like, f"{step}_dividend")
         return self.emit("Div", [dividend, by], like, step)

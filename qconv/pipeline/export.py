@@ -30,7 +30,7 @@ from qconv.model.load import LoadedModel, load
 from qconv.model.save import save, write_text
 from qconv.model.traits import Trait
 from qconv.pipeline.open_source import open_source
-from qconv.targets import TARGETS
+from qconv.targets import TARGETS, Rules
 
 Array = NDArray[Any]
 FORMS = ("json", "c", "qdq", "tflite", "vectors", "memh")
@@ -101,7 +101,7 @@ def _refuse_other_forms(model: ir.Model, path: str | Path) -> None:
     mode, target = origin.mode, origin.target
     if mode != "static":
         raise ModelError(f"{path} was made with --mode {mode}, whose activations are in float; quantize without --mode to export")
-    if target in TARGETS and TARGETS[target].standard_operators:
+    if target in TARGETS and Rules.STANDARD in TARGETS[target].rules:
         raise ModelError(f"{path} was made with --target {target}, for runtimes that read ONNX; quantize for another to export")
 
 

@@ -25,7 +25,6 @@ from qconv.recover.twin import Twin
 from qconv.statistics.calibration import Calibration
 from qconv.targets import target_of
 
-WITHOUT = "x86-vnni"
 _MATTERS_DB = 0.5
 _SAMPLES = 8
 
@@ -54,13 +53,14 @@ def pair_price(
     figures: QuickCheck, threads: int = 0,
 ) -> PairPrice:  # fmt: skip
     """What `made` pays; `figures` are those of it. Only where the simulation says that it pays, the model is made anew."""
-    if not target_of(config.target).adds_pairs_in_int16 or config.pixels is not None:
+    without = target_of(config.target).all_bits
+    if without is None or config.pixels is not None:
         return PairPrice(0.0, {})
     fresh = loaded.original.clone()
     prepare(fresh)
     again = PreparedModel(loaded.path, loaded.digest, fresh, loaded.original, loaded.imported)
     config = again.with_thresholds(config)
-    other = replace(config, target=WITHOUT, effort="none")
+    other = replace(config, target=without, effort="none")
     scaled = fresh.clone()
     apply_scales(scaled, made.plan, config.io)
     simulated = _simulated_price(scaled, made.plan, config, other, list(islice(iter(source), _SAMPLES)), threads)

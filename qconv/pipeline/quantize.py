@@ -41,7 +41,7 @@ from qconv.recover.from_moments import FromMoments
 from qconv.sentences import counted
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
-from qconv.targets import target_of
+from qconv.targets import Rules, target_of
 from qconv.verify.processors import exact_on
 
 _MOST_FAULTS = 5  # of a plan that one message lists
@@ -86,7 +86,7 @@ class Quantized:
     @property
     def file_form(self) -> ir.Model:
         """A copy of the model as its file has it."""
-        return file_form(self.model, planes=not target_of(self.config.target).standard_operators)
+        return file_form(self.model, planes=Rules.STANDARD not in target_of(self.config.target).rules)
 
     def save(self, path: str | Path) -> None:
         """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
@@ -141,7 +141,8 @@ def quantize(
     warnings = (*untouched_subgraphs(loaded.ir.graph), *far_from_zero(loaded.ir.graph, ranges.get, plan.tensors))
     notes = () if loaded.imported is None else loaded.imported.notes
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
-    lowering = lower(loaded.ir, plan, config.io, target_of(config.target), config.grid, tune=not config.no_tune)
+    target = target_of(config.target)
+    lowering = lower(loaded.ir, plan, config.io, replace(target, tuning=()) if config.no_tune else target, config.grid)
     result = Quantized(
         loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, made.recovery, made.by_moments,
         imported=told, config=config, warnings=warnings,

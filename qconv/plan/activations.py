@@ -78,7 +78,8 @@ class Activations:
         if group.within is not None:
             return params_within(group.within, *self._span(group), self._scheme(group))
         lo, hi = self._span(group)
-        if target_of(self._config.target).standard_operators and any(value.is_graph_input() for value in group.members):
+        arithmetic = target_of(self._config.target).arithmetic
+        if arithmetic.rounds_ties_otherwise and any(value.is_graph_input() for value in group.members):
             lo, hi = lo * _OFF_TIES, hi * _OFF_TIES
         return params_of_range(lo, hi, self._scheme(group))
 

@@ -41,4 +41,4 @@ def codes_over_copies(node: ir.Node, weight: NDArray[np.floating], params: Quant
 
 def _adds_pairs(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> bool:
     """Whether a kernel of the target adds products of two neighbours in 16 bits."""
-    return target_of(config.target).adds_pairs_in_int16 and kernel_weight(node, weight)[1] is not None
+    return target_of(config.target).arithmetic.adds_pairs_in_int16 and kernel_weight(node, weight)[1] is not None

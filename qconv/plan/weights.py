@@ -18,7 +18,7 @@ from qconv.quant.grids import power_of_two
 from qconv.quant.params import params_of_weight, quantize_weight
 from qconv.quant.saturation import KernelOrder, quantize_safely, safe_params
 from qconv.quant.types import FloatArray, IntArray, QuantParams
-from qconv.targets import target_of
+from qconv.targets import WeightScales, target_of
 
 POWERS_NEARBY = (0.5, 1.0, 2.0)  # of the one that covers all of a weight
 
@@ -35,12 +35,12 @@ def safe_for(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, c
     Scales that are to be powers of two are those near by that lose least. A target may ask for few.
     """
     rows, order = kernel_weight(node, weight)
-    safe_order = order if target_of(config.target).adds_pairs_in_int16 else None
+    safe_order = order if target_of(config.target).arithmetic.adds_pairs_in_int16 else None
     if safe_order is not None:
         params = safe_params(rows, params, safe_order)
     if config.pow2:
         params = _best_powers(rows, params, safe_order, 0 if by_phases(node) else params.axis)
-    return _in_few_scales(node, params) if target_of(config.target).standard_operators else params
+    return _in_few_scales(node, params) if target_of(config.target).weight is WeightScales.FEW else params
 
 
 def _in_few_scales(node: ir.Node, params: QuantParams) -> QuantParams:
@@ -81,6 +81,6 @@ def rounded_weight(node: ir.Node, weight: NDArray[np.floating], config: QuantCon
 def weight_codes(node: ir.Node, weight: NDArray[np.floating], params: QuantParams, config: QuantConfig) -> IntArray:
     """The codes that lowering gives to a weight with these parameters; that of a ConvTranspose lies by channels."""
     order = kernel_order(node, weight.shape)
-    if order is None or not target_of(config.target).adds_pairs_in_int16:
+    if order is None or not target_of(config.target).arithmetic.adds_pairs_in_int16:
         return quantize_weight(weight, params)
     return quantize_safely(weight, params, order)

@@ -29,7 +29,7 @@ from qconv.recover.layers import Layer, layer_of
 from qconv.recover.moments import Fit, Moments
 from qconv.recover.stages import Stages
 from qconv.recover.twin import Twin
-from qconv.targets import target_of
+from qconv.targets import WeightScales, target_of
 
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -134,7 +134,7 @@ def fitted_weights(model: ir.Model, layer: Layer, plan: QuantPlan, config: Quant
     codes = weight_codes(node, weight, params, config) if given is None else given
     nearest = Weights(params, codes, None if bias is None else bias.astype(np.float32))
     target, x, y = target_of(config.target), plan.tensors[layer.x], plan.tensors.get(layer.y)
-    pairs, few = layer.pairs and target.adds_pairs_in_int16, layer.is_conv and target.standard_operators
+    pairs, few = layer.pairs and target.arithmetic.adds_pairs_in_int16, layer.is_conv and target.weight is WeightScales.FEW
     fitted = fit_weights(
         layer, weight, nearest, x, train, held, pairs=pairs, few_scales=few, y=y, grid=config.grid, levels=levels
     )  # fmt: skip

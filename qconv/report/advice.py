@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from qconv.integer.program import Program
+from qconv.targets import TARGETS
 from qconv.verify.report import Report
 
 _FINE_DB = 30.0
@@ -33,10 +34,11 @@ def advice(report: Report, program: Program | None) -> Iterator[tuple[str, str]]
         "More effort to recover accuracy: weights are rounded so that each layer repairs what those before it lost.",
         (f"qconv quantize {model} --data DATA --effort full"),
     )
-    if program is not None and program.origin.target == "x86":
+    target = None if program is None else TARGETS.get(program.origin.target or "")
+    if target is not None and target.all_bits is not None:
         yield (
             "All 8 bits of the weights, where every processor has VNNI.",
-            f"qconv quantize {model} --data DATA --target x86-vnni",
+            f"qconv quantize {model} --data DATA --target {target.all_bits}",
         )
     if lossy:
         flags = " ".join(f"--exclude {shlex.quote(glob.escape(layer.node))}" for layer in lossy)

@@ -138,7 +138,7 @@ class _Preparation:
     def _weight_quantizer(self, layer: Any, name: str) -> WeightQuantizer:
         bits, per_tensor = self._weight(name)
         shape, order = tuple(layer.weight.shape), None
-        if target_of(self.config.target).adds_pairs_in_int16:
+        if target_of(self.config.target).arithmetic.adds_pairs_in_int16:
             linear = isinstance(layer, nn.Linear)
             order = matrix_order(shape, transposed=True) if linear else conv_order(shape, layer.groups)
         return WeightQuantizer(shape[0], len(shape), bits, self.clock, per_tensor=per_tensor, order=order)
@@ -172,7 +172,7 @@ class _Preparation:
         operands = [x for x in node.args if isinstance(x, fx.Node)]
         ends = [self.quantizers.get(x) for x in operands]
         if len(operands) == 2 and not node.kwargs and ends[0] is not None and ends[1] is not None:
-            adds_in_integers = target_of(self.config.target).adds_in_integers
+            adds_in_integers = target_of(self.config.target).arithmetic.adds_in_integers
             pair = SimulatedBinary(ends[0], ends[1], product=is_product(node), adds_in_integers=adds_in_integers)
             place = f"{name}_pair"
             self.network.add_submodule(place, pair)

@@ -25,18 +25,21 @@ _DEPTHWISE = 16
 _X_ZERO_POINT, _WEIGHT, _W_SCALE, _W_ZERO_POINT, _BIAS = 2, 3, 4, 5, 8
 
 
-def widen_channels(model: ir.Model, meanings: dict[ir.Node, Meaning], *, depthwise: bool = True) -> int:
-    """Adds zero channels in place, and to what nodes mean; the number of layers changed.
+def widen_depthwise(graph: ir.Graph, names: Names, meanings: dict[ir.Node, Meaning]) -> int:
+    """Adds zero channels to depthwise layers in place, and to what nodes mean; the number of layers changed."""
+    return sum(_widen_depthwise(node, names, meanings) for node in list(graph) if _is_layer(node))
 
-    Those of a dense layer's input are always added: weights keep to safe pairs of neighbours as the kernel then meets them.
+
+def pad_inputs(graph: ir.Graph, names: Names) -> int:
+    """Adds zero channels to inputs of dense layers in place; the number of layers changed.
+
+    They are always added: weights keep to safe pairs of neighbours as the kernel then meets them.
     """
-    names = Names(model.graph)
-    changed = 0
-    for node in list(model.graph):
-        if node.op_type == "QLinearConv" and node.domain == "":
-            widened = depthwise and _widen_depthwise(node, names, meanings)
-            changed += widened or _pad_input(node, names)
-    return changed
+    return sum(_pad_input(node, names) for node in list(graph) if _is_layer(node))
+
+
+def _is_layer(node: ir.Node) -> bool:
+    return node.op_type == "QLinearConv" and node.domain == ""
 
 
 def _pad_input(node: ir.Node, names: Names) -> int:

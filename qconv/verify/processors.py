@@ -16,18 +16,19 @@ from qconv.model.machine import adds_in_integers, adds_pairs_in_int16
 from qconv.quant.neon import neon_add_table
 from qconv.quant.tables import add_table
 from qconv.sentences import some_of
-from qconv.targets import TARGETS
+from qconv.targets import TARGETS, Rules, Target
 
 
 def exact_on(program: Program) -> tuple[str, ...]:
     """The names of the targets on whose processors the model gives the same codes."""
     pairs, sums, foreign = any(saturating_steps(program)), any(differing_additions(program)), any(foreign_to_others(program))
-    wrong = {
-        name
-        for name, t in TARGETS.items()
-        if (t.adds_pairs_in_int16 and pairs) or (t.adds_in_integers and sums) or (t.standard_operators and foreign)
-    }
-    return tuple(name for name in TARGETS if name not in wrong)
+
+    def is_exact(target: Target) -> bool:
+        arithmetic = target.arithmetic
+        wrong = (arithmetic.adds_pairs_in_int16 and pairs) or (arithmetic.adds_in_integers and sums)
+        return not wrong and not (Rules.STANDARD in target.rules and foreign)
+
+    return tuple(name for name, target in TARGETS.items() if is_exact(target))
 
 
 def differing_additions(program: Program) -> Iterator[Step]:

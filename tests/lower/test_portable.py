@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.integer.language.multipliers import constant
-from qconv.integer.language.standard import foreign_to_others
+from qconv.integer.standard import foreign_to_others
 from qconv.model.session import open_session
 from tests.lower.harness import Array, Given, normal, quantize_graph
 from tests.lower.test_ops import CASES, Case
@@ -39,7 +39,7 @@ def test_an_op_gives_the_same_bits_in_onnx_reference(case: Case, tmp_path: Path)
     feeds = [{name: normal(*shape, seed=10 * i + j) for j, (name, shape) in enumerate(case.shapes.items())} for i in range(2)]
     result = quantize_graph(tmp_path, case.text, case.weights, feeds, config=PORTABLE)
     model = result.quantized.model
-    assert result.quantized.audit.float_nodes == () and list(foreign_to_others(model.graph)) == []
+    assert result.quantized.audit.float_nodes == () and list(foreign_to_others(result.quantized.lowering.program)) == []
     assert list(model.opset_imports) == [""]
     result.assert_exact()
     assert result.sqnr_db() > case.sqnr - 1  # few scales for a weight may cost 1 dB

@@ -12,6 +12,7 @@ from qconv.config import Io, QuantConfig
 from qconv.integer.execution.compare import mismatches
 from qconv.integer.execution.executor import Executor
 from qconv.integer.program import Program
+from qconv.targets import TARGETS, Arithmetic, Codes, Rules, Target, WeightScales
 from tests.lower.harness import normal, quantize_graph
 from tests.lower.test_ops import CASES, Case
 
@@ -70,3 +71,24 @@ def test_inputs_and_outputs_have_the_type_that_is_asked_for(target: str, io: Io,
     assert mismatches(model, {"x": codes}) == []
     zero_points = [int(value.metadata_props["qconv.zero_point"]) for value in (*model.graph.inputs, *model.graph.outputs)]
     assert zero_points == [int(plain.quantized.plan.tensors[name].zero_point) + moved for name in ("x", "y")]
+
+
+def test_a_target_is_put_together_from_what_it_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that no table names: signed codes in operators of ai.onnx alone, with a proof for ties, and without tuning."""
+    arithmetic = Arithmetic(adds_pairs_in_int16=True, rounds_ties_otherwise=True, divides_in_float=True)
+    mixed = Target("mixed", "a runtime of int8", Codes.SIGNED, WeightScales.FEW, arithmetic, (Rules.STANDARD,), ())
+    monkeypatch.setitem(TARGETS, "mixed", mixed)
+    text = """g (float[1,4,6,6] x) => (float[1,4,6,6] y) {
+        c = Conv <pads = [1, 1, 1, 1]> (x, w)
+        t = Tanh (c)
+        y = Add (t, x)
+    }"""
+    feeds = [{"x": normal(1, 4, 6, 6, seed=seed)} for seed in range(3)]
+    result = quantize_graph(tmp_path, text, {"w": normal(4, 4, 3, 3)}, feeds, config=QuantConfig(target="mixed"))
+    result.assert_exact()
+    model = result.quantized.model
+    assert list(model.opset_imports) == [""]
+    assert "Gather" in {node.op_type for node in model.graph}  # Tanh keeps its table
+    codes = [value for node in model.graph if node.op_type == "QuantizeLinear" for value in node.outputs]
+    assert [value.dtype for value in codes] == [ir.DataType.INT8]
+    assert result.sqnr_db() > 30
