@@ -11,7 +11,8 @@ import pytest
 
 from qconv.cli.main import run
 from tests.cli.test_errors import refused
-from tests.export.test_network import COMPILER, READER
+from tests.export.reader import READER
+from tests.export.test_network import COMPILER
 
 
 @pytest.fixture

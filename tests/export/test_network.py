@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jsonschema
@@ -25,11 +23,11 @@ from qconv.export.table import dumps, table_of
 from qconv.export.trace import network_of
 from qconv.integer.execution.executor import Executor
 from qconv.integer.program import Program
+from tests.export.reader import DOCS, READER
 from tests.lower.harness import normal, quantize_graph
 from tests.lower.test_ops import CASES, Case
 
 Array = NDArray[Any]
-DOCS = Path(__file__).parents[2] / "docs"
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 # What has no form outside onnxruntime yet.
 NOT_IN_TABLES = {"TopK": "TopK"}
@@ -37,15 +35,6 @@ NOT_IN_TABLES = {"TopK": "TopK"}
 FLAGS = "-O1 -fsanitize=undefined -fno-sanitize-recover=all"
 
 
-def reader() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("read_table", DOCS / "read_table.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-READER = reader()
 SCHEMA = json.loads((DOCS / "table.schema.json").read_text(encoding="utf-8"))
 
 

@@ -25,6 +25,8 @@ def _conv(writer: Writer, node: Node) -> list[str]:
 _RULES: dict[str, Callable[[Writer, Node], list[str]]] = {
     "conv": _conv,
     "matmul": layers.matmul,
+    "pack": bits.pack,
+    "picture_signs": bits.picture,
     "xnor_conv": bits.conv,
     "xnor_matmul": bits.matmul,
     "add": elements.add,

@@ -68,13 +68,14 @@ static void conv@SIGNS@_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias,
                 const @W_T@ *const w1 = count > 1 ? w0 + size : w0;
                 const @W_T@ *const w2 = count > 2 ? w1 + size : w0;
                 const @W_T@ *const w3 = count > 3 ? w2 + size : w0;
-                int32_t sums[4] = {0, 0, 0, 0};
+                int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
                 for (int32_t k = 0; k < size; k++) {
-                    sums[0] += patch[k] * w0[k];
-                    sums[1] += patch[k] * w1[k];
-                    sums[2] += patch[k] * w2[k];
-                    sums[3] += patch[k] * w3[k];
+                    s0 += patch[k] * w0[k];
+                    s1 += patch[k] * w1[k];
+                    s2 += patch[k] * w2[k];
+                    s3 += patch[k] * w3[k];
                 }
+                const int32_t sums[4] = {s0, s1, s2, s3};
                 for (int32_t i = 0; i < count; i++) {
                     const int32_t own = s->per_channel ? o + i : 0;
                     const int32_t sum = sums[i] + (bias ? bias[o + i] : 0);

@@ -15,7 +15,7 @@ from qconv.export.c.kernels import HEAD
 from qconv.export.c.text import c_type, comment, rows
 from qconv.export.c.vectors import Sample, vectors
 from qconv.export.c.writer import C_TYPES, Writer
-from qconv.export.c.xnor import by_bits
+from qconv.export.c.xnor import by_bits, packed_values
 from qconv.export.network import Network
 
 Array = NDArray[Any]
@@ -39,9 +39,10 @@ class Sources:
         return self.arena.size + self.scratch
 
 
-def write_sources(network: Network, digest: str, samples: Sequence[Sample]) -> Sources:
-    """Writes the C of a network. Raises FloatNodesError for what has no kernel in C."""
-    network = by_bits(network)
+def write_sources(network: Network, digest: str, samples: Sequence[Sample], *, bits: bool = True) -> Sources:
+    """Writes the C of a network, with products of -1 and +1 by `bits`. Raises FloatNodesError for what has no kernel in C."""
+    network = by_bits(network) if bits else network
+    samples = [Sample(packed_values(network, sample.values)) for sample in samples]
     names = _names(network)
     arena = plan_arena(network)
     writer = Writer(network, names, arena.offsets)
