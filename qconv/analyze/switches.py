@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from qconv.model.edit import to_inputs
 from qconv.model.names import Names
 from qconv.model.session import open_session
 from qconv.plan.activations import ActivationPlan
@@ -41,11 +42,7 @@ class Switches:
     def __init__(self, model: ir.Model, plan: ActivationPlan, weights: Sequence[str], threads: int) -> None:
         copy = model.clone()
         graph = copy.graph
-        self._weights = {name: np.asarray(graph.initializers[name].const_value.numpy()) for name in weights}  # type: ignore[union-attr]
-        for name in weights:
-            value = graph.initializers.pop(name)
-            value.const_value = None
-            graph.inputs.append(value)
+        self._weights = to_inputs(graph, weights)
         names = Names(graph)
         values = {str(value.name): value for value in (*graph.inputs, *(value for node in graph for value in node.outputs))}
         self._parts = {name: _insert(graph, names, values[name], plan) for name in plan.rounded}

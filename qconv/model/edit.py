@@ -122,3 +122,15 @@ class Editor:
 def set_attribute(node: ir.Node, name: str, attribute: Attribute) -> None:
     """Set one attribute of a node."""
     node.attributes[name] = ir.convenience.convert_attribute(name, attribute)
+
+
+def to_inputs(graph: ir.Graph, names: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    """Makes some constants inputs of a graph; what they held by name."""
+    found = dict[str, NDArray[np.generic]]()
+    for name in names:
+        value = graph.initializers.pop(name)
+        assert value.const_value is not None
+        found[name] = value.const_value.numpy()
+        value.const_value = None
+        graph.inputs.append(value)
+    return found

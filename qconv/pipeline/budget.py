@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import glob
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
-from typing import Literal
 
 import onnx_ir as ir
 
-from qconv.analyze.knapsack import choose_under
-from qconv.analyze.places import Place
-from qconv.analyze.sensitivity import Measure
 from qconv.config import QuantConfig, Rule
 from qconv.data.source import SampleSource
 from qconv.errors import UsageError
-from qconv.model.graph import const_array
-from qconv.ops.forms import uses_of_weight
-from qconv.pipeline.choices import choose, spread
+from qconv.pipeline.bit_prices import WHOLE, Kind, PriceTable, Width, price_table
 from qconv.pipeline.prepared import load_prepared
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 
-Kind = Literal["size", "bops"]
-_BITS: Mapping[Kind, tuple[int, ...]] = {"size": (8, 6, 4, 3), "bops": (8, 6, 4, 3, 2)}
-_FULL = 8
-_CAST_BYTES = 128  # of a node that unpacks a weight
-_SAMPLES = 4
-_ROUNDING, _STEP = 1e-3, 5e-3
+_ROUNDING, _STEP = 1e-9, 5e-3
+_TRIES = 4  # once there is a model that fits
 _FORM = re.compile(r"(0?\.\d+|1(?:\.0*)?)x(?:-(size|bops))?")
 
 
@@ -70,110 +61,79 @@ def quantize_within(
 ) -> Within:  # fmt: skip
     """The best bits for the weights of all layers under a budget, and the model with them.
 
-    What a layer loses is measured with nearest weights, on a few samples. Raises UsageError where the products of a layer cannot
-    be counted.
+    What a layer loses is measured around the 8-bit network, with weights that are fitted to it. Raises UsageError where the
+    products of a layer cannot be counted.
     """
-    whole = replace(config, weight_bits=8)
+    whole = replace(config, weight_bits=8, levels="uniform")
     made = quantize(load_prepared(path, config.fixed), calibration, config=whole, samples=samples, threads=threads)
-    table = _Table.of(path, calibration, whole, budget.kind, samples, _file_bytes(made), threads, progress)
-    room = budget.share
-    while True:
-        bits = table.bits(room)
-        rules = _rules(bits)
-        chosen = replace(whole, rules=(*whole.rules, *rules))
-        result = (
-            quantize(load_prepared(path, config.fixed), calibration, config=chosen, samples=samples, threads=threads)
-            if rules
-            else made
-        )
-        share = _file_bytes(result) / _file_bytes(made) if budget.kind == "size" else table.share(bits)
-        if share <= budget.share + _ROUNDING or bits == table.fewest:
-            break
-        room -= max(share - budget.share, _STEP)  # scales and names take more room than was thought
-    text = f"the budget {budget.share:g}x-{budget.kind} is out of reach: with the fewest bits everywhere it is {share:.2f}x"
-    return Within(result, chosen, bits, share, text if share > budget.share + _ROUNDING else None)
+    size = _file_bytes(made)
+    table = price_table(
+        path, calibration, whole, made.plan, budget.kind, samples, file_bytes=size, threads=threads, progress=progress
+    )
+    return _Search(path, calibration, whole, made, table, budget, samples, size, threads).best()
 
 
 @dataclass(frozen=True)
-class _Table:
-    """A table: for each layer what it costs and loses by the number of bits; `fixed` is what no choice changes, of `whole`."""
+class _Search:
+    """Looks for the choice of a table under a budget; `config` and `made` are those of the 8-bit model, of `file_bytes`."""
 
-    kind: Kind
-    nodes: tuple[str, ...]
-    options: tuple[tuple[tuple[float, float], ...], ...]
-    fixed: float
-    whole: float
+    path: Path
+    calibration: Calibration
+    config: QuantConfig
+    made: Quantized
+    table: PriceTable
+    budget: Budget
+    samples: SampleSource
+    file_bytes: int
+    threads: int
 
-    @classmethod
-    def of(
-        cls, path: Path, calibration: Calibration, config: QuantConfig, kind: Kind, samples: SampleSource, file_bytes: int,
-        threads: int, progress: Progress | None,
-    ) -> _Table:  # fmt: skip
-        loaded = load_prepared(path, config.fixed)
-        config = loaded.pinned(config)
-        feeds = [sample.feeds for sample in spread(samples)[:_SAMPLES]]
-        ranges = {
-            name: choice.range for name, choice in choose(loaded, calibration, replace(config, method="minmax")).by_tensor.items()
-        }
-        measure = Measure(loaded.ir, ranges.get, config, feeds, threads)
-        nodes = {str(node.name): node for node in loaded.ir.graph}
-        layers = [place for place in measure.places if place.weight is not None]
-        options = []
-        for number, place in enumerate(layers):
-            losses = [_loss(measure, place, bits) for bits in _BITS[kind]]
-            options.append(tuple(zip(_costs(nodes[place.node], kind, config), losses, strict=True)))
-            if progress is not None:
-                progress(number + 1, len(layers))
-        most = sum(max(cost for cost, _ in option) for option in options)
-        whole = float(file_bytes) if kind == "size" else most
-        return cls(kind, tuple(place.node for place in layers), tuple(options), whole - most, whole)
+    def best(self) -> Within:
+        """The model with the best choice. A few are made until one fills the room: a table only guesses what a file takes."""
+        room, low, high, kept = self.budget.share, 0.0, math.inf, None
+        for tried in count(1):
+            choice = self.table.choice(room)
+            found, thought = self._made(choice), self.table.share(choice)
+            if found.share <= self.budget.share + _ROUNDING:
+                low = max(low, thought)
+                kept = found if kept is None or found.share > kept.share else kept
+            else:
+                high = min(high, thought)
+            if kept is None and choice == self.table.fewest:
+                return replace(found, shortfall=self._out_of_reach(found.share))
+            room = self.budget.share + thought - found.share
+            if kept is None:
+                room = min(room, high - _STEP)
+            elif tried >= _TRIES or kept.share > self.budget.share - _STEP or high - low < _STEP:
+                break
+            elif not low < room < high:
+                room = (low + high) / 2.0
+            if self.table.choice(room) == choice:
+                break
+        return kept or found
 
-    def bits(self, share: float) -> dict[str, int]:
-        """The choice of least loss, or the one of least cost where even that costs more."""
-        chosen = choose_under(self.options, share * self.whole - self.fixed)
-        return self.fewest if chosen is None else dict(zip(self.nodes, (_BITS[self.kind][i] for i in chosen), strict=True))
+    def _made(self, choice: Mapping[str, Width]) -> Within:
+        config = replace(self.config, rules=(*self.config.rules, *_rules(choice)))
+        result = self.made if config == self.config else self._quantized(config)
+        share = _file_bytes(result) / self.file_bytes if self.budget.kind == "size" else self.table.share(choice)
+        return Within(result, config, {node: width.bits for node, width in choice.items()}, share)
 
-    @property
-    def fewest(self) -> dict[str, int]:
-        """The choice of least cost."""
-        return dict.fromkeys(self.nodes, min(_BITS[self.kind]))
+    def _out_of_reach(self, share: float) -> str:
+        asked = f"the budget {self.budget.share:g}x-{self.budget.kind} is out of reach"
+        return f"{asked}: with the fewest bits everywhere it is {share:.2f}x"
 
-    def share(self, bits: Mapping[str, int]) -> float:
-        """Which part of the whole a choice costs."""
-        places = [_BITS[self.kind].index(bits[node]) for node in self.nodes]
-        return (self.fixed + sum(option[i][0] for option, i in zip(self.options, places, strict=True))) / max(self.whole, 1.0)
+    def _quantized(self, config: QuantConfig) -> Quantized:
+        loaded = load_prepared(self.path, config.fixed)
+        return quantize(loaded, self.calibration, config=config, samples=self.samples, threads=self.threads)
 
 
 def _file_bytes(result: Quantized) -> int:
     return int(ir.to_proto(result.file_form).ByteSize())
 
 
-def _rules(bits: Mapping[str, int]) -> tuple[Rule, ...]:
-    """A rule for each number of bits below 8."""
-    found: dict[int, list[str]] = {}
-    for node, count in bits.items():
-        if count < _FULL:
-            found.setdefault(count, []).append(glob.escape(node))
-    return tuple(Rule(tuple(names), weight_bits=count) for count, names in sorted(found.items()))
-
-
-def _loss(measure: Measure, place: Place, bits: int) -> float:
-    """Noise against signal at the worst output where only this weight is rounded."""
-    db = measure.sqnr_db(measure.only(place, bits, activation=False))
-    return float(10.0 ** (-db / 10.0))
-
-
-def _costs(node: ir.Node, kind: Kind, config: QuantConfig) -> list[float]:
-    weight = const_array(node.inputs[1])
-    elements = 0 if weight is None else int(weight.size)
-    if kind == "size":
-        return [elements * bits / 8.0 + (_CAST_BYTES if bits < _FULL else 0.0) for bits in _BITS[kind]]
-    products = elements * _uses(node)
-    return [float(products * bits * config.activation_bits) for bits in _BITS[kind]]
-
-
-def _uses(node: ir.Node) -> int:
-    uses = uses_of_weight(node)
-    if uses is None:
-        raise UsageError(f"the products of node {node.name} are not known, as its shape is not; take --budget 0.6x-size")
-    return uses
+def _rules(choice: Mapping[str, Width]) -> tuple[Rule, ...]:
+    """A rule for each way to write weights in fewer bits."""
+    found: dict[Width, list[str]] = {}
+    for node, width in choice.items():
+        if width != WHOLE:
+            found.setdefault(width, []).append(node)
+    return tuple(width.rule(nodes) for width, nodes in sorted(found.items()))

@@ -154,11 +154,17 @@ def _given(loaded: PreparedModel, plan: QuantPlan, config: QuantConfig) -> Plann
     """The model in the form that a given plan is for. Raises ArtifactError where the plan does not fit it."""
     if plan.model_sha256 not in ("", loaded.digest):
         raise ArtifactError("the plan belongs to another model; save one for this model with --save-plan")
+    loaded = in_form(loaded, plan, config)
+    _refuse_misfits(loaded.ir.graph, plan)
+    return Planned(loaded.ir, plan, Choices({}))
+
+
+def in_form(loaded: PreparedModel, plan: QuantPlan, config: QuantConfig) -> PreparedModel:
+    """A prepared model, changed in place to the form that a plan is for."""
     if config.pixels is not None:
         take_pixels(loaded.ir, config.pixels)
     apply_scales(loaded.ir, plan, config.io)
-    _refuse_misfits(loaded.ir.graph, plan)
-    return Planned(loaded.ir, plan, Choices({}))
+    return loaded
 
 
 def _in_mode(

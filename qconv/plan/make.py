@@ -82,6 +82,15 @@ def make_plan(
     )  # fmt: skip
 
 
+def with_weights_of(graph: ir.Graph, plan: QuantPlan, config: QuantConfig) -> QuantPlan:
+    """A plan with the same activations, and with the weights, nearest codes and biases that another config asks for."""
+    tensors, given = dict(plan.tensors), dict[str, IntArray]()
+    for node in graph:
+        if node.name not in plan.kept and spec_of(node) is not None:
+            _plan_weight(node, tensors, given, config)
+    return replace(plan, tensors=tensors, weight_codes=given, biases={})
+
+
 def _activations(
     graph: ir.Graph, in_float: Mapping[str, str], apart: Mapping[str, str], range_of: RangeOf, config: QuantConfig
 ) -> tuple[SharedScales, dict[ir.Value, tuple[float, float]], dict[str, QuantParams]]:

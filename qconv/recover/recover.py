@@ -75,12 +75,10 @@ def recover(
 
     Deterministic for the same samples. Raises ModelError where a part of the model cannot be run alone.
     """
-    order = np.random.default_rng(0).permutation(len(samples))
-    mixed = [samples[i] for i in order]
-    held = [sample for index, sample in enumerate(mixed) if _is_held_back(index, len(mixed))] or mixed
+    mixed, held = divided(samples)
     twin, layers = Twin(model, plan, config), list(fitted_layers(model.graph, plan, effort))
     before = outputs_of(twin.model, held, threads)
-    moments = _Moments(model, twin, layers, plan, effort, mixed, threads)
+    moments = LayerMoments(model, twin, layers, plan, effort, mixed, threads)
     found: dict[Layer, Weights] = {}
     for number, layer in enumerate(layers):
         train, check = moments.of_next(number)
@@ -97,7 +95,7 @@ def recover(
     return Recovered(with_weights(plan, found), len(found), len(samples), *noise)
 
 
-class _Moments:
+class LayerMoments:
     """Runs both networks from layer to layer; samples that are held back only judge."""
 
     def __init__(
@@ -125,20 +123,39 @@ class _Moments:
         return rows.fits()
 
 
+def divided(samples: Sequence[Feeds]) -> tuple[list[Feeds], list[Feeds]]:
+    """All samples in a mixed order, and those of them that are held back and only judge."""
+    order = np.random.default_rng(0).permutation(len(samples))
+    mixed = [samples[i] for i in order]
+    return mixed, [sample for index, sample in enumerate(mixed) if _is_held_back(index, len(mixed))] or mixed
+
+
+def given_weights(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig) -> Weights:
+    """The weights that lowering gives a layer by a plan."""
+    node = _node_of(model, layer)
+    weight, params = const_array(node.inputs[1]), plan.tensors[layer.weight_name]
+    assert weight is not None
+    given, bias = plan.weight_codes.get(layer.weight_name), plan.biases.get(layer.weight_name, bias_of(node))
+    codes = weight_codes(node, weight, params, config) if given is None else given
+    return Weights(params, codes, None if bias is None else bias.astype(np.float32))
+
+
 def fitted_weights(model: ir.Model, layer: Layer, plan: QuantPlan, config: QuantConfig, train: Fit, held: Fit) -> Weights | None:
     """The weights of one layer; None where those that lowering would give it are best."""
-    node = next(node for node in model.graph if node.name == layer.name)
-    weight, params, bias = const_array(node.inputs[1]), plan.tensors[layer.weight_name], bias_of(node)
+    node = _node_of(model, layer)
+    weight = const_array(node.inputs[1])
     assert weight is not None
-    levels, given = levels_for(node, weight, config), plan.weight_codes.get(layer.weight_name)
-    codes = weight_codes(node, weight, params, config) if given is None else given
-    nearest = Weights(params, codes, None if bias is None else bias.astype(np.float32))
+    levels, nearest = levels_for(node, weight, config), given_weights(model, layer, plan, config)
     target, x, y = target_of(config.target), plan.tensors[layer.x], plan.tensors.get(layer.y)
     pairs, few = layer.pairs and target.arithmetic.adds_pairs_in_int16, layer.is_conv and target.weight is WeightScales.FEW
     fitted = fit_weights(
         layer, weight, nearest, x, train, held, pairs=pairs, few_scales=few, y=y, grid=config.grid, levels=levels
     )  # fmt: skip
     return None if fitted is nearest else fitted
+
+
+def _node_of(model: ir.Model, layer: Layer) -> ir.Node:
+    return next(node for node in model.graph if node.name == layer.name)
 
 
 class _Rows:

@@ -36,15 +36,20 @@ class Twin:
             value = producer.inputs[0]
         return str(value.name) if value is not None else ""
 
+    @staticmethod
+    def names(layer: Layer) -> tuple[str, str]:
+        """The constants in which a layer finds the weight and the bias that it was given."""
+        return f"{layer.name}/weight", f"{layer.name}/bias"
+
     def set_weights(self, layer: Layer, weights: Weights) -> None:
         """Lets a layer compute with other weights; a bias of None leaves the old one."""
-        node = self.node(layer)
-        _put(node, 1, f"{layer.name}/weight", weights.reals)
+        node, (weight, bias) = self.node(layer), self.names(layer)
+        _put(node, 1, weight, weights.reals)
         if weights.bias is None:
             return
         if len(node.inputs) < 3:
             node.resize_inputs(3)
-        _put(node, 2, f"{layer.name}/bias", weights.bias)
+        _put(node, 2, bias, weights.bias)
 
 
 def _put(node: ir.Node, index: int, name: str, array: NDArray[np.floating]) -> None:

@@ -82,7 +82,7 @@ def test_a_budget_out_of_reach_is_told(tmp_path: Path) -> None:
     calibration = pipeline.calibrate(path, Given(FEEDS))
     found = quantize_within(path, calibration, QuantConfig(), Budget(0.3, "size"), Given(FEEDS))
     assert found.shortfall is not None and "out of reach" in found.shortfall
-    assert set(found.bits.values()) == {3}
+    assert set(found.bits.values()) == {2}
 
 
 def test_a_goal_that_the_first_attempt_meets(tmp_path: Path) -> None:
