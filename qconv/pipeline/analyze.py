@@ -18,11 +18,12 @@ from qconv.analyze.sensitivity import BITS, Measure, sensitivity, worst_sqnr_db
 from qconv.config import QuantConfig
 from qconv.errors import DataError
 from qconv.model.session import open_session
+from qconv.pipeline.calibrate import calibrate
 from qconv.pipeline.choices import choose, spread
 from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared
 from qconv.pipeline.recall import recalled
 from qconv.pipeline.samples import Data, samples_for, samples_of
-from qconv.plan.make import make_plan
+from qconv.plan.make import make_plan, tensors_to_observe
 from qconv.recover.channels.extremes import Extremes, channel_extremes
 from qconv.recover.twin import Twin
 from qconv.statistics.calibration import Calibration
@@ -55,8 +56,7 @@ def analyze(
     feeds = [sample.feeds for sample in spread(source)[:SAMPLES]]
     if not feeds:
         raise DataError(f"{source.description} has no samples; give at least one")
-    choices = choose(loaded, calibration, replace(config, method=config.method or "minmax"))
-    ranges = {name: choice.range for name, choice in choices.by_tensor.items()}
+    ranges = _ranges(loaded, calibration, config)
     measure, bits = _affordable(loaded, ranges, config, feeds, threads)
     found = sensitivity(measure, len(feeds), bits, progress)
     known = Known(calibration.tensors, _extremes(loaded.ir, measure, feeds, threads))
@@ -74,6 +74,11 @@ def analyze(
         if (proposal := _proposal(loaded, ranges, config, feeds, group, threads)).sqnr_db >= enough
     )
     return Analysis(str(loaded.path), source.description, found.samples, found.whole_db, reports, proposals)
+
+
+def _ranges(loaded: PreparedModel, calibration: Calibration, config: QuantConfig) -> dict[str, tuple[float, float]]:
+    choices = choose(loaded, calibration, replace(config, method=config.method or "minmax"))
+    return {name: choice.range for name, choice in choices.by_tensor.items()}
 
 
 def _affordable(
@@ -108,6 +113,8 @@ def _proposal(
     """The group as patterns, with the SQNR of a plan that leaves them in float, which may take neighbours with it."""
     patterns = tuple(glob.escape(name) for name in group.nodes)
     excluding = replace(config, exclude=(*config.exclude, *patterns))
+    if not set(tensors_to_observe(loaded.ir.graph, excluding)) <= ranges.keys():  # nodes that were one are taken apart
+        ranges = _ranges(loaded, calibrate(loaded, list(feeds), config=excluding, threads=threads), excluding)
     plan = make_plan(loaded.ir.graph, ranges.get, excluding, loaded.digest)
     twin = open_session(Twin(loaded.ir, plan, excluding).model, threads=threads, fuse_quantized=False)
     plain = open_session(loaded.ir, threads=threads)
