@@ -27,7 +27,7 @@ from qconv.recover.recover import EFFORTS
 from qconv.recover.widths import prices, weighted
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
-from qconv.targets import target_of
+from qconv.targets import Rules, target_of
 
 Kind = Literal["size", "bops"]
 FULL = 8
@@ -60,7 +60,7 @@ _CODEBOOKS = (5, 4, 3, 2)
 
 def widths_for(kind: Kind, config: QuantConfig) -> tuple[Width, ...]:
     """The choices that a layer has, 8 bits first; codebooks where a file keeps them in few bits."""
-    books = _CODEBOOKS if kind == "size" and not target_of(config.target).standard_operators else ()
+    books = _CODEBOOKS if kind == "size" and Rules.STANDARD not in target_of(config.target).rules else ()
     return (*map(Width, _UNIFORM[kind]), *(Width(bits, "codebook") for bits in books))
 
 
