@@ -26,8 +26,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.errors import ModelError
-from qconv.integer.language.multipliers import multipliers_of
+from qconv.integer.language.multipliers import SEVERAL, multipliers_of
 from qconv.integer.packed_numbers import packed, unpacked
+from qconv.model.traits import Trait, has_trait
 from qconv.quant.certify import Certificate
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.types import INT8, INT16, UINT8, QuantParams
@@ -144,12 +145,9 @@ def read_multipliers(node: ir.Node) -> tuple[Multiplier, ...]:
     if found == [None, None]:
         return ()
     m0, n = found
-    several = node.op_type in _SEVERAL and isinstance(m0, list)
+    several = node.op_type in SEVERAL and isinstance(m0, list)
     pairs = zip(m0, n, strict=True) if several else [(m0, n)]
     return tuple(Multiplier(np.asarray(unpacked(a)), np.asarray(unpacked(b))) for a, b in pairs)
-
-
-_SEVERAL = ("QLinearAdd", "QLinearConcat", "QLinearLeakyRelu")  # a multiplier for each operand, or for each sign
 
 
 def write_params(value: ir.Value, params: QuantParams) -> None:
@@ -233,7 +231,7 @@ def _params_from_words(words: Mapping[str, str], int_type: Any) -> QuantParams:
 
 def _int_type_of(node: ir.Node) -> Any:
     """The type of the codes that a node writes, or reads where it writes reals."""
-    value = node.inputs[0] if node.op_type == "DequantizeLinear" else node.outputs[0]
+    value = node.inputs[0] if has_trait(node, Trait.DEQUANTIZES) else node.outputs[0]
     dtype = None if value is None else value.dtype
     return INT8 if dtype == ir.DataType.INT8 else UINT8
 

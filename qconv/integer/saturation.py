@@ -14,16 +14,16 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.integer.language.element_types import element_type
+from qconv.integer.language.operands import CONVOLUTIONS, MATRIX_PRODUCTS
 from qconv.integer.program import Program
 from qconv.integer.step import Step
 
 _SAFE = 128
-_PRODUCTS = {"QLinearConv", "QLinearMatMul", "QGemm", "MatMulInteger", "ConvInteger"}
 
 
 def saturating_steps(program: Program) -> Iterator[Step]:
     """The steps that may give other codes without VNNI, in the order of the program."""
-    return (step for step in program.all_steps() if step.op in _PRODUCTS and _may_saturate(step))
+    return (step for step in program.all_steps() if step.op in CONVOLUTIONS | MATRIX_PRODUCTS and _may_saturate(step))
 
 
 def _may_saturate(step: Step) -> bool:
@@ -33,7 +33,7 @@ def _may_saturate(step: Step) -> bool:
     array = weight.constant
     if array is None:
         return True
-    rows = _conv_rows(step, array) if "Conv" in step.op else _matrix_rows(step, array)
+    rows = _conv_rows(step, array) if step.op in CONVOLUTIONS else _matrix_rows(step, array)
     return rows is not None and _passes(rows)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import onnx
 from onnx import helper
 
-_POOLS = ("AveragePool", "MaxPool", "LpPool")
+from qconv.model.traits import TRAITS, Trait
 
 
 def settle_windows(proto: onnx.ModelProto) -> bool:
@@ -25,7 +25,7 @@ def settle_windows(proto: onnx.ModelProto) -> bool:
     graph = proto.graph
     shapes = {info.name: info.type.tensor_type for info in (*graph.input, *graph.value_info, *graph.output)}
     for node in graph.node:
-        if node.op_type not in _POOLS or node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx") or not TRAITS.get(("", node.op_type), Trait.NONE) & Trait.POOLS:
             continue
         source, result = _sizes(shapes.get(node.input[0])), _sizes(shapes.get(node.output[0]))
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}

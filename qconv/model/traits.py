@@ -32,6 +32,7 @@ class Trait(Flag):
     MULTIPLIES = auto()
     DIVIDES = auto()
     AVERAGES = auto()
+    POOLS = auto()  # its windows may be counted in ceil_mode
     WEIGHTS = auto()  # it sums products of its input and a weight
     RECURS = auto()
     NORMALIZES = auto()  # by statistics per channel that the model remembers
@@ -72,6 +73,7 @@ _ROWS = {
     Trait.MULTIPLIES: "Mul",
     Trait.DIVIDES: "Div",
     Trait.AVERAGES: "AveragePool GlobalAveragePool ReduceMean",
+    Trait.POOLS: "AveragePool LpPool MaxPool",
     Trait.WEIGHTS: "Conv ConvTranspose Gemm MatMul",
     Trait.RECURS: "GRU LSTM RNN",
     Trait.NORMALIZES: "BatchNormalization",

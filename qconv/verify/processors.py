@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from qconv.integer.program import Program
 from qconv.integer.saturation import saturating_steps
 from qconv.integer.standard import foreign_to_others
-from qconv.integer.step import Step
 from qconv.model.machine import adds_in_integers, adds_pairs_in_int16
-from qconv.quant.neon import neon_add_table
-from qconv.quant.tables import add_table
 from qconv.sentences import some_of
 from qconv.targets import TARGETS, Rules, Target
+from qconv.verify.additions import differing_additions
 
 
 def exact_on(program: Program) -> tuple[str, ...]:
@@ -29,11 +27,6 @@ def exact_on(program: Program) -> tuple[str, ...]:
         return not wrong and not (Rules.STANDARD in target.rules and foreign)
 
     return tuple(name for name, target in TARGETS.items() if is_exact(target))
-
-
-def differing_additions(program: Program) -> Iterator[Step]:
-    """The steps whose sums differ on 64-bit ARM for some pair of codes, in the order of the program."""
-    return (step for step in program.all_steps() if step.op == "QLinearAdd" and _differs(step))
 
 
 def machine_warnings(program: Program) -> Iterator[str]:
@@ -50,10 +43,3 @@ def machine_warnings(program: Program) -> Iterator[str]:
             f"this processor adds with short multipliers, so that sums of {some_of(differing)} may be off by a code; "
             "quantize the model with --target arm, which is proved for them"
         )
-
-
-def _differs(step: Step) -> bool:
-    if not step.rescales:
-        return True
-    a, b, y = step.codes(0), step.codes(1), step.result
-    return bool((neon_add_table(a, b, y) != add_table(a, b, y)).any())

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from qconv.integer.language.operands import CONVOLUTIONS, MATRIX_PRODUCTS
 from qconv.integer.step import Operand, Step
 
 MULTIPLY_ADDS = 256  # weigh as much as one element that is rounded, clamped and compared; measured on networks of both kinds
@@ -25,17 +26,14 @@ def work(made: Operand, step: Step | None, shapes: Shapes) -> int:
 
 def _summed(step: Step | None, shapes: Shapes) -> int:
     """The products in one accumulator."""
-    match None if step is None else step.op:
-        case "QLinearConv" | "ConvInteger":
-            return math.prod(_shape(step, 1, shapes)[1:])
-        case "QGemm" | "QLinearMatMul" | "MatMulInteger" | "MatMulInteger16":
-            return math.prod(_shape(step, 0, shapes)[-1:])
-        case _:
-            return 0
+    if step is not None and step.op in CONVOLUTIONS:
+        return math.prod(_shape(step, 1, shapes)[1:])
+    if step is not None and step.op in MATRIX_PRODUCTS:
+        return math.prod(_shape(step, 0, shapes)[-1:])
+    return 0
 
 
-def _shape(step: Step | None, index: int, shapes: Shapes) -> tuple[int, ...]:
-    assert step is not None
+def _shape(step: Step, index: int, shapes: Shapes) -> tuple[int, ...]:
     value = step.operand(index).value
     if value in shapes:
         return shapes[value]

@@ -16,6 +16,8 @@ from qconv.integer.language.operands import layout_of
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.types import FloatArray
 
+SEVERAL = frozenset({"QLinearAdd", "QLinearConcat", "QLinearLeakyRelu"})  # a multiplier for each operand, or for each sign
+
 
 def product(x_scale: Array, w_scale: Array, y_scale: Array, alpha: float = 1.0) -> Multiplier:
     """M of a product of two codes, per tensor or per channel of `w_scale`."""

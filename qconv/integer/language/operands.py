@@ -57,6 +57,10 @@ _LAYOUTS = {
     "QLinearWhere": Layout((Triple(1, 2, 3), Triple(4, 5, 6)), Triple(None, 7, 8)),
 }
 
+# What sums products of codes: its data and its weight are the first two operands.
+CONVOLUTIONS = frozenset({"QLinearConv", "ConvInteger"})
+MATRIX_PRODUCTS = frozenset({"QLinearMatMul", "QGemm", "MatMulInteger", "MatMulInteger16"})
+
 WEIGHT_AXES = {"QLinearConv": 0, "QLinearMatMul": -1, "QGemm": -1}
 
 _DOMAINS = frozenset({"", "com.microsoft", "com.ms.internal.nhwc"})  # the last two: what onnxruntime's optimizer writes
