@@ -47,6 +47,15 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class GivenFile:
+    """A file that was given with a flag, encodings or plan, and its digest, so that a repeated run can find and compare it."""
+
+    flag: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class QuantConfig:
     """How to quantize.
 
@@ -60,7 +69,8 @@ class QuantConfig:
     says how the values of a weight are spaced (quant/level_sets.py). `pins` are parameters that are given, as by a quantized
     model. `mode` says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic), see
     qconv/modes; `group` is how many weights share a scale in mode weight-only. `no_tune` leaves every node as
-    its rule writes it, without the forms that are only faster (qconv/tuning).
+    its rule writes it, without the forms that are only faster (qconv/tuning). `files` are those that decisions came from, for the
+    record only.
     Raises UsageError for a number of bits that there is not, for an unknown target, and for settings that exclude each other.
     """
 
@@ -84,6 +94,7 @@ class QuantConfig:
     mode: Mode = "static"
     group: int = 32
     no_tune: bool = False
+    files: Sequence[GivenFile] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))

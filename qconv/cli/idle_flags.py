@@ -27,10 +27,11 @@ def refuse_idle_flags(context: click.Context) -> None:
     given = [parameter for parameter in context.command.params if _is_given(context, parameter)]
     names = {str(parameter.name): parameter.opts[-1] for parameter in given}
     idle = [names[name] for name in _DECIDED_BY_PLAN if name in names]
-    if "plan" in names and idle:
+    planned = context.params["plan"] is not None
+    if planned and idle:
         raise click.UsageError(f"{', '.join(idle)}: no effect beside --plan, which decides it; leave one of them out")
     goals = [names[name] for name in ("budget", "max_drop", "min_sqnr", "time_limit") if name in names]
-    if "plan" in names and goals:
+    if planned and goals:
         raise click.UsageError(f"{', '.join(goals)}: no effect beside --plan, which decides everything; leave one of them out")
     if "budget" in names and len(goals) > 1:
         raise click.UsageError(f"--budget and {goals[1]} do not go together; leave one of them out")

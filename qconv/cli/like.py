@@ -10,6 +10,7 @@ import click
 from qconv.cli.options import PATH, RULES, F
 
 if TYPE_CHECKING:
+    from qconv.config import QuantConfig
     from qconv.integer.metadata import Origin
     from qconv.statistics.calibration import Calibration
 
@@ -43,10 +44,10 @@ def like_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
-def differences(origin: Origin, model_sha256: str, calibration: Calibration | None) -> list[str]:
+def differences(origin: Origin, model_sha256: str, calibration: Calibration | None, config: QuantConfig) -> list[str]:
     """Why a run cannot give the bytes of the model that it shall be like."""
     from qconv import __version__
-    from qconv.pipeline.made import calibration_digest
+    from qconv.pipeline.made import calibration_digest, changed_files
 
     found = []
     if origin.model_sha256 != model_sha256:
@@ -54,6 +55,8 @@ def differences(origin: Origin, model_sha256: str, calibration: Calibration | No
     known = None if origin.calibration is None else origin.calibration.get("sha256")
     if known is not None and calibration is not None and known != calibration_digest(calibration):
         found.append("--like: that model was made with another calibration, so the result may differ")
+    files = changed_files(origin.settings or {}, config)
+    found += [f"--like: that model was made with another file for --{flag}, so the result may differ" for flag in files]
     if origin.version != __version__:
         found.append(f"--like: that model was made by qconv {origin.version}, this is {__version__}; the result may differ")
     return found

@@ -32,7 +32,7 @@ from qconv.cli.summary import glance, summarize, to_json
 from qconv.sentences import some_of
 
 if TYPE_CHECKING:
-    from qconv.config import QuantConfig
+    from qconv.config import GivenFile, QuantConfig
     from qconv.data.source import SampleSource
     from qconv.pipeline import Budget, Goal, PreparedModel, Quantized, QuickCheck
     from qconv.statistics.calibration import Calibration
@@ -121,6 +121,7 @@ def quantize(
     loaded = pipeline.load_prepared(model, config.fixed)
     if io == "uint8" and any(images[name] is not None for name in ("scale", "mean", "std")):
         config = replace(config, pixels=pipeline.pixels_for(loaded, image_options(**images)))
+    config = replace(config, files=_files(encodings=encodings, plan=plan))
     if encodings is not None:
         config = replace(config, pins=pipeline.read_encodings(encodings, loaded.original.graph))
     written = output or model.with_suffix(f".int{config.weight_bits}.onnx")
@@ -132,7 +133,7 @@ def quantize(
         return quantize_in_mode(loaded, calibration, job, written, as_json=as_json, strict=strict)
     found, source, findings = calibration_of(loaded, known, job, named=calibration is not None)
     if (origin := context.meta.get(ORIGIN)) is not None:
-        findings = [*findings, *differences(origin, loaded.digest, found)]
+        findings = [*findings, *differences(origin, loaded.digest, found, config)]
     needs_data = bool(pipeline.tensors_to_observe(loaded.ir.graph, loaded.pinned(config)))
     for warning in (*found.warnings, *findings) if needs_data else ():
         warn(warning)
@@ -162,6 +163,13 @@ def quantize(
     if config.activation_bits <= FEW_BITS and list(result.methods) == ["minmax"] and (method or found.method) == "minmax":
         hint(f"with {config.activation_bits} bits, min-max spends most codes on a few elements; try --method auto")
     return 1 if (strict and (warnings or figures.warnings)) or missed else 0
+
+
+def _files(**given: Path | None) -> tuple[GivenFile, ...]:
+    """The records of the files that decisions come from, by the names of their flags."""
+    from qconv.pipeline.made import given_file
+
+    return tuple(given_file(flag, path) for flag, path in given.items() if path is not None)
 
 
 def _within(

@@ -23,7 +23,7 @@ def quantize_in_mode(loaded: PreparedModel, named: Path | None, job: Job, writte
     calibration, source = _inputs(loaded, named, job)
     warnings: list[str] = []
     if (origin := click.get_current_context().meta.get(ORIGIN)) is not None:
-        warnings += differences(origin, loaded.digest, calibration)
+        warnings += differences(origin, loaded.digest, calibration, job.config)
     for warning in warnings:
         warn(warning)
     real = synthetic(source) is None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
-from qconv.config import QuantConfig, Rule
+from qconv.config import GivenFile, QuantConfig, Rule
 from qconv.errors import ArtifactError, UsageError
 from qconv.integer.metadata import read_origin
 from qconv.statistics.calibration import Calibration
@@ -17,16 +18,19 @@ from qconv.statistics.setup import Setup
 
 _FLAGS = {"percent": "percentile"}  # names of fields that are not those of their flags
 _RULE_FLAGS = {"keep_float": "float"}
+_DIGEST = "-sha256"  # behind the flag of a file
 
 
 def settings_to_json(config: QuantConfig) -> dict[str, Any]:
-    """What a config says otherwise than by default, by the names of the flags. Pins are not in it: they are a file's."""
-    names = [field.name for field in dataclasses.fields(config) if field.name not in ("pins", "pixels", "rules")]
+    """What a config says otherwise than by default, by the names of the flags; of files their paths and digests."""
+    names = [field.name for field in dataclasses.fields(config) if field.name not in ("pins", "pixels", "rules", "files")]
     plain = QuantConfig()
     asked = [name for name in names if getattr(config, name) != getattr(plain, name)]
     found = {_flag(name, _FLAGS): _plain(getattr(config, name)) for name in asked}
     if config.pixels is not None:
         found |= config.pixels.to_settings()
+    for file in config.files:
+        found |= {file.flag: file.path, f"{file.flag}{_DIGEST}": file.sha256}
     if config.rules:
         found["rule"] = [_rule(rule) for rule in config.rules]
     return found
@@ -39,7 +43,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def flags_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Rule, ...]]:
     """The inverse of `settings_to_json`: values by flag, and rules. Raises ArtifactError for other data."""
-    flags = {key: value for key, value in settings.items() if key != "rule"}
+    flags = {key: value for key, value in settings.items() if key != "rule" and not key.endswith(_DIGEST)}
     names = {flag: name for name, flag in _RULE_FLAGS.items()}
     try:
         rules = [
@@ -48,6 +52,21 @@ def flags_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Rule, .
         return flags, tuple(Rule(**rule) for rule in rules)
     except (AttributeError, TypeError) as error:
         raise ArtifactError(f"the model's settings are damaged ({error}); make the model again") from None
+
+
+def given_file(flag: str, path: str | Path) -> GivenFile:
+    """The record of a file that a flag names. Raises UsageError where it cannot be read."""
+    try:
+        return GivenFile(flag, str(path), hashlib.sha256(Path(path).read_bytes()).hexdigest())
+    except OSError as error:
+        raise UsageError(f"--{flag} {path} cannot be read ({error.strerror or error}); check the path") from None
+
+
+def changed_files(settings: Mapping[str, Any], config: QuantConfig) -> list[str]:
+    """The flags of files that are not those that a model with these settings was made with."""
+    digests = {key: settings[key] for key in settings if key.endswith(_DIGEST)}
+    now = {f"{file.flag}{_DIGEST}": file.sha256 for file in config.files}
+    return [key.removesuffix(_DIGEST) for key in digests if now.get(key) != digests[key]]
 
 
 def pins_of(model: ir.Model) -> dict[str, float]:
