@@ -11,8 +11,8 @@ from benchmarks import latency, ours, theirs
 from benchmarks.cases import Case
 from benchmarks.closeness import Closeness, Exactness, closeness, exactness, run_all
 from benchmarks.latency import Latency
+from benchmarks.sizes import size_of
 from qconv.integer.language.audit import Audit
-from qconv.verify.cost import file_bytes
 
 FLOAT, OURS = "float", "ours"
 LATENCY_SECONDS, QUICK_SECONDS = 5.0, 1.0  # of a network
@@ -59,7 +59,7 @@ def measure(case: Case, latency_seconds: float, tell: Callable[[str], None]) -> 
         scores = _scores(case, made.path, models[opponent])
         tell("latency")
         times = latency.measure({FLOAT: case.path, **models}, case.evaluation[0], latency_seconds)
-        sizes, counts = (file_bytes(case.path), file_bytes(made.path)), (len(case.calibration), len(case.evaluation))
+        sizes, counts = (size_of(case.path), size_of(made.path)), (len(case.calibration), len(case.evaluation))
     return Row(case.name, made.audit, scores, sqnr, opponent, others.failures, exact, times, sizes, counts)
 
 

@@ -22,9 +22,9 @@ from benchmarks.cases import Case, FeedSource, available
 from benchmarks.closeness import run_all
 from benchmarks.feeds import Feeds
 from benchmarks.page import Progress, between_marks, line, machine
+from benchmarks.sizes import size_of
 from qconv import pipeline
 from qconv.config import QuantConfig
-from qconv.verify.cost import file_bytes
 from qconv.verify.metrics import SimilarityMeter
 
 BEGIN, END = "<!-- modes -->", "<!-- end of modes -->"
@@ -64,7 +64,7 @@ def figures(case: Case, folder: Path) -> Iterator[Figure]:
         for wanted, found in zip(exact, run_all(path, case.evaluation), strict=True):
             meter.add(wanted[output], found[output])
         score, close = None if case.score is None else case.score(path), meter.result()
-        rows.append(Figure(mode, file_bytes(path) / file_bytes(case.path), close.cosine, close.sqnr_db, score))
+        rows.append(Figure(mode, size_of(path) / size_of(case.path), close.cosine, close.sqnr_db, score))
     times = latency.measure(models, case.evaluation[0], SECONDS)
     for row in rows:
         yield replace(row, time=times.ratio(row.mode, FLOAT))

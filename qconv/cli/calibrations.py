@@ -19,7 +19,7 @@ def known_calibration(model: Path, named: Path | None, data: str | None) -> Cali
     Raises ArtifactError for a file that should be used and cannot be.
     """
     from qconv.errors import ArtifactError
-    from qconv.model.read import digest_of
+    from qconv.model.read import has_digest
     from qconv.pipeline import CALIBRATION_SUFFIX
     from qconv.statistics.calibration import Calibration
 
@@ -32,7 +32,7 @@ def known_calibration(model: Path, named: Path | None, data: str | None) -> Cali
         if named is None and data is not None:
             return None
         raise
-    return found if named is not None or data is None or found.model_sha256 == digest_of(model) else None
+    return found if named is not None or data is None or has_digest(model, found.model_sha256) else None
 
 
 def recall(

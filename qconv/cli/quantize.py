@@ -146,7 +146,7 @@ def quantize(
     else:
         with progress("choosing ranges") as update:
             result = pipeline.quantize(loaded, found, config=config, plan=given, samples=source, threads=threads, progress=update)
-    result.save(written)
+    files = result.save(written)
     for text in (*result.warnings, *missed):
         warn(text)
     if save_plan:
@@ -154,9 +154,9 @@ def quantize(
     figures = glance(loaded, written, result, source)
     warnings = [*found.warnings, *findings, *result.warnings, *missed]
     if as_json:
-        click.echo(to_json(loaded, written, result, figures, source, warnings), nl=False)
+        click.echo(to_json(loaded, files, result, figures, source, warnings), nl=False)
     else:
-        summarize(loaded, written, result, figures, source)
+        summarize(loaded, files, result, figures, source)
     if given is None and not as_json and time_limit is None:
         _show_better_target(loaded, found, result, config, source, figures, threads)
         _show_better_mode(loaded, config, source, figures, threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -31,12 +31,12 @@ def quantize_in_mode(loaded: PreparedModel, named: Path | None, job: Job, writte
         self_check(loaded, source)
     with progress("taking second moments") as update:
         result = make(loaded, calibration, config=job.config, samples=source, threads=job.threads, progress=update)
-    result.save(written)
+    files = result.save(written)
     figures = glance(loaded, written, result, source) if real else QuickCheck(0, {}, ())
     if as_json:
-        click.echo(to_json(loaded, written, result, figures, source, warnings), nl=False)
+        click.echo(to_json(loaded, files, result, figures, source, warnings), nl=False)
     else:
-        _summarize(loaded, written, result, figures, source)
+        _summarize(loaded, files, result, figures, source)
     return 1 if strict and (warnings or figures.warnings) else 0
 
 
@@ -50,12 +50,14 @@ def _inputs(loaded: PreparedModel, named: Path | None, job: Job) -> tuple[Calibr
     return calibration, samples_of(loaded, calibration)
 
 
-def _summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: QuickCheck, source: SampleSource) -> None:
-    for line in (*_lines(result, target), *grouped("float", result.plan.float_nodes.items(), some_of)):
+def _summarize(
+    loaded: PreparedModel, files: Sequence[Path], result: Quantized, figures: QuickCheck, source: SampleSource
+) -> None:
+    for line in (*_lines(result, files[0]), *grouped("float", result.plan.float_nodes.items(), some_of)):
         out.print(line)
     if not figures.samples:
         out.print("the outputs were not compared, because there are no real samples; give some with --data")
-    print_outcome(loaded, target, figures, source)
+    print_outcome(loaded, files, figures, source)
 
 
 def _lines(result: Quantized, target: Path) -> Iterator[str]:

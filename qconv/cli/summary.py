@@ -42,11 +42,11 @@ def glance(loaded: PreparedModel, target: Path, result: Quantized, source: Sampl
     return figures
 
 
-def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: QuickCheck, source: SampleSource) -> None:
+def summarize(loaded: PreparedModel, files: Sequence[Path], result: Quantized, figures: QuickCheck, source: SampleSource) -> None:
     """Prints what was made."""
     from qconv.cli.console import out
 
-    found = result.audit
+    found, target = result.audit, files[0]
     out.print(f"{target}: {counted(found.integer_nodes, 'integer node')}, {counted(len(result.plan.float_nodes), 'float node')}")
     for line in result.imported:
         out.print(f"import: {line}")
@@ -66,18 +66,18 @@ def summarize(loaded: PreparedModel, target: Path, result: Quantized, figures: Q
         out.print(_by_moments(result.by_moments))
     for line in (*_proofs(result.lowering.program.certificates), *_short(result), *_processors(result)):
         out.print(line)
-    print_outcome(loaded, target, figures, source)
+    print_outcome(loaded, files, figures, source)
     out.print(f"next: {_next(loaded, target, result)}")
 
 
-def print_outcome(loaded: PreparedModel, target: Path, figures: QuickCheck, source: SampleSource) -> None:
+def print_outcome(loaded: PreparedModel, files: Sequence[Path], figures: QuickCheck, source: SampleSource) -> None:
     """Prints how near the outputs are, and what the file weighs."""
     from qconv.cli.console import out, size
-    from qconv.verify.cost import file_bytes
+    from qconv.model.save import file_bytes, files_of
 
     for name, sqnr in figures.sqnr_db.items():
         out.print(f"output {name}: SQNR {sqnr:.1f} dB over {counted(figures.samples, 'sample')} of {source.description}")
-    before, after = file_bytes(loaded.path), file_bytes(target)
+    before, after = file_bytes(files_of(loaded.path, loaded.original)), file_bytes(files)
     out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
 
 
@@ -92,12 +92,18 @@ def _next(loaded: PreparedModel, target: Path, result: Quantized) -> str:
 
 
 def to_json(
-    loaded: PreparedModel, target: Path, result: Quantized, figures: QuickCheck, source: SampleSource, warnings: Sequence[str]
+    loaded: PreparedModel,
+    files: Sequence[Path],
+    result: Quantized,
+    figures: QuickCheck,
+    source: SampleSource,
+    warnings: Sequence[str],
 ) -> str:
     """What was made, for programs; an infinite SQNR is null."""
+    from qconv.model.save import file_bytes, files_of
     from qconv.pipeline.made import settings_to_json
-    from qconv.verify.cost import file_bytes
 
+    target = files[0]
     data = {
         "format": "qconv-quantized-1",
         "float_model": str(loaded.path),
@@ -110,7 +116,7 @@ def to_json(
         **(_facts(result) if result.in_mode is None else _facts_of_mode(result.in_mode)),
         "outputs": [{"name": name, "sqnr_db": db if math.isfinite(db) else None} for name, db in figures.sqnr_db.items()],
         "samples": {"source": source.description, "number": figures.samples},
-        "bytes": {"float": file_bytes(loaded.path), "integer": file_bytes(target)},
+        "bytes": {"float": file_bytes(files_of(loaded.path, loaded.original)), "integer": file_bytes(files)},
         "warnings": [*warnings, *figures.warnings],
     }
     return json.dumps(data, indent=2, allow_nan=False) + "\n"

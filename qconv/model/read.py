@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +50,14 @@ def read_model(path: Path) -> ModelFile:
     return ModelFile(path, _digest(data, files), proto, rewritten)
 
 
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a model file and its external data, in hex. Raises ModelError."""
-    return read_model(path).digest
+def has_digest(path: Path, digest: str | None) -> bool:
+    """Whether a model file and its external data have this digest; one without external data is not parsed. Raises ModelError."""
+    return digest is not None and (_digest(_read(path), ()) == digest or read_model(path).digest == digest)
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """The SHA-256, in hex, of the files of a model: that of its graph, and those of its external data. Raises ModelError."""
+    return _digest(_read(files[0]), files[1:])
 
 
 def _read(path: Path) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -18,21 +18,34 @@ from qconv.model.session import check_file
 LARGEST_SINGLE_FILE = 1_900_000_000  # bytes; a protobuf message ends at 2 GB
 
 
-def save(model: ir.Model, path: Path, *, largest_single_file: int = LARGEST_SINGLE_FILE) -> None:
-    """Write a model that onnx's checker accepts and onnxruntime loads; the model is unchanged.
+def save(model: ir.Model, path: Path, *, largest_single_file: int = LARGEST_SINGLE_FILE) -> tuple[Path, ...]:
+    """Write a model that onnx's checker accepts and onnxruntime loads, and return its files; the model is unchanged.
 
     A model of more than `largest_single_file` bytes keeps its weights in `<path>.data` beside it.
     Raises OutputError where the files cannot be written, ModelError where the model is refused.
     """
-    path = path.resolve()
-    with _staging(path) as folder:
-        draft = folder / path.name
-        data = f"{path.name}.data" if _nbytes(model) > largest_single_file else None
+    place = path.resolve()
+    with _staging(place) as folder:
+        draft = folder / place.name
+        data = f"{place.name}.data" if _nbytes(model) > largest_single_file else None
         if data is not None:
-            _refuse_own_source(model, path.with_name(data))
+            _refuse_own_source(model, place.with_name(data))
         _write(model, draft, data)
         _check(draft, shapeless=any(output.shape is None for output in model.graph.outputs))
-        _put_in_place(folder, path, data)
+        _put_in_place(folder, place, data)
+    return (path,) if data is None else (path, place.with_name(data))
+
+
+def files_of(path: Path, model: ir.Model) -> tuple[Path, ...]:
+    """The file of a model that was read from it, and those that hold its external weights, each once."""
+    values = (value for graph in model.graphs() for value in graph.initializers.values())
+    held = (value.const_value.path for value in values if isinstance(value.const_value, ir.ExternalTensor))
+    return tuple(dict.fromkeys((path, *map(Path, held))))
+
+
+def file_bytes(files: Iterable[Path]) -> int:
+    """The size of those of the files that are there."""
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def write_text(path: Path, text: str) -> None:

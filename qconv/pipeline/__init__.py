@@ -1,6 +1,7 @@
 """The tool as functions that read like the diagram: load, prepare, calibrate, plan, lower, certify, save, verify."""
 
 from qconv.import_ import read_encodings
+from qconv.model.save import files_of
 from qconv.pipeline.analyze import analyze
 from qconv.pipeline.better_mode import dynamic_gain
 from qconv.pipeline.budget import Budget, Within, quantize_within
@@ -9,7 +10,7 @@ from qconv.pipeline.checks import Warn, check_samples
 from qconv.pipeline.export import Chip, Exported, export
 from qconv.pipeline.job import Job
 from qconv.pipeline.outlook import Outlook, outlook
-from qconv.pipeline.outputs import Kind, check_outputs, files_of
+from qconv.pipeline.outputs import Kind, check_outputs
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
 from qconv.pipeline.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.quantize import Quantized, quantize

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from itertools import combinations
 from pathlib import Path
-
-import onnx_ir as ir
 
 from qconv.errors import OutputError
 
@@ -63,15 +61,6 @@ def check_outputs(inputs: Iterable[Path], outputs: Mapping[str, tuple[Path, Kind
         there = _kind_of(path)
         if there not in (None, kind):
             raise OutputError(f"{what} would overwrite {path}, which holds {there.value}: choose another name or remove it")
-
-
-def files_of(path: Path, model: ir.Model) -> Iterator[Path]:
-    """The file of a model, and those that hold its external weights."""
-    yield path
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            if isinstance(value.const_value, ir.ExternalTensor):
-                yield Path(value.const_value.path)
 
 
 def _same(one: Path, two: Path) -> bool:

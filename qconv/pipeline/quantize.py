@@ -88,14 +88,16 @@ class Quantized:
         """A copy of the model as its file has it."""
         return file_form(self.model, planes=Rules.STANDARD not in target_of(self.config.target).rules)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path) -> tuple[Path, ...]:
         """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
 
-        Raises OutputError or ModelError; nothing half-written stays behind.
+        Returns the files of the model: its graph, and external data if it has any. Raises OutputError or ModelError; nothing
+        half-written stays behind.
         """
         target = Path(path)
-        save(self.file_form, target)
-        write_text(target.with_suffix(".json"), dumps_table(self.lowering.program, digest_of(target)))
+        files = save(self.file_form, target)
+        write_text(target.with_suffix(".json"), dumps_table(self.lowering.program, digest_of(files)))
+        return files
 
 
 def quantize(

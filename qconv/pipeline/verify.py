@@ -17,6 +17,7 @@ from qconv.errors import ModelError
 from qconv.integer.multiplier_table import stale_table
 from qconv.integer.program import Program
 from qconv.model.load import load
+from qconv.model.save import file_bytes, files_of
 from qconv.pipeline.made import pins_of
 from qconv.pipeline.prepared import AnyModel, PreparedModel, load_prepared
 from qconv.pipeline.recall import calibration_beside, recalled_images
@@ -53,7 +54,11 @@ def verify(
     prepared = load_prepared(model, pins_of(integer.ir))
     source = _source(prepared, data, images, labels, samples)
     stale = stale_table(integer.path, integer.digest)
-    models = Models(prepared.path, prepared.ir, integer.path, integer.ir, () if stale is None else (stale,), prepared.fixed)
+    opened = ((prepared.path, prepared.original), (integer.path, integer.ir))
+    before, after = (file_bytes(files_of(*model)) for model in opened)
+    models = Models(
+        prepared.path, prepared.ir, integer.path, integer.ir, () if stale is None else (stale,), prepared.fixed, (before, after)
+    )  # fmt: skip
     return compare_models(models, source, thresholds=thresholds, effort=effort, threads=threads, progress=progress)
 
 

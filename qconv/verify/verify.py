@@ -44,7 +44,8 @@ class Effort:
 class Models:
     """What is compared: the float file, the float graph that was lowered, the integer file and its graph.
 
-    `warnings` tell what was found when they were opened; the report repeats them. `fixed` are inputs of the float file alone.
+    `warnings` tell what was found when they were opened; the report repeats them. `fixed` are inputs of the float file alone,
+    `sizes` the bytes of both files with their external data.
     """
 
     float_path: Path
@@ -53,6 +54,7 @@ class Models:
     integer: ir.Model
     warnings: tuple[str, ...] = ()
     fixed: Mapping[str, Array] = field(default_factory=dict)
+    sizes: tuple[int, int] = (0, 0)
 
     @cached_property
     def program(self) -> Program:
@@ -87,10 +89,12 @@ def verify(
         accuracy=comparison.accuracy,
         layers=layers,
         layer_samples=min(effort.layer_samples, comparison.samples),
-        written=audit(models.integer_path),
+        written=audit(models.integer),
         optimized=audit_optimized(models.integer_path),
         exactness=exact,
-        cost=measure(models.float_path, models.integer_path, program, first.feeds, effort.latency_seconds, models.fixed),
+        cost=measure(
+            models.float_path, models.integer_path, program, first.feeds, effort.latency_seconds, models.fixed, models.sizes
+        ),
         verdict=thresholds.judge(comparison.outputs, comparison.accuracy, exact.reasons),
         warnings=(
             *models.warnings,

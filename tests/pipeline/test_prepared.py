@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from qconv.cli.main import run
 from qconv.data_free.running_statistics import remembered_layers
-from qconv.model import load
+from qconv.model import load, read
 from qconv.model.graph import const_array
-from qconv.model.read import ModelFile, read_model
 from qconv.pipeline import calibrate, load_prepared
 
 
@@ -40,14 +42,18 @@ def test_computed_weights_are_constants_and_batch_norms_stay(tmp_path: Path) -> 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The model files that are parsed, in order."""
+    """The model files that are parsed, in order, whoever parses them."""
     found: list[Path] = []
 
-    def counted(path: Path) -> ModelFile:
-        found.append(path)
-        return read_model(path)
+    def counted(parse: Callable[..., Any]) -> Callable[..., Any]:
+        def reading(path: Path, *args: Any, **kwargs: Any) -> Any:
+            found.append(Path(path))
+            return parse(path, *args, **kwargs)
 
-    monkeypatch.setattr(load, "read_model", counted)
+        return reading
+
+    for module, name in ((load, "read_model"), (read, "read_model"), (ir, "load"), (onnx, "load"), (onnx, "load_model")):
+        monkeypatch.setattr(module, name, counted(getattr(module, name)))
     return found
 
 
@@ -60,6 +66,21 @@ def test_calibrating_without_data_parses_the_model_once(sample_models: Path, rea
 def test_every_command_parses_each_model_once(sample_models: Path, reads: list[Path], tmp_path: Path) -> None:
     model, samples = tmp_path / "m.onnx", str(sample_models / "digits_calib.npz")
     model.write_bytes((sample_models / "digits_mobilenet.onnx").read_bytes())
-    for command in (["calibrate", "--data", samples], ["quantize"], ["verify"]):
-        assert run([command[0], str(model), *command[1:], *(["--samples", "4"] if command[0] != "quantize" else [])]) == 0
-    assert reads == [model, model, model.with_suffix(".int8.onnx"), model]  # which tells what inputs it has as constants
+    few, integer = ["--samples", "4"], model.with_suffix(".int8.onnx")
+    for command in (["calibrate", "--data", samples, *few], ["quantize"], ["verify", *few]):
+        assert run([command[0], str(model), *command[1:]]) == 0
+    assert known(reads, tmp_path) == [model, model, integer, model]  # which tells what inputs it has as constants
+
+
+def test_samples_of_its_own_make_no_command_parse_twice(sample_models: Path, reads: list[Path], tmp_path: Path) -> None:
+    """They are looked at beside the calibration of the model, whose digest tells whether it is of that model."""
+    model, samples = tmp_path / "m.onnx", ["--data", str(sample_models / "digits_calib.npz"), "--samples", "4"]
+    model.write_bytes((sample_models / "digits_mobilenet.onnx").read_bytes())
+    for command in ("calibrate", "quantize", "verify"):
+        assert run([command, str(model), *samples]) == 0
+    assert known(reads, tmp_path) == [model, model, model.with_suffix(".int8.onnx"), model]
+
+
+def known(reads: list[Path], folder: Path) -> list[Path]:
+    """The files that a person knows, without the graphs that onnxruntime writes on the way."""
+    return [path for path in reads if path.parent == folder]
