@@ -27,6 +27,8 @@ LARGEST_CONSTANT = 1_500_000_000
 # Equal constants of up to this many elements become one, so that equal expressions over them are seen as equal.
 _SMALL = 4
 
+MADE_UP = "unk__"  # what onnx calls sizes that have no name
+
 _RULES = RewriteRuleSet(
     [
         rules.no_op_cast_rule,
@@ -57,7 +59,7 @@ def simplify(model: ir.Model) -> int:
             again = common.CommonSubexpressionEliminationPass()(model).modified or again
             common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
             common.RemoveUnusedNodesPass()(model)
-            common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=propagate)(model)
+            _infer(model, propagate)
             changed = changed or again
             if not again:
                 break
@@ -65,6 +67,19 @@ def simplify(model: ir.Model) -> int:
         node.name = names.get(node.outputs[0].name, node.name) if node.outputs else node.name
     common.NameFixPass()(model)
     return max(before - model.graph.num_nodes(), int(changed))
+
+
+def infer_again(model: ir.Model) -> None:
+    """Shapes anew, after a change that tells more of them; names that inference made up give way to those that it finds now."""
+    for value in (value for node in model.graph.all_nodes() for value in node.outputs):
+        if value.shape is not None:
+            value.shape = ir.Shape([None if str(size).startswith(MADE_UP) else size for size in value.shape])
+    with _quiet("onnxscript", "onnx_ir"):
+        _infer(model, _vectors_are_short(model.graph))
+
+
+def _infer(model: ir.Model, propagate: bool) -> None:
+    common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=propagate)(model)
 
 
 def _fold(model: ir.Model, propagate: bool) -> bool:
