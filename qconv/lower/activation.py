@@ -14,6 +14,7 @@ from qconv.lower.attention import lower_exponentials
 from qconv.lower.builder import MS
 from qconv.lower.context import Context
 from qconv.lower.lookup import lower_table
+from qconv.lower.steep import lower_wide_clamp
 from qconv.lower.values import Codes
 from qconv.model.evaluate import run_node
 from qconv.model.graph import attr_float, attr_int, const_array
@@ -31,6 +32,9 @@ def lower_clamp(node: ir.Node, ctx: Context) -> None:
     output, value = node.outputs[0], node.inputs[0]
     assert value is not None
     params = ctx.params(output)
+    if str(node.name) in ctx.plan.steep:
+        lower_wide_clamp(node, ctx, _real_bounds(node))
+        return
     x = ctx.codes_as(value, params)
     lo, hi = _bounds(node, params)
     int_type = params.int_type
@@ -40,14 +44,19 @@ def lower_clamp(node: ir.Node, ctx: Context) -> None:
         ctx.set_codes(output, ctx.clip(x, output, max(lo, int_type.qmin), min(hi, int_type.qmax), name=str(node.name)))
 
 
-def _bounds(node: ir.Node, params: QuantParams) -> tuple[int, int]:
-    """The bounds of a clamp as codes; rounded as the values themselves are, so that clamping and rounding commute."""
+def _real_bounds(node: ir.Node) -> tuple[float, float]:
+    """The bounds of a clamp."""
     lo, hi = (0.0, math.inf) if node.op_type == "Relu" else (-math.inf, math.inf)
     if node.op_type == "Clip":
         arrays = [const_array(node.inputs[i]) if i < len(node.inputs) else None for i in (1, 2)]
         lo = float(arrays[0].reshape(())) if arrays[0] is not None else lo
         hi = float(arrays[1].reshape(())) if arrays[1] is not None else hi
-    codes = params.quantize(np.asarray([lo, hi], np.float32))
+    return lo, hi
+
+
+def _bounds(node: ir.Node, params: QuantParams) -> tuple[int, int]:
+    """The bounds of a clamp as codes; rounded as the values themselves are, so that clamping and rounding commute."""
+    codes = params.quantize(np.asarray(_real_bounds(node), np.float32))
     return int(codes[0]), int(codes[1])
 
 

@@ -11,6 +11,7 @@ from qconv.lower.builder import MS
 from qconv.lower.context import Context
 from qconv.lower.lookup import lower_table
 from qconv.lower.requantize import requantize
+from qconv.lower.steep import lower_wide_product
 from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import const_array
@@ -66,6 +67,9 @@ def lower_sub(node: ir.Node, ctx: Context) -> None:
 def lower_mul(node: ir.Node, ctx: Context) -> None:
     """y = a b; by a positive constant scalar the codes stay and only their scale changes."""
     output = node.outputs[0]
+    if str(output.name) in ctx.plan.wide:
+        lower_wide_product(node, ctx)
+        return
     factor = scalar_factor(node)
     if factor is None:
         ctx.set_codes(output, emit_mul(node, ctx, ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1])))

@@ -13,6 +13,7 @@ from qconv.lower.builder import MS, Attribute
 from qconv.lower.context import Context
 from qconv.lower.copies import with_copies
 from qconv.lower.linear import Linear, certified_activations, quantize_linear
+from qconv.lower.planes import lower_wide_conv
 from qconv.lower.values import Codes
 from qconv.model.graph import attr_int, attr_ints, const_array
 from qconv.ops.forms import averages_whole_windows, summed_axes
@@ -23,6 +24,9 @@ from qconv.quant.types import INT8, QuantParams
 
 def lower_conv(node: ir.Node, ctx: Context) -> None:
     """A convolution of any rank and grouping, with its bias."""
+    if str(node.outputs[0].name) in ctx.plan.wide:
+        lower_wide_conv(node, ctx)
+        return
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     weight, value = const_array(node.inputs[1]), node.inputs[1]
     assert value is not None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qconv.lower.cheaper import cheaper_form
 from qconv.lower.context import Context
+from qconv.lower.steep import lower_wide_product, wide_index
 from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
 from qconv.model.evaluate import run_float_node
@@ -32,7 +33,12 @@ def lower_table(node: ir.Node, ctx: Context) -> None:
     """
     constants = [const_array(value) for value in node.inputs]
     place = next(index for index, array in enumerate(constants) if array is None)
-    x, y = ctx.codes(node.inputs[place]), ctx.params(node.outputs[0])
+    value, y = node.inputs[place], ctx.params(node.outputs[0])
+    if str(node.name) in ctx.plan.steep and value is not None and (wide := ctx.wide(value)) is not None:
+        entries, index = wide_index(node, ctx, wide, place)
+        _set(node, ctx, y.quantize(_defined(entries)), _flat(node, ctx, index, ir.DataType.INT32), wide.value)
+        return
+    x = ctx.codes(value)
     with np.errstate(all="ignore"):
         values = run_float_node(node, [*constants[:place], _reals(x.params), *constants[place + 1 :]])[0]
     table = y.quantize(_defined(values))
@@ -46,7 +52,9 @@ def lower_table(node: ir.Node, ctx: Context) -> None:
 def lower_two_table(node: ir.Node, ctx: Context) -> None:
     """A function of an element and another one, which is constant or computed."""
     first, second = (const_array(value) for value in node.inputs)
-    if any(array is not None and array.size == 1 for array in (first, second)):
+    if str(node.outputs[0].name) in ctx.plan.wide:
+        lower_wide_product(node, ctx)
+    elif any(array is not None and array.size == 1 for array in (first, second)):
         lower_table(node, ctx)
     elif second is not None:
         _with_constants(node, ctx, second)

@@ -14,6 +14,7 @@ from qconv.lower.builder import MS
 from qconv.lower.context import Context
 from qconv.lower.copies import with_copies
 from qconv.lower.linear import Linear, quantize_linear
+from qconv.lower.planes import lower_planes
 from qconv.lower.values import Codes, Wide
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_int, const_array
@@ -33,7 +34,7 @@ _ROW_SUM = 1.001  # of the float32 probabilities of a row
 def lower_gemm(node: ir.Node, ctx: Context) -> None:
     """y = x W + b on matrices."""
     if str(node.outputs[0].name) in ctx.plan.wide:
-        _wide_product(node, ctx)
+        lower_planes(node, ctx) if _reads_wide(node, ctx) else _wide_product(node, ctx)
         return
     y = ctx.params(node.outputs[0])
     trans_b = attr_int(node, "transB", 0)
@@ -63,6 +64,9 @@ def lower_matmul(node: ir.Node, ctx: Context) -> None:
     if node.inputs[0] is not None and str(node.inputs[0].name) in ctx.plan.wide and divides_last(node.inputs[0]):
         lower_weighted_mean(node, ctx)
         return
+    if _reads_wide(node, ctx):
+        lower_planes(node, ctx)
+        return
     if role_of(node, 1) is Role.DATA:
         _product_of_activations(node, ctx)
         return
@@ -70,6 +74,13 @@ def lower_matmul(node: ir.Node, ctx: Context) -> None:
         _wide_product(node, ctx)
         return
     ctx.set_codes(node.outputs[0], _matmul(node, ctx, ctx.params(node.outputs[0])))
+
+
+def _reads_wide(node: ir.Node, ctx: Context) -> bool:
+    """Whether a product leads to a steep function, and its operand is wide itself, or stands behind the matrix."""
+    return str(node.name) in ctx.plan.steep and (
+        role_of(node, 1) is Role.DATA or any(value is not None and ctx.wide(value) is not None for value in node.inputs)
+    )
 
 
 def _wide_product(node: ir.Node, ctx: Context) -> None:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from qconv.lower.builder import MS
 from qconv.lower.context import Context
 from qconv.lower.conv import emit_average
+from qconv.lower.reductions import reduce_wide
 from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_str, const_array
@@ -106,6 +107,9 @@ def lower_global_average_pool(node: ir.Node, ctx: Context) -> None:
     """
     value, output = node.inputs[0], node.outputs[0]
     assert value is not None and value.shape is not None
+    if str(node.name) in ctx.plan.steep:
+        reduce_wide(node, ctx, value)
+        return
     x, y = ctx.codes(value), ctx.params(output)
     sizes = [d for d in value.shape[2:] if isinstance(d, int)]
     if ctx.grid.powers and len(sizes) == len(value.shape) - 2 and isinstance(value.shape[1], int):

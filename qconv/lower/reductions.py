@@ -9,9 +9,11 @@ import onnx_ir as ir
 
 from qconv.lower.context import Context
 from qconv.lower.lookup import lower_test
+from qconv.lower.steep import set_wide
 from qconv.lower.values import Wide
 from qconv.lower.wide import WideBuilder
-from qconv.model.graph import is_float
+from qconv.model.graph import attr_int, is_float
+from qconv.model.traits import Trait, has_trait
 from qconv.ops.forms import reduced_axes, reduced_size
 from qconv.quant.tables import codes_of
 
@@ -27,6 +29,9 @@ def lower_reduction(node: ir.Node, ctx: Context) -> None:
     """ReduceSum and ReduceMean: the sum of the codes; a mean of an unknown number of elements is divided at run time."""
     value, output = node.inputs[0], node.outputs[0]
     assert value is not None
+    if str(node.name) in ctx.plan.steep:
+        reduce_wide(node, ctx, value)
+        return
     build, x, axes = WideBuilder(ctx, str(node.name)), ctx.codes(value), reduced_axes(node)
     assert axes is not None and value.shape is not None
     keep = node.attributes.get_int("keepdims", 1)
@@ -37,15 +42,25 @@ def lower_reduction(node: ir.Node, ctx: Context) -> None:
         total = build.emit("ReduceSum", [wide.value, along], output, "sum", keepdims=keep)
         found = Wide(total, wide.scale / (size if mean else 1), wide.zero * size, wide.low * size, wide.high * size)
     else:
-        zero = round(wide.zero)
-        centered = build.emit("Sub", [wide.value, build.constant(zero, "zero")], value, "centered") if zero else wide.value
-        row = Wide(centered, wide.scale, 0.0, wide.low - zero, wide.high - zero)
+        row = build.centered(wide, "centered")
         if mean:
             row = build.times(row, 1 << _MEAN_BITS, "fine")
         longest = 1 if mean else _LONGEST_SUM
         total = build.emit("ReduceMean" if mean else "ReduceSum", [row.value, along], output, "sum", keepdims=keep)
         found = Wide(total, row.scale, 0.0, row.low * longest, row.high * longest)
     ctx.set_codes(output, build.rescaled(found, ctx.params(output), output))
+
+
+def reduce_wide(node: ir.Node, ctx: Context, value: ir.Value) -> None:
+    """The sum of wide integers, of which as many bits are kept as the sum has room for."""
+    build, axes, size = WideBuilder(ctx, str(node.name)), reduced_axes(node), reduced_size(node)
+    assert axes is not None and size is not None
+    x = build.within(build.centered(build.operand(value, "x"), "x_centered"), (2**31 - 1) // max(size, 1), "x_cut")
+    along = ctx.initializer(np.asarray(axes, np.int64), f"{node.name}_axes")
+    keep = attr_int(node, "keepdims", 1)
+    total = build.emit("ReduceSum", [x.value, along], node.outputs[0], "sum", keepdims=keep)
+    scale = x.scale / (max(size, 1) if has_trait(node, Trait.AVERAGES) else 1)
+    set_wide(node, ctx, build, Wide(total, scale, 0.0, x.low * size, x.high * size))
 
 
 def lower_quotient(node: ir.Node, ctx: Context) -> None:

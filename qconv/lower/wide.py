@@ -26,6 +26,7 @@ from qconv.quant.types import QuantParams
 _INT32 = 2**31
 _SUM_BITS = 20  # of the entries of a sum, which leaves its factors 10 bits
 _FLOAT_BITS = 24  # of the mantissa of a float32
+_LONGEST_SHIFT = 30  # bits, of which nothing of a sum's entry is left
 _MOST_BITS = 22  # behind the point of a code
 _STEEPEST = 1024.0  # codes for a step of a wide integer: all of them, and more
 
@@ -66,6 +67,14 @@ class WideBuilder:
         scale = max(float(np.abs(array).max(initial=0.0)), 1e-30) / (1 << _SUM_BITS)
         codes = np.rint(array.astype(np.float64) / scale).astype(np.int64)
         return Wide(self.constant(codes, step), scale, 0.0, int(codes.min(initial=0)), int(codes.max(initial=0)))
+
+    def centered(self, x: Wide, step: str) -> Wide:
+        """The same reals as integers around zero; a zero between two integers goes to the nearer one."""
+        zero = round(x.zero)
+        if not zero:
+            return replace(x, zero=0.0)
+        value = self.emit("Sub", [x.value, self.constant(zero, step)], x.value, step)
+        return Wide(value, x.scale, 0.0, x.low - zero, x.high - zero)
 
     def times(self, x: Wide, factor: int, step: str) -> Wide:
         """The same reals in steps `factor` times as small."""
@@ -123,12 +132,18 @@ class WideBuilder:
         """a + b, or a - b by a `sign` of -1, in steps of 2^-20 of what the sum can reach."""
         a, b = (self.within(x, 1 << _SUM_BITS, f"{step}_shift") for x, step in ((a, "a"), (b, "b")))
         unit = (a.scale * a.largest + b.scale * b.largest) / (1 << (_SUM_BITS + 9))
-        left, right = (self.times(x, max(1, round(x.scale / unit)), f"{step}_rescale") for x, step in ((a, "a"), (b, "b")))
+        left, right = (self._in_units(x, unit, step) for x, step in ((a, "a"), (b, "b")))
         assert left.largest + right.largest < _INT32
         ends = sorted((sign * right.low, sign * right.high))
         value = self.emit("Add" if sign > 0 else "Sub", [left.value, right.value], like, "sum")
         total = Wide(value, unit, left.zero + sign * right.zero, left.low + ends[0], left.high + ends[1])
         return self.within(total, 1 << _SUM_BITS, "sum_shift")
+
+    def _in_units(self, x: Wide, unit: float, step: str) -> Wide:
+        """The same reals in steps of about `unit`, by a whole factor; what is far finer is shifted first."""
+        finer = math.floor(math.log2(unit / x.scale)) if x.scale < unit else 0
+        x = self.shifted(x, min(finer, _LONGEST_SHIFT), f"{step}_cut_to_unit")
+        return self.times(x, max(1, round(x.scale / unit)), f"{step}_rescale")
 
     def affine(
         self, x: Wide, factor: NDArray[np.floating], shift: NDArray[np.floating], y: QuantParams, like: ir.Value,

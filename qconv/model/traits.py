@@ -52,6 +52,7 @@ class Trait(Flag):
     FOLLOWS = auto()  # each channel of its output follows that of its input: f(k x) = k f(x) for k > 0
     GATES = auto()  # it makes of each element a factor between 0 and 1, which is one of both for elements far from zero
     GATES_ITSELF = auto()  # the product of its input and such a factor
+    CURVES = auto()  # each element of its output is a smooth function of that of its first input
 
 
 _ROWS = {
@@ -93,6 +94,8 @@ _ROWS = {
     Trait.FOLLOWS: "AveragePool Clip GlobalAveragePool GlobalMaxPool Identity LeakyRelu MaxPool Pad Relu Resize",
     Trait.GATES: "HardSigmoid Sigmoid",
     Trait.GATES_ITSELF: "HardSwish",
+    Trait.CURVES: "Acos Acosh Asin Asinh Atan Atanh Cos Cosh Elu Erf Exp Log Pow Reciprocal Sin Sinh Softplus Softsign "
+    "Sqrt Tan Tanh",
 }
 
 

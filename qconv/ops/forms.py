@@ -134,10 +134,12 @@ def row_size(node: ir.Node) -> int | None:
 
 
 def reduced_axes(node: ir.Node) -> tuple[int, ...] | None:
-    """The axes of a reduction, from the first; None where they are not known."""
+    """The axes of a reduction or of a global pool, from the first; None where they are not known."""
     shape = node.inputs[0].shape if node.inputs[0] is not None else None
     if shape is None:
         return None
+    if node.op_type.startswith("Global"):
+        return tuple(range(2, len(shape)))
     given = node.inputs[1] if len(node.inputs) > 1 else None
     array = const_array(given)
     if given is not None and array is None:

@@ -9,11 +9,14 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.pipeline.choices import Choices, choose
+from qconv.pipeline.distributions import distributions
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.raw_pixels import as_pixels
 from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.shared_scales import integer_nodes
+from qconv.plan.steep import Steep, settle
 from qconv.recover.from_moments import FromMoments
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
@@ -44,9 +47,22 @@ def planned(
     if config.pixels is not None:
         feeds = as_pixels(loaded.ir, config.pixels, ranges, feeds)
     plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
+    steep = _steep(loaded.ir.graph, plan, calibration, config)
+    if steep != Steep():
+        plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest, steep=steep)
     if not feeds:
         # Moments are those of normalised pictures.
         by_moments = None if config.pixels is not None else moments_recovery(loaded, plan, calibration, config)
         return Planned(loaded.ir, plan if by_moments is None else by_moments.plan, choices, None, by_moments)
-    found = recovery(loaded, plan, ranges, config, feeds, threads, progress)
+    found = recovery(loaded, plan, ranges, config, feeds, threads, progress, steep)
     return Planned(found.form.model, found.plan, choices, found, None)
+
+
+def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: QuantConfig) -> Steep:
+    """What becomes of functions that 8 bits do not serve; those of a model that is quantized already stay as they are."""
+    if config.pins or config.pixels is not None or calibration.derived:
+        return Steep()
+    nodes = list(integer_nodes(graph, plan.kept))
+    return settle(
+        nodes, plan.tensors, distributions(calibration), float_inputs=config.io == "float", keep_integer=config.integer_only
+    )

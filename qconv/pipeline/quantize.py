@@ -22,6 +22,7 @@ from qconv.lower import Lowering, lower
 from qconv.model.read import digest_of
 from qconv.model.save import save, write_text
 from qconv.pipeline.choices import Choices
+from qconv.pipeline.distributions import distributions
 from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.made import calibration_digest, settings_to_json
 from qconv.pipeline.modes import InMode, in_mode
@@ -33,6 +34,8 @@ from qconv.pipeline.samples import Data, samples_for
 from qconv.plan.check import check_plan
 from qconv.plan.far_from_zero import far_from_zero
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.shared_scales import integer_nodes
+from qconv.plan.steep import steep_warnings
 from qconv.plan.subgraphs import untouched_subgraphs
 from qconv.prepare.take_pixels import take_pixels
 from qconv.ranges.methods import Choice
@@ -140,7 +143,12 @@ def quantize(
     if config.integer_only:
         _refuse_float(plan)
     ranges = {name: choice.range for name, choice in choices.by_tensor.items()} if config.pixels is None else {}
-    warnings = (*untouched_subgraphs(loaded.ir.graph), *far_from_zero(loaded.ir.graph, ranges.get, plan.tensors))
+    nodes = [] if config.pins else list(integer_nodes(loaded.ir.graph, plan.kept))
+    warnings = (
+        *untouched_subgraphs(loaded.ir.graph),
+        *far_from_zero(loaded.ir.graph, ranges.get, plan.tensors),
+        *steep_warnings(nodes, plan.tensors, plan.steep, distributions(calibration), float_inputs=config.io == "float"),
+    )
     notes = () if loaded.imported is None else loaded.imported.notes
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
     target = target_of(config.target)

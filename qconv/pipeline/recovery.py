@@ -19,6 +19,7 @@ from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.samples import recorded_samples, synthetic
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import ChannelScales, QuantPlan
+from qconv.plan.steep import Steep
 from qconv.recover.channels.equalize import Form, RangeOf, forms
 from qconv.recover.from_moments import FromMoments, recover_from_moments
 from qconv.recover.recover import EFFORTS, Recovered, recover
@@ -73,7 +74,7 @@ class Recovery:
 
 def recovery(
     loaded: PreparedModel, plan: QuantPlan, ranges: Mapping[str, tuple[float, float]], config: QuantConfig,
-    samples: Sequence[Feeds], threads: int, progress: Progress | None = None,
+    samples: Sequence[Feeds], threads: int, progress: Progress | None = None, steep: Steep = Steep(),
 ) -> Recovery:  # fmt: skip
     """Channel scales where they gain, then weights, by the effort of `config`.
 
@@ -82,7 +83,7 @@ def recovery(
     """
 
     def make(graph: ir.Graph, range_of: RangeOf, scales: Mapping[str, ChannelScales]) -> QuantPlan:
-        return make_plan(graph, range_of, config, loaded.digest, scales)
+        return make_plan(graph, range_of, config, loaded.digest, scales, steep)
 
     def recovered(form: Form) -> Recovered:
         return recover(form.model, form.plan, config, samples, EFFORTS[config.effort], threads=threads, progress=progress)

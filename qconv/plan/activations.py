@@ -21,7 +21,7 @@ from qconv.plan.eligible import float_nodes
 from qconv.plan.policy import activation_scheme
 from qconv.plan.shared_scales import Group, SharedScales
 from qconv.plan.weights import rounded_weight
-from qconv.plan.wide import wide_tensors
+from qconv.plan.wide import Use, wide_tensors
 from qconv.quant.grids import power_of_two
 from qconv.quant.params import params_of_range, params_of_values
 from qconv.quant.types import FloatArray, IntType, QuantParams, Scheme
@@ -167,9 +167,11 @@ class ActivationPlan:
         config: QuantConfig,
         in_float: Mapping[str, str] | None = None,
         apart: Mapping[str, str] | None = None,
+        wide_uses: frozenset[Use] = frozenset(),
     ) -> None:
         """`in_float` and `apart` are the nodes that a plan leaves as they are; without a plan, those that have to stay in float.
 
+        `wide_uses` read wide integers besides sums and norms.
         Raises UsageError when an exclusion matches nothing.
         """
         self._graph, self._config, self._apart = graph, config, apart
@@ -181,7 +183,7 @@ class ActivationPlan:
         rounded = dict.fromkeys((*observed, *fixed, *pinned))
         self.rounded = [str(value.name) for value in rounded]
         self.types = {str(value.name): _type_of_group(ties, value, config) for value in rounded}
-        self.wide_uses = wide_tensors(list(ties.integer_nodes()), graph.inputs if config.io == "float" else ()).uses
+        self.wide_uses = wide_tensors(list(ties.integer_nodes()), graph.inputs if config.io == "float" else ()).uses | wide_uses
         self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
 
     def params(self, range_of: RangeOf) -> dict[str, QuantParams]:

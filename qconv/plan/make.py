@@ -23,6 +23,7 @@ from qconv.plan.policy import check_rules
 from qconv.plan.quant_plan import ChannelScales, QuantPlan, border_nodes
 from qconv.plan.remark import Remark
 from qconv.plan.shared_scales import SharedScales
+from qconv.plan.steep import Steep
 from qconv.plan.weights import safe_for, weight_params
 from qconv.plan.wide import wide_tensors
 from qconv.quant.certify import scales_in_grid
@@ -54,20 +55,20 @@ def _ties(
 
 def make_plan(
     graph: ir.Graph, range_of: RangeOf, config: QuantConfig, model_sha256: str = "",
-    channel_scales: Mapping[str, ChannelScales] = {},
+    channel_scales: Mapping[str, ChannelScales] = {}, steep: Steep = Steep(),
 ) -> QuantPlan:  # fmt: skip
     """Decides (S, Z) of every activation and weight. `range_of` gives the calibrated range of a tensor, or None.
 
-    `channel_scales` are those that the graph has been rescaled by (qconv/recover/channels).
+    `channel_scales` are those that the graph has been rescaled by (qconv/recover/channels), `steep` what 8 bits do not serve.
 
     Raises ArtifactError when a range is missing, UsageError when an exclusion matches nothing.
     """
     check_rules(graph, config)
-    in_float, apart = float_nodes(graph, config.excluded), dict[str, str]()
+    in_float, apart = {**float_nodes(graph, config.excluded), **steep.in_float}, dict[str, str]()
     while True:  # each node that is taken out may change what its neighbours share
         ties, observed, tensors = _activations(graph, in_float, apart | border_nodes(channel_scales), range_of, config)
         nodes = list(ties.integer_nodes())
-        wide = wide_tensors(nodes, graph.inputs if config.io == "float" else ()).tensors
+        wide = wide_tensors(nodes, graph.inputs if config.io == "float" else (), steep.wide).tensors
         refused = _beyond_kernels((node for node in nodes if node.outputs[0].name not in wide), tensors)
         found = {} if config.io != "float" else _apart(graph, in_float | refused, partial(_width, observed, tensors))
         if not refused and found.keys() <= apart.keys():
@@ -78,7 +79,8 @@ def make_plan(
         notes += _plan_weight(node, tensors, given, config)
         notes += _concat_notes(node, observed, tensors)
     return QuantPlan(
-        tensors, in_float, tuple(notes), model_sha256, given, apart=apart, channel_scales=channel_scales, wide=wide
+        tensors, in_float, tuple(notes), model_sha256, given, apart=apart, channel_scales=channel_scales, wide=wide,
+        steep=steep.nodes,
     )  # fmt: skip
 
 

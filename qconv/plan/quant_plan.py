@@ -37,7 +37,8 @@ class QuantPlan:
     the nodes behind the last codes that move or join reals, see apart.py; they compute nothing, and are no float nodes.
     `channel_scales` are factors k, one for each channel: the codes of such a tensor stand for k S (q - Z), and its parameters
     are those of the tensor divided by k (qconv/recover/channels). `wide` are the tensors that also stand in int32, for the
-    sums and norms that read them (wide.py).
+    sums and norms that read them (wide.py). `steep` are the nodes that read those tensors so, beside sums and norms: steep
+    functions, and what leads to them (steep.py).
     """
 
     tensors: Mapping[str, QuantParams]
@@ -49,6 +50,7 @@ class QuantPlan:
     apart: Mapping[str, str] = field(default_factory=dict)
     channel_scales: Mapping[str, ChannelScales] = field(default_factory=dict)
     wide: frozenset[str] = frozenset()
+    steep: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"<QuantPlan of {len(self.tensors)} tensors, {len(self.float_nodes)} nodes in float>"
@@ -71,6 +73,7 @@ class QuantPlan:
             "float_nodes": dict(self.float_nodes),
             "apart": dict(self.apart),
             "wide": sorted(self.wide),
+            "steep": sorted(self.steep),
             "notes": [{"node": note.node, "text": note.text} for note in self.notes],
             "weight_codes": {name: _codes_to_json(codes) for name, codes in self.weight_codes.items()},
             "biases": {name: _decimals(bias) for name, bias in self.biases.items()},
@@ -98,6 +101,7 @@ class QuantPlan:
             {str(k): str(v) for k, v in _table(data, "apart").items()},
             {str(name): _scales_from_json(str(name), entry) for name, entry in _table(data, "channel_scales").items()},
             frozenset(map(str, _list(data, "wide"))),
+            frozenset(map(str, _list(data, "steep"))),
         )
 
     def dumps(self) -> str:

@@ -4,7 +4,7 @@ A norm divides by the deviation of its row, so that what 8 bits cut off from the
 lost for good. So a sum that a norm reads, or another such sum, is kept in int32, and with it what it is made of: the output of
 a norm, the accumulators of a layer whose output nothing else reads, and an input of the network, which comes in 16 bits. In
 attention over many tokens, the probabilities are such a tensor: their exponentials are multiplied with the values, and divided
-afterwards.
+afterwards. What a steep function reads is wide too, with all that leads to it (steep.py).
 """
 
 from __future__ import annotations
@@ -33,8 +33,13 @@ class WideTensors:
     uses: frozenset[Use] = frozenset()
 
 
-def wide_tensors(nodes: Sequence[ir.Node], inputs: Collection[ir.Value] = ()) -> WideTensors:
-    """The wide tensors among those of the integer nodes, which are in the order of the graph, and among `inputs`."""
+def wide_tensors(
+    nodes: Sequence[ir.Node], inputs: Collection[ir.Value] = (), also: Collection[str] = ()
+) -> WideTensors:  # fmt: skip
+    """The wide tensors among those of the integer nodes, which are in the order of the graph, and among `inputs`.
+
+    Those named in `also` are wide whatever reads them.
+    """
     integer, wide = set(nodes), set[ir.Value]()
 
     def reads_wide(user: ir.Node) -> bool:
@@ -69,7 +74,7 @@ def wide_tensors(nodes: Sequence[ir.Node], inputs: Collection[ir.Value] = ()) ->
     uses = {
         (str(use.node.name), use.idx) for value in wide for use in value.uses() if reads_wide(use.node) or divides_last(value)
     }
-    return WideTensors(frozenset(str(value.name) for value in wide), frozenset(uses))
+    return WideTensors(frozenset(str(value.name) for value in wide).union(also), frozenset(uses))
 
 
 def divides_last(value: ir.Value | None) -> bool:

@@ -207,7 +207,7 @@ def fitted_layers(graph: ir.Graph, plan: QuantPlan, effort: Effort) -> Iterator[
     """The integer layers of weights that are not wider than the effort allows."""
     shared = shared_arrays(graph)  # one array of codes serves all places, and may fit no single one
     for node in graph:
-        layer = layer_of(node) if node.name not in plan.float_nodes else None
+        layer = layer_of(node) if node.name not in plan.float_nodes and node.name not in plan.steep else None
         if layer is None or layer.weight_name in shared or not {layer.weight_name, layer.x} <= plan.tensors.keys():
             continue
         if 0 < layer.columns <= effort.columns and layer.outputs:

@@ -70,7 +70,13 @@ def _put(node: ir.Node, index: int, name: str, array: NDArray[np.floating]) -> N
 
 def _insert_roundings(graph: ir.Graph, plan: QuantPlan, config: QuantConfig) -> None:
     """Rounds weights, and every tensor that has codes with the parameters of the plan."""
-    activations = ActivationPlan(graph, config, plan.float_nodes, plan.aside)
+    wide = frozenset(
+        (str(node.name), index)
+        for node in graph
+        for index, value in enumerate(node.inputs)
+        if node.name in plan.steep and value is not None and value.name in plan.wide
+    )
+    activations = ActivationPlan(graph, config, plan.float_nodes, plan.aside, wide)
     given = {name: plan.tensors[name].dequantize(codes) for name, codes in plan.weight_codes.items()}
     for name, reals in (activations.weights() | given).items():
         graph.initializers[name].const_value = ir.tensor(reals, name=name)

@@ -1,4 +1,4 @@
-"""Which codes of its 256 a tensor uses, over some samples."""
+"""Which of its codes a tensor uses, over some samples: 256 of them, or 65,536 where an input is read in 16 bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from qconv.verify.metrics import Array
 
-_CODES = 256
 BINS = 32
 
 
@@ -29,16 +28,20 @@ class CodeMeter:
 
     def __init__(self, lowest: int, highest: int) -> None:
         self._lowest, self._highest = lowest, highest
-        self._counts = np.zeros(_CODES, np.int64)
+        self._counts = np.zeros(0, np.int64)
         self._offset = 0
 
     def add(self, codes: Array) -> None:
-        """One more tensor of int8 or uint8."""
-        self._offset = int(np.iinfo(codes.dtype).min)
-        self._counts += np.bincount(codes.reshape(-1).astype(np.int64) - self._offset, minlength=_CODES)
+        """One more tensor of codes, all of one type."""
+        limits = np.iinfo(codes.dtype)
+        self._offset = int(limits.min)
+        found = np.bincount(codes.reshape(-1).astype(np.int64) - self._offset, minlength=int(limits.max) - self._offset + 1)
+        self._counts = found + self._counts if self._counts.size else found
 
     def result(self) -> CodeUse:
         """What was counted."""
+        if not self._counts.size:
+            return CodeUse(0, 0.0, 0.0, (0,) * BINS)
         total = max(int(self._counts.sum()), 1)
         low, high = (float(self._counts[code - self._offset]) / total for code in (self._lowest, self._highest))
         bins = self._counts.reshape(BINS, -1).sum(1)
