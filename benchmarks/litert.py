@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.page import line
 from qconv.data.source import inputs_of
+from qconv.export.tflite.rules import RULES
 from qconv.export.tflite.translate import Translation
 from qconv.integer.execution.executor import Executor
 from qconv.integer.execution.kernels import compute
@@ -73,7 +74,7 @@ def compare(path: Path, data: str | None, samples: int, *, reference: bool = Fal
     feeds = list(islice(random_feeds(model) if source is None else (sample.feeds for sample in source), samples))
     program, found = Program.read(model), Comparison()
     executor, makers = Executor(program), program.makers
-    plain, translation = Translation(program), Translation(program)
+    plain, translation = Translation(program, RULES), Translation(program, RULES)
     final = _Lite(plain.run(), reference=reference)
     inner = _Lite(translation.run(everything=True), reference=reference)
     for sample in feeds:

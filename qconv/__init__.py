@@ -15,7 +15,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from qconv.version import VERSION
+
+__version__ = VERSION
 
 __all__ = [
     "Analysis",

@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import onnx
@@ -57,10 +58,12 @@ ALLOWED: dict[str, set[str]] = {
     "report": BASE | {"targets", "integer", "statistics", "verify"},
     "plot": BASE | {"statistics", "ranges", "analyze"},
     "modes": BASE | {"plan", "recover", "statistics"},  # activations in float
-    "pipeline": BASE | CALIBRATION | STAGES | {"targets", "train", "report", ""},
+    "pipeline": BASE | CALIBRATION | STAGES | {"targets", "train", "report", "version"},
     "engines": BASE | {"pipeline", "statistics", "data", ""},
-    "cli": BASE | CALIBRATION | STAGES | {"config_file", "targets", "engines", "pipeline", "plot", ""},
+    "cli": BASE | CALIBRATION | STAGES | {"config_file", "targets", "engines", "pipeline", "plot", "version", ""},
+    "version": set(),
     "": {
+        "version",
         "errors",
         "pipeline",
         "config",
@@ -113,6 +116,25 @@ def test_imports_go_one_way(path: Path) -> None:
     inward = {name.partition(".")[2] for name in found}
     wrong = sorted(f"qconv.{name}".rstrip(".") for name in inward if not may_import(importer, name))
     assert not wrong, f"qconv.{importer} must not import {', '.join(wrong)}"
+
+
+def within(path: Path) -> set[str]:
+    """The other files of the package that a file imports, wherever the statement stands, by their names."""
+    known = {name_of(module): module for module in MODULES}
+    found = set[str]()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            module = absolute(path, node).removeprefix("qconv").removeprefix(".")
+            parts = {f"{module}.{alias.name}".strip(".") for alias in node.names} & known.keys()
+            found |= parts or {module}
+    return found & known.keys() - {name_of(path)}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """The sorter names the files of a circle in its error."""
+    assert list(TopologicalSorter({name_of(path): within(path) for path in MODULES}).static_order())
+    with pytest.raises(CycleError):
+        list(TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -46,8 +46,8 @@ def like_option(command: F) -> F:
 
 def differences(origin: Origin, model_sha256: str, calibration: Calibration | None, config: QuantConfig) -> list[str]:
     """Why a run cannot give the bytes of the model that it shall be like."""
-    from qconv import __version__
     from qconv.pipeline.made import calibration_digest, changed_files
+    from qconv.version import VERSION
 
     found = []
     if origin.model_sha256 != model_sha256:
@@ -57,6 +57,6 @@ def differences(origin: Origin, model_sha256: str, calibration: Calibration | No
         found.append("--like: that model was made with another calibration, so the result may differ")
     files = changed_files(origin.settings or {}, config)
     found += [f"--like: that model was made with another file for --{flag}, so the result may differ" for flag in files]
-    if origin.version != __version__:
-        found.append(f"--like: that model was made by qconv {origin.version}, this is {__version__}; the result may differ")
+    if origin.version != VERSION:
+        found.append(f"--like: that model was made by qconv {origin.version}, this is {VERSION}; the result may differ")
     return found

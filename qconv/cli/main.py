@@ -8,7 +8,6 @@ import warnings
 
 import click
 
-from qconv import __version__
 from qconv.cli.analyze import analyze
 from qconv.cli.calibrate import calibrate
 from qconv.cli.export import export
@@ -20,12 +19,13 @@ from qconv.cli.report import report
 from qconv.cli.train import train
 from qconv.cli.verify import verify
 from qconv.errors import OutputError, QconvError
+from qconv.version import VERSION
 
 INTERRUPTED, DEFECT = 130, 70
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="qconv")
+@click.version_option(VERSION, prog_name="qconv")
 def cli() -> None:
     """Turn a float ONNX network into an integer-only one whose arithmetic is proved.
 

@@ -10,7 +10,7 @@ everything that reads an integer model reads it back with `Program.read`; metada
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,46 +22,22 @@ from qconv.integer.language.audit import Types, float_tensor
 from qconv.integer.language.multipliers import constant, multipliers_of
 from qconv.integer.language.operands import Layout, Triple, layout_of, weight_axis
 from qconv.integer.metadata import INT_TYPES, Meaning, Origin
-from qconv.integer.step import Operand, Step
+from qconv.integer.step import Body, Operand, Step
 from qconv.quant.certify import Certificate
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.types import QuantParams
 
 
 @dataclass(frozen=True)
-class Program:
+class Program(Body):
     """An integer graph as data; `inputs` and `outputs` have parameters where the graph's border holds codes."""
 
-    steps: tuple[Step, ...]
-    inputs: tuple[Operand, ...]
-    outputs: tuple[Operand, ...]
     origin: Origin = field(default_factory=Origin)
 
     @property
     def quantized(self) -> tuple[Step, ...]:
         """The steps that write codes whose parameters are known."""
         return tuple(step for step in self.steps if step.source is not None)
-
-    def all_steps(self) -> Iterator[Step]:
-        """The steps, and behind each one those of its bodies."""
-        for step in self.steps:
-            yield step
-            for body in step.bodies.values():
-                yield from body.all_steps()
-
-    @property
-    def makers(self) -> dict[ir.Value, Step]:
-        """The step that makes each tensor; inputs and constants are not among them."""
-        return {write.value: step for step in self.steps for write in step.writes}
-
-    @property
-    def readers(self) -> dict[ir.Value, list[Step]]:
-        """The steps that read each tensor, in order."""
-        found: dict[ir.Value, list[Step]] = {}
-        for step in self.steps:
-            for value in dict.fromkeys(argument.value for argument in step.arguments if argument is not None):
-                found.setdefault(value, []).append(step)
-        return found
 
     @property
     def certificates(self) -> dict[str, Certificate]:
@@ -127,10 +103,10 @@ def _step(node: ir.Node, meanings: Mapping[ir.Node, Meaning], types: Types) -> S
     )  # fmt: skip
 
 
-def _body(graph: ir.Graph, meanings: Mapping[ir.Node, Meaning], types: Types) -> Program:
-    """The program of a subgraph."""
+def _body(graph: ir.Graph, meanings: Mapping[ir.Node, Meaning], types: Types) -> Body:
+    """The steps of a subgraph."""
     steps = tuple(_step(node, meanings, types) for node in graph)
-    return Program(steps, tuple(map(Operand, graph.inputs)), tuple(map(Operand, graph.outputs)))
+    return Body(steps, tuple(map(Operand, graph.inputs)), tuple(map(Operand, graph.outputs)))
 
 
 _WEIGHT = 1  # the operand that may have a scale for each channel

@@ -1,10 +1,10 @@
-"""One node of an integer network as data: what it reads and writes, how it rescales, and what is proved of it."""
+"""The nodes of an integer network as data: what each reads and writes, how it rescales, and what is proved of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from qconv.model.traits import TRAITS, Trait
 from qconv.quant.certify import Certificate
 from qconv.quant.fixedpoint import Multiplier
 from qconv.quant.types import QuantParams
-
-if TYPE_CHECKING:
-    from qconv.integer.program import Program
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Step:
     multipliers: tuple[Multiplier, ...] = ()
     certificate: Certificate | None = None
     geometry: Geometry = field(default_factory=Geometry)
-    bodies: Mapping[str, Program] = field(default_factory=dict)
+    bodies: Mapping[str, Body] = field(default_factory=dict)
     in_float: bool = False
 
     @property
@@ -115,3 +112,33 @@ class Step:
         """What a quantized operator rescales to."""
         assert self.own is not None
         return self.own
+
+
+@dataclass(frozen=True)
+class Body:
+    """Steps in topological order: those of a subgraph, or of a whole program."""
+
+    steps: tuple[Step, ...]
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+
+    def all_steps(self) -> Iterator[Step]:
+        """The steps, and behind each one those of its bodies."""
+        for step in self.steps:
+            yield step
+            for body in step.bodies.values():
+                yield from body.all_steps()
+
+    @property
+    def makers(self) -> dict[ir.Value, Step]:
+        """The step that makes each tensor; inputs and constants are not among them."""
+        return {write.value: step for step in self.steps for write in step.writes}
+
+    @property
+    def readers(self) -> dict[ir.Value, list[Step]]:
+        """The steps that read each tensor, in order."""
+        found: dict[ir.Value, list[Step]] = {}
+        for step in self.steps:
+            for value in dict.fromkeys(argument.value for argument in step.arguments if argument is not None):
+                found.setdefault(value, []).append(step)
+        return found

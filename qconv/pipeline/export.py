@@ -107,7 +107,7 @@ def _refuse_other_forms(model: ir.Model, path: str | Path) -> None:
 
 def _tflite(model: ir.Model) -> bytes:
     try:
-        from qconv.export.tflite.translate import tflite_model
+        from qconv.export.tflite.file import tflite_model
     except ImportError as error:
         raise UsageError(f"--to tflite needs {error.name}; install it with: pip install 'qconv[tflite]'") from None
     return tflite_model(model)

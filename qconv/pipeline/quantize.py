@@ -9,7 +9,6 @@ from typing import Any
 
 import onnx_ir as ir
 
-from qconv import __version__
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.errors import ArtifactError, FloatNodesError, UsageError
@@ -46,6 +45,7 @@ from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 from qconv.targets import Rules, target_of
 from qconv.verify.processors import exact_on
+from qconv.version import VERSION
 
 _MOST_FAULTS = 5  # of a plan that one message lists
 
@@ -208,9 +208,9 @@ def _described(result: Quantized, loaded: PreparedModel, calibration: Calibratio
     config = result.config
     ranges = None if calibration is None else _ranges(calibration, config, result.methods)
     exact = ", ".join(exact_on(result.lowering.program))
-    origin = Origin(__version__, loaded.digest, config.target, exact, ranges, settings_to_json(config))
+    origin = Origin(VERSION, loaded.digest, config.target, exact, ranges, settings_to_json(config))
     write_origin(result.model, origin)
-    result.model.producer_name, result.model.producer_version = "qconv", __version__
+    result.model.producer_name, result.model.producer_version = "qconv", VERSION
     return replace(result, lowering=replace(result.lowering, program=replace(result.lowering.program, origin=origin)))
 
 

@@ -1,4 +1,4 @@
-"""`tflite_model`: an integer model as TFLite, with signed codes (Z - 128) and channels last.
+"""An integer program as TFLite, with signed codes (Z - 128) and channels last.
 
 Tensors of four axes that a convolution or a pool makes lie as [N, H, W, C]; all others as in ONNX. A Transpose is written only
 where one meets the other and more than one place of the picture is left.
@@ -6,6 +6,7 @@ where one meets the other and more than one place of the picture is left.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ import tflite
 
 from qconv.errors import FloatNodesError
 from qconv.export.dependence import depends_on_data
-from qconv.export.trace import refuse_float_nodes
 from qconv.export.tracer import arrays_of
 from qconv.integer.program import Program
 from qconv.integer.step import Operand, Step
@@ -26,12 +26,6 @@ from .writer import Array, Writer, options
 LAST = (0, 2, 3, 1)  # from [N, C, H, W] to [N, H, W, C]
 FIRST = (0, 3, 1, 2)
 OP = tflite.BuiltinOperator
-
-
-def tflite_model(model: ir.Model) -> bytes:
-    """The file, for one sample. Raises FloatNodesError where a node is in float or has no form in TFLite."""
-    refuse_float_nodes(model)
-    return Translation(Program.read(model)).run()
 
 
 def no_form(step: Step, what: str = "") -> FloatNodesError:
@@ -48,13 +42,17 @@ def signed(params: QuantParams) -> QuantParams:
     return QuantParams(params.scale, params.zero_point.astype(np.int64) - 128, INT8, params.axis)
 
 
+Rule = Callable[["Translation", Step], None]
+
+
 class Translation:
     """One walk through a program; `numbers` are the tensors so far, `last` tells which of them have their channels last.
 
     `inputs` and `outputs` are the tensors of the integer model that are those of the file, in order.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, rules: Mapping[str, Rule]) -> None:
+        self._rules = rules
         self.program, self.writer, self.readers = program, Writer(), program.readers
         self.numbers: dict[ir.Value, int] = {}
         self.last: set[ir.Value] = set()
@@ -84,8 +82,6 @@ class Translation:
         return self.writer.finish(inputs, outputs, f"made by qconv {self.program.origin.version}")
 
     def _step(self, step: Step) -> None:
-        from .rules import RULES
-
         source, result = step.operands[0].value if step.reads and step.operands[0] is not None else None, step.writes[0].value
         if step.traits & Trait.QUANTIZES and source is not None and source.is_graph_input():
             params = step.writes[0].params
@@ -97,7 +93,7 @@ class Translation:
             if scale is None or scale.size != 1:
                 raise no_form(step, " with a scale for each channel (quantize with --effort none)")
             self.outputs.append(source)
-        elif (rule := RULES.get(step.op)) is not None:
+        elif (rule := self._rules.get(step.op)) is not None:
             rule(self, step)
         else:
             raise no_form(step)

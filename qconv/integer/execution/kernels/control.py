@@ -8,8 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array, Operands, required
-from qconv.integer.program import Program
-from qconv.integer.step import Operand, Step
+from qconv.integer.step import Body, Operand, Step
 
 Compute = Callable[[Step, Operands], list[Array]]
 
@@ -35,7 +34,7 @@ def scan(compute: Compute) -> Compute:
     return kernel
 
 
-def _run(body: Program, given: Sequence[Array], compute: Compute) -> list[Array]:
+def _run(body: Body, given: Sequence[Array], compute: Compute) -> list[Array]:
     values: dict[ir.Value, Array] = dict(zip((operand.value for operand in body.inputs), given, strict=True))
     for step in body.steps:
         arrays = [None if operand is None else _array(operand, values) for operand in step.arguments]
