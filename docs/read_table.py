@@ -223,6 +223,19 @@ def arg(fold):
     return kernel
 
 
+def top(node, inputs, tensor):
+    a, keys = node["attributes"], inputs[0].astype(np.int64)
+    return np.argsort(-keys if a["largest"] else keys, axis=a["axis"], kind="stable").take(range(a["k"]), a["axis"])
+
+
+def put(node, inputs, tensor):
+    found = inputs[0].copy()
+    axis = node["attributes"]["axis"]
+    for place, index in np.ndenumerate(inputs[1]):
+        found[(*place[:axis], index, *place[axis + 1 :])] = inputs[2][place]
+    return found
+
+
 OPERATORS = {
     "conv": conv,
     "matmul": matmul,
@@ -230,6 +243,9 @@ OPERATORS = {
     "mul": mul,
     "lookup": lambda node, inputs, tensor: inputs[1][inputs[0].view(np.uint8)],
     "take": lambda node, inputs, tensor: np.take(inputs[0], inputs[1], node["attributes"]["axis"]),
+    "pick": lambda node, inputs, tensor: np.take_along_axis(inputs[0], inputs[1], node["attributes"]["axis"]),
+    "put": put,
+    "top": top,
     "gather": lambda node, inputs, tensor: inputs[0].reshape(-1)[inputs[1]],
     "concat": lambda node, inputs, tensor: np.concatenate(inputs, node["attributes"]["axis"]),
     "reshape": lambda node, inputs, tensor: inputs[0],

@@ -30,7 +30,19 @@ def conv(trace: Tracer, step: Step) -> None:
         "group": step.geometry.integer("group", 1), "x_zero_point": step.codes(0).zero, "y_zero_point": step.result.zero,
     }  # fmt: skip
     inputs = [trace.name(operand) for operand in step.arguments if operand is not None]
+    if step.codes(1).zero_point.any():
+        inputs[1] = _around_zero(trace, step, inputs[1])
     trace.emit(step, "conv", inputs, attributes, (Rescale.of(step.multipliers[0], 1),))
+
+
+def _around_zero(trace: Tracer, step: Step, weight: str) -> str:
+    """Adds the codes of a weight that is computed, less their zero point, in int16."""
+    zero = trace.constant(f"{weight}/zero", np.asarray(step.codes(1).zero, np.int16))
+    wide, moved, shape = f"{weight}/wide", f"{weight}/around_zero", trace.tensors[weight].shape
+    for name in (wide, moved):
+        trace.tensors[name] = Tensor(name, np.dtype(np.int16), shape)
+    trace.emit(step, "cast", [weight], output=wide)
+    return trace.emit(step, "minus", [wide, zero], output=moved)
 
 
 def matmul(trace: Tracer, step: Step) -> None:

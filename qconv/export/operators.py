@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from qconv.export.chosen import gather_elements, scatter_elements, top_k
 from qconv.export.layers import (
     binary,
     concat,
@@ -26,6 +27,8 @@ from qconv.integer.step import Step
 
 
 def _pad(trace: Tracer, step: Step) -> None:
+    if any(operand.value in trace.dynamic for operand in step.reads[1:]):
+        raise no_form(step)
     if step.geometry.text("mode", "constant") != "constant":
         trace.move(step)
         return
@@ -44,7 +47,8 @@ def _scatter(trace: Tracer, step: Step) -> None:
     """The data, then the updates, and where each element of the output lies in the two."""
     output, parts, start = step.writes[0], list[str](), 0
     if step.operand(1).value in trace.dynamic:
-        raise no_form(step)
+        scatter_elements(trace, step)
+        return
     numbered: list[Array] = []
     for index in (0, 2):
         array = trace.values(step.operand(index))
@@ -92,12 +96,6 @@ def _gather(trace: Tracer, step: Step) -> None:
     """Rows of a constant by computed indices along an axis."""
     axis = step.geometry.integer("axis", 0) % trace.values(step.operand(0)).ndim
     trace.emit(step, "take", [trace.name(operand) for operand in step.reads], {"axis": axis})
-
-
-def _gather_elements(trace: Tracer, step: Step) -> None:
-    if trace.values(step.operand(0)).ndim != 1:
-        raise no_form(step)
-    trace.emit(step, "take", [trace.name(operand) for operand in step.reads], {"axis": 0})
 
 
 def _reduce(op: str) -> Callable[[Tracer, Step], None]:
@@ -148,7 +146,8 @@ RULES: dict[str, Callable[[Tracer, Step], None]] = {
     "Resize": lambda trace, step: trace.move(step),
     "Cast": _cast,
     "Gather": _gather,
-    "GatherElements": _gather_elements,
+    "GatherElements": gather_elements,
+    "TopK": top_k,
     "ArgMax": _arg("argmax"),
     "ArgMin": _arg("argmin"),
     "Where": _elementwise("where"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from qconv.errors import FloatNodesError
+from qconv.errors import FloatNodesError, ModelError
 from qconv.export.dependence import depends_on_data
 from qconv.export.moves import view_of
 from qconv.export.network import Array, Attribute, Network, Node, Rescale, Tensor
@@ -70,7 +70,12 @@ class Tracer:
         return name
 
     def name(self, operand: Operand) -> str:
-        """Returns the name of a tensor that a step reads, and makes it a constant where it does not depend on the data."""
+        """Returns the name of a tensor that a step reads, and makes it a constant where it does not depend on the data.
+
+        Raises FloatNodesError for one that does and that no rule has made: a second output of its maker.
+        """
+        if operand.name not in self.tensors and operand.value in self.dynamic:
+            raise FloatNodesError(f"tensor {operand.name} has no form outside onnxruntime yet; keep the ONNX model for it")
         if operand.name not in self.tensors:
             self.constant(operand.name, self.arrays[operand.name])
         return operand.name
@@ -134,7 +139,11 @@ def arrays_of(program: Program) -> dict[str, Array]:
     feeds = {operand.name: np.zeros(_sample_shape(operand.value), _numpy(operand.value)) for operand in program.inputs}
     read = (*(operand for step in program.steps for operand in step.arguments), *program.outputs)
     constants = {operand.name: operand.constant for operand in read if operand is not None}
-    return Executor(program).run(feeds) | {name: array for name, array in constants.items() if array is not None}
+    try:
+        found = Executor(program).run(feeds)
+    except ModelError as error:
+        raise FloatNodesError(f"this model has no sizes outside onnxruntime, as they depend on its data: {error}") from None
+    return found | {name: array for name, array in constants.items() if array is not None}
 
 
 def _sample_shape(value: ir.Value) -> tuple[int, ...]:

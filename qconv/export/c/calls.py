@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qconv.export.c import bits, cubes, elements, layers
+from qconv.export.c import bits, chosen, cubes, elements, layers
 from qconv.export.c.writer import Writer, refused
 from qconv.export.network import Node
 
@@ -22,6 +22,11 @@ def _conv(writer: Writer, node: Node) -> list[str]:
     return rule(writer, node)
 
 
+def _pool(kernel: str) -> Callable[[Writer, Node], list[str]]:
+    flat = layers.pool(kernel)
+    return lambda writer, node: (cubes.pool if len(writer.tensor(node.output).shape) == 5 else flat)(writer, node)
+
+
 _RULES: dict[str, Callable[[Writer, Node], list[str]]] = {
     "conv": _conv,
     "matmul": layers.matmul,
@@ -34,6 +39,9 @@ _RULES: dict[str, Callable[[Writer, Node], list[str]]] = {
     "lookup": elements.lookup,
     "take": elements.take,
     "gather": elements.gather,
+    "top": chosen.top,
+    "pick": chosen.pick,
+    "put": chosen.put,
     "concat": elements.concat,
     "reshape": elements.reshape,
     "move": elements.move,
@@ -56,8 +64,8 @@ _RULES: dict[str, Callable[[Writer, Node], list[str]]] = {
     "min": elements.extreme("<"),
     "where": elements.where,
     "softmax": layers.softmax,
-    "max_pool": layers.pool("max_pool"),
-    "average_pool": layers.pool("average_pool"),
+    "max_pool": _pool("max_pool"),
+    "average_pool": _pool("average_pool"),
     "global_average": layers.global_average,
     "reduce_sum": layers.reduce("0", "total += value;"),
     "reduce_mean": layers.reduce("0", "total += value;", "total / {size}"),

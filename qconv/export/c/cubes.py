@@ -18,7 +18,7 @@ typedef struct {
 """
 CUBE: Final = """
 /* One position of the output at a time: what its window meets lies in a row, which serves all output channels. */
-static void cube@SIGNS@_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
+static void cube@SIGNS@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
                      @X_T@ *y, int16_t *patch, const cube_shape *s)
 {
 @START@    const int32_t in_group = s->channels / s->group, out_group = s->outputs / s->group, area = s->height * s->width;
@@ -53,6 +53,62 @@ static void cube@SIGNS@_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias,
 """
 
 
+POOL: Final = """
+typedef struct {
+    int32_t channels, size[3], out[3], kernel[3], stride[3], dilation[3], pad[3], zero_point, whole;
+} cube_pool_shape;
+"""
+POOLS: Final = """
+/* The largest code of each window over three axes, or the mean of its codes. */
+static void cube_@KIND@_@X@(const @X_T@ *x, @X_T@ *y, const cube_pool_shape *s)
+{
+    const int32_t plane = s->out[1] * s->out[2];
+    for (int32_t c = 0; c < s->channels; c++)
+        for (int32_t at = 0; at < s->out[0] * plane; at++) {
+            const int32_t place[3] = {at / plane, at / s->out[2] % s->out[1], at % s->out[2]};
+            int64_t total = 0, count = 0;
+            int32_t most = @LOW@;
+            for (int32_t k = 0; k < s->kernel[0] * s->kernel[1] * s->kernel[2]; k++) {
+                const int32_t tap[3] = {k / s->kernel[2] / s->kernel[1], k / s->kernel[2] % s->kernel[1], k % s->kernel[2]};
+                int32_t from = c, inside = 1;
+                for (int32_t axis = 0; axis < 3; axis++) {
+                    const int32_t p = place[axis] * s->stride[axis] + tap[axis] * s->dilation[axis] - s->pad[axis];
+                    inside = inside && p >= 0 && p < s->size[axis];
+                    from = inside ? from * s->size[axis] + p : 0;
+                }
+                if (inside) {
+                    total += (int32_t)x[from] - s->zero_point;
+                    most = x[from] > most ? x[from] : most;
+                }
+                count += inside || s->whole ? 1 : 0;
+            }
+            @MADE@
+        }
+}
+"""
+_MADE: Final = {
+    "max_pool": "(void)total, (void)count;\n            *y++ = (@X_T@)most;",
+    "average_pool": """(void)most;
+            *y++ = (@X_T@)clamp(quotient(total + s->zero_point * count, count), @LOW@, @HIGH@);""",
+}
+
+
+def pool(writer: Writer, node: Node) -> list[str]:
+    """Calls a pool over three axes."""
+    x, out, a = writer.tensor(node.inputs[0]), writer.tensor(node.output), node.attributes
+    writer.kernels.setdefault("cube_pool_shape", POOL)
+    if node.op == "average_pool":
+        writer.kernels.setdefault("quotient", kernels.QUOTIENT)
+    name = writer.use(f"cube_{node.op}", POOLS.replace("@KIND@", node.op).replace("@MADE@", _MADE[node.op]), X=str(x.dtype))
+    lists = [x.shape[2:], out.shape[2:], *(ints(node, key) for key in ("kernel", "strides", "dilations", "pads"))]
+    listed = [f"{{{', '.join(map(str, values))}}}" for values in lists]
+    fields = [math.prod(x.shape[:2]), *listed, a.get("x_zero_point", 0), a.get("counts_padding", 0)]
+    return [
+        f"static const cube_pool_shape shape = {{{', '.join(map(str, fields))}}};",
+        f"{name}({writer.names[node.inputs[0]]}, {writer.names[node.output]}, &shape);",
+    ]
+
+
 def conv(writer: Writer, node: Node) -> list[str]:
     """Calls a convolution over three axes."""
     x, weight = node.inputs[:2]
@@ -66,4 +122,4 @@ def conv(writer: Writer, node: Node) -> list[str]:
     listed = [f"{{{', '.join(map(str, values))}}}" for values in lists]
     fields = [shape[1], *shape[2:], out[1], *out[2:], a["group"], *listed, a["x_zero_point"], a["y_zero_point"]]
     fields.append(int(len(node.rescales[0].m0) > 1))
-    return conv_calls(writer, node, f"{kernel}_{dtype(writer, x)}", fields, "patch", kind="cube_shape")
+    return conv_calls(writer, node, f"{kernel}_{dtype(writer, x)}_{dtype(writer, weight)}", fields, "patch", kind="cube_shape")

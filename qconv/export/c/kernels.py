@@ -40,7 +40,7 @@ def made(text: str, *, signs: bool) -> str:
 
 DENSE: Final = """
 /* One position of the output at a time: what its window meets lies in a row, which serves all output channels, four at once. */
-static void conv@SIGNS@_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
+static void conv@SIGNS@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
                      @X_T@ *y, int16_t *patch, const conv_shape *s)
 {
 @START@    const int32_t in_group = s->channels / s->group, out_group = s->outputs / s->group;
@@ -90,7 +90,7 @@ static void conv@SIGNS@_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias,
 DEPTHWISE: Final = """
 /* Some rows of a map at a time, with their padding, serve all output channels that read it. Without strides they lie behind one
    another as a single long row; sums between two rows are not used. */
-static void rows@SIGNS@_@X@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
+static void rows@SIGNS@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
                      @X_T@ *y, int32_t *sums, int16_t *patch, const conv_shape *s)
 {
 @START@    const int32_t out_group = s->outputs / s->group, taps = s->kernel_height * s->kernel_width, stride = s->stride_x;
@@ -269,8 +269,7 @@ static void max_pool_@X@(const @X_T@ *x, @X_T@ *y, const pool_shape *s)
             }
 }
 """
-
-AVERAGE: Final = """
+QUOTIENT: Final = """
 static int64_t quotient(int64_t numerator, int64_t denominator)
 {
     int64_t floored = numerator / denominator;
@@ -278,7 +277,8 @@ static int64_t quotient(int64_t numerator, int64_t denominator)
     const int64_t twice = 2 * (numerator - floored * denominator);
     return floored + ((twice > denominator || (twice == denominator && (floored & 1) != 0)) ? 1 : 0);
 }
-
+"""
+AVERAGE: Final = """
 static void average_pool_@X@(const @X_T@ *x, @X_T@ *y, const pool_shape *s)
 {
     for (int32_t c = 0; c < s->channels; c++)

@@ -25,7 +25,7 @@ def conv(writer: Writer, node: Node) -> list[str]:
     signs = gives_signs(node)
     name = f"{kernel}_signs" if signs else kernel
     writer.use(name, kernels.made(text, signs=signs), X=dtype(writer, x), W=dtype(writer, weight))
-    name = f"{name}_{dtype(writer, x)}"
+    name = f"{name}_{dtype(writer, x)}_{dtype(writer, weight)}"
     (height, width), (out_height, out_width) = pair(shape[2:], 1), pair(out[2:], 1)
     pairs = [
         *pair(taps[2:], 1), *pair(ints(node, "strides"), 1), *pair(ints(node, "dilations"), 1),
@@ -145,10 +145,9 @@ def pool(kernel: str) -> Callable[[Writer, Node], list[str]]:
 
     def rule(writer: Writer, node: Node) -> list[str]:
         x, out, a = writer.tensor(node.inputs[0]), writer.tensor(node.output), node.attributes
-        if len(x.shape) not in (3, 4):
-            raise refused(node, "it has three spatial axes")
         writer.use("max_pool", kernels.POOL, X=str(x.dtype))
         if kernel == "average_pool":
+            writer.kernels.setdefault("quotient", kernels.QUOTIENT)
             writer.use(kernel, kernels.AVERAGE, X=str(x.dtype))
         pairs = [
             *pair(ints(node, "kernel"), 1), *pair(ints(node, "strides"), 1), *pair(ints(node, "dilations"), 1),

@@ -1,0 +1,66 @@
+"""Forms of operators that tables and C have rules of their own for, and what is refused by name."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from qconv import pipeline
+from qconv.errors import FloatNodesError
+from qconv.export.c.source import write_sources
+from qconv.export.c.vectors import Sample
+from qconv.export.trace import network_of
+from qconv.integer.execution.executor import Executor
+from qconv.integer.program import Program
+from tests.export.test_network import COMPILER, by_table
+from tests.lower.harness import Given
+from tests.probe.outcome import CONFIG
+from tests.probe.read import FORMS
+
+FORM = {str(form): form for form in FORMS}
+
+
+def model_of(name: str, folder: Path) -> ir.Model:
+    path = folder / "m.onnx"
+    onnx.save(FORM[name].between(), path)
+    feeds = Given(FORM[name].feeds(3))
+    return pipeline.quantize(path, pipeline.calibrate(path, feeds, config=CONFIG), config=CONFIG).model
+
+
+@pytest.mark.parametrize(
+    "name", ["MaxPool / 3-D", "AveragePool / 3-D", "Conv / dynamic weight", "TopK / values", "TopK / indices"]
+)
+def test_by_table_and_in_c(name: str, tmp_path: Path) -> None:
+    model = model_of(name, tmp_path)
+    network = network_of(model)
+    values = Executor(Program.read(model)).run(FORM[name].feeds(1, seed=5)[0])
+    found = by_table(network, tmp_path, values)
+    for node in network.nodes:
+        if node.output in values:
+            assert np.array_equal(found[node.output], values[node.output]), node.name
+    if COMPILER is None:
+        return
+    for file, text in write_sources(network, "digest", [Sample(values)]).files.items():
+        (tmp_path / file).write_text(text)
+    done = subprocess.run(
+        ["make", "-C", str(tmp_path), "check", "CFLAGS=-O0 -Werror"], capture_output=True, text=True, check=False
+    )
+    assert "1 samples, 0 differences" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("Pad / dyn pads", "Pad"),
+        ("NonZero / gather", "NonZero"),
+        ("MaxPool / indices + MaxUnpool", "has no form"),
+    ],
+)
+def test_what_depends_on_data_in_other_ways_is_refused(name: str, word: str, tmp_path: Path) -> None:
+    with pytest.raises(FloatNodesError, match=word):
+        network_of(model_of(name, tmp_path))
