@@ -33,7 +33,7 @@ def gather_elements(trace: Tracer, step: Step) -> None:
 
 def scatter_elements(trace: Tracer, step: Step) -> None:
     """Adds data with other elements at places along an axis, the last one where several go to one place."""
-    if step.op != "ScatterElements" or step.geometry.text("reduction", "none") != "none":
+    if step.geometry.text("reduction", "none") != "none":
         raise no_form(step)
     axis = step.geometry.integer("axis", 0) % trace.values(step.operand(0)).ndim
     trace.emit(step, "put", [trace.name(step.operand(index)) for index in range(3)], {"axis": axis})

@@ -47,8 +47,7 @@ def _scatter(trace: Tracer, step: Step) -> None:
     """The data, then the updates, and where each element of the output lies in the two."""
     output, parts, start = step.writes[0], list[str](), 0
     if step.operand(1).value in trace.dynamic:
-        scatter_elements(trace, step)
-        return
+        raise no_form(step)
     numbered: list[Array] = []
     for index in (0, 2):
         array = trace.values(step.operand(index))
@@ -63,6 +62,11 @@ def _scatter(trace: Tracer, step: Step) -> None:
     trace.emit(step, "concat", parts, {"axis": 0}, output=both)
     table = trace.constant(f"{output.name}/places", places.reshape(-1).astype(np.int32))
     trace.emit(step, "gather", [both, table])
+
+
+def _scatter_elements(trace: Tracer, step: Step) -> None:
+    rule = scatter_elements if step.operand(1).value in trace.dynamic else _scatter
+    rule(trace, step)
 
 
 def _elementwise(op: str) -> Callable[[Tracer, Step], None]:
@@ -141,7 +145,7 @@ RULES: dict[str, Callable[[Tracer, Step], None]] = {
     "Concat": concat,
     "Pad": _pad,
     "Clip": _clip,
-    "ScatterElements": _scatter,
+    "ScatterElements": _scatter_elements,
     "ScatterND": _scatter,
     "Resize": lambda trace, step: trace.move(step),
     "Cast": _cast,

@@ -28,7 +28,7 @@ class Expected:
     """How many scales a network has, which part of its output codes may differ, by how many, and how many classes stay.
 
     The original adds up in float32, which falls on the other side of a half now and then; a code of 4 bits moves several of 8.
-    ModelOpt leaves sums and the output in float, which are rounded here.
+    ModelOpt leaves sums and the output in float, pt2e the output, which are rounded here.
     """
 
     scales: int
@@ -43,6 +43,7 @@ NETWORKS = {
     "brevitas_qonnx_w3": Expected(7, 0.02, 3),
     "brevitas_qonnx_trunc": Expected(7),
     "modelopt": Expected(6, 1.0, 6, 0.98),
+    "pt2e": Expected(7, 1.0, 1, 0.98),
     "tensorflow_lite": Expected(9),
     "tensorflow_faked": Expected(8),
 }
