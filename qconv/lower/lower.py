@@ -56,6 +56,7 @@ from qconv.lower.recurrent import lower_recurrent
 from qconv.lower.reductions import lower_cast, lower_quotient, lower_reduction
 from qconv.lower.selections import lower_scatter
 from qconv.lower.standard import write_standard
+from qconv.model.spell_norms import spell_norms
 from qconv.ops.op_table import rule_of
 from qconv.ops.scale_rules import NoFloat, Same, ScaleRule
 from qconv.plan.quant_plan import QuantPlan, border_nodes
@@ -167,6 +168,7 @@ def lower(
     pad_inputs(graph, ctx.names)
     for rules in target.rules:
         _REWRITES[rules](ctx)
+    spell_norms(graph)
     _import_domains(model)
     common_passes.RemoveUnusedNodesPass()(model)
     share_constants(graph)

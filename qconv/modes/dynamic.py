@@ -14,6 +14,7 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.model.edit import Editor
 from qconv.model.graph import attr_int, const_array
+from qconv.model.spell_norms import spell_norms
 from qconv.modes.places import Rewritten, places
 from qconv.modes.weight_only import MICROSOFT, rewrite_table, rewritten
 from qconv.ops.forms import bias_of
@@ -38,6 +39,7 @@ def to_dynamic(model: ir.Model, config: QuantConfig) -> Rewritten:
         rewrite_table(editor, node, _TABLE_BITS, _TABLE_BLOCK)
     if found.tables:
         model.opset_imports[MICROSOFT] = 1
+    spell_norms(graph)
     return rewritten(found)
 
 

@@ -16,6 +16,7 @@ from qconv.config import QuantConfig
 from qconv.errors import UsageError
 from qconv.model.edit import Editor
 from qconv.model.graph import const_array
+from qconv.model.spell_norms import spell_norms
 from qconv.modes.places import Places, Rewritten, places
 from qconv.ops.forms import bias_of
 from qconv.plan.policy import weight_scheme
@@ -45,6 +46,7 @@ def to_weight_only(model: ir.Model, config: QuantConfig, moments: Mapping[str, S
     for node in found.tables:
         rewrite_table(editor, node, wanted[node], config.group)
     model.opset_imports[MICROSOFT] = 1
+    spell_norms(graph)
     return rewritten(found, fitted)
 
 
