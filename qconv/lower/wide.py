@@ -88,8 +88,8 @@ class WideBuilder:
         if bits <= 0:
             return x
         value = self.over(x.value, 1 << bits, x.value, step)
-        low, high = (int(end / (1 << bits)) for end in (x.low, x.high))
-        low = x.low >> bits if self.ctx.target.arithmetic.divides_in_float else low
+        floors = self.ctx.target.arithmetic.divides_in_float
+        low, high = (end >> bits if floors else int(end / (1 << bits)) for end in (x.low, x.high))
         return Wide(value, x.scale * (1 << bits), x.zero / (1 << bits), low, high)
 
     def over(self, value: ir.Value, power: int, like: ir.Value, step: str) -> ir.Value:

@@ -88,3 +88,15 @@ def test_who_makes_and_who_reads_a_tensor() -> None:
     by_name: dict[str, ir.Value] = {write.name: write.value for step in program.steps for write in step.writes}
     assert program.makers[by_name["r_quantized"]].name == "clip"
     assert [step.name for step in program.readers[by_name["x_quantized"]]] == ["conv", "add"]
+
+
+def test_the_axis_of_a_weight_is_that_of_its_columns() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]>
+g (uint8[1,2] x) => (uint8[1,3] y) <float one = {1.0}, uint8 zero = {0}, int8[2,3] w = {1, 2, 3, 4, 5, 6},
+ int8[3,2] v = {1, 2, 3, 4, 5, 6}, float[3] ws = {1.0, 2.0, 4.0}, int8[3] wz = {0, 0, 0}> {
+    [columns] a = QLinearMatMul (x, one, zero, w, ws, wz, one, zero)
+    [rows] y = com.microsoft.QGemm <transB = 1> (x, one, zero, v, ws, wz, , one, zero)
+}"""
+    columns, rows = Program.read(graph(text)).steps
+    assert (columns.codes(1).axis, rows.codes(1).axis) == (-1, 0)
+    assert columns.codes(1).dequantize(np.ones((2, 3), np.int8)).tolist() == [[1, 2, 4], [1, 2, 4]]

@@ -11,6 +11,7 @@ from qconv.quant.fixedpoint import ACC_LIMIT
 from qconv.quant.params import (
     SMALLEST_SCALE,
     accumulator_bounds,
+    accumulators_fit,
     params_of_constant,
     params_of_range,
     params_of_weight,
@@ -95,3 +96,14 @@ def test_accumulator_bounds_are_reached() -> None:
     lo, hi = accumulator_bounds(codes, (1,), np.asarray([7], np.int32), x)
     extremes = [sum(w * (255 * c - 100) for w, c in zip([3, -2, 5], qs, strict=True)) + 7 for qs in np.ndindex(2, 2, 2)]
     assert (int(lo[0]), int(hi[0])) == (min(extremes), max(extremes))
+
+
+@pytest.mark.parametrize(
+    ("units", "fits"), [(2**31 - 1 - 4 * 255, True), (2**31 - 4 * 255, False), (-(2**31) + 1, True), (-(2**31), False)]
+)
+def test_a_bias_takes_of_the_room_of_an_accumulator(units: int, fits: bool) -> None:
+    """Sums of four products lie in [0, 4 * 255]; |sum + bias| must stay below 2^31, and so must the bias alone."""
+    x, scale = QuantParams(np.asarray(0.5, np.float32), np.asarray(0), UINT8), np.asarray(0.25, np.float32)
+    codes, bias = np.ones((1, 4), np.int8), np.asarray([units * 0.125])
+    assert accumulators_fit(codes, (1,), bias, x, scale) == fits
+    assert accumulators_fit(codes, (1,), None, x, scale)
