@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import numpy as np
 import onnx_ir as ir
@@ -53,16 +52,18 @@ def _name_sizes(node: ir.Node) -> bool:
         return False
     here = [1] * (len(sizes) - len(x.shape)) + list(x.shape.numpy())
     shape = ir.Shape([_dim(size) if one == 1 else one for one, size in zip(here, sizes, strict=True)])
-    changed = y.shape is None or any(_is_made_up(old) and old != new for old, new in zip(y.shape, shape, strict=True))
-    y.shape = shape
+    changed = _says_more(shape, y.shape)
+    y.shape = shape if changed else y.shape
     return changed
 
 
 def _settle(editor: Editor, node: ir.Node) -> bool:
     x, target = node.inputs[0], node.inputs[1]
-    if x is None or target is None or const_array(target) is not None or attr_int(node, "allowzero", 0):
+    if x is None or target is None or attr_int(node, "allowzero", 0):
         return False
     wanted = _with_quotient(read_sizes(target) or [], x)
+    if const_array(target) is not None:
+        return _name(node, x, wanted)
     sizes = _inferred(node.outputs[0]) or [_copied(size, x, axis) for axis, size in enumerate(wanted)]
     if not sizes:
         return False
@@ -72,11 +73,24 @@ def _settle(editor: Editor, node: ir.Node) -> bool:
     constant = np.array([size if isinstance(size, int) else -1 for size in sizes], np.int64)
     node.replace_input_with(1, editor.constant(f"{node.name}/shape", constant))
     set_attribute(node, "allowzero", 0)
-    if wanted and -1 not in wanted:
-        node.outputs[0].shape = ir.Shape(
-            [_dim(x.shape[axis] if size == 0 and x.shape else size) for axis, size in enumerate(wanted)]
-        )
+    _name(node, x, wanted)
     return True
+
+
+def _name(node: ir.Node, x: ir.Value, sizes: list[int | Size]) -> bool:
+    """Gives the result of a Reshape these sizes, where all are told; whether that says more than inference did."""
+    y = node.outputs[0]
+    if not sizes or -1 in sizes or x.shape is None or any(not size and axis >= len(x.shape) for axis, size in enumerate(sizes)):
+        return False
+    shape = ir.Shape([_dim(x.shape[axis] if size == 0 else size) for axis, size in enumerate(sizes)])
+    changed = _says_more(shape, y.shape)
+    y.shape = shape if changed else y.shape
+    return changed
+
+
+def _says_more(shape: ir.Shape, than: ir.Shape | None) -> bool:
+    """Whether a shape has a number or a name where another has neither."""
+    return than is None or any(_is_made_up(old) and not _is_made_up(new) for old, new in zip(than, shape, strict=True))
 
 
 def _dim(size: int | Size | ir.SymbolicDim) -> int | ir.SymbolicDim:
@@ -108,24 +122,24 @@ def _copied(element: int | Size, x: ir.Value, axis: int) -> int | Size:
 
 
 def _with_quotient(sizes: list[int | Size], x: ir.Value) -> list[int | Size]:
-    """The sizes with a number in place of -1, where all unknown sizes of x are among the others."""
+    """The sizes with what -1 stands for in its place, where that follows from the other sizes and those of x."""
     if x.shape is None or sizes.count(-1) != 1:
         return sizes
     there: list[int | Size] = [size if isinstance(size, int) else Size(x, axis) for axis, size in enumerate(x.shape)]
     others = [there[axis] if size == 0 and axis < len(there) else size for axis, size in enumerate(sizes) if size != -1]
-    if sorted(map(_identity, filter(_is_unknown, others))) != sorted(map(_identity, filter(_is_unknown, there))):
-        return sizes
+    unknown, named = ({_identity(size): size for size in some if isinstance(size, Size)} for some in (there, others))
     whole, part = (math.prod(size for size in some if isinstance(size, int)) for some in (there, others))
-    return sizes if part == 0 or whole % part else [whole // part if size == -1 else size for size in sizes]
+    if len(there) - len(unknown) != sum(isinstance(size, int) for size in there) or not part or named.keys() - unknown.keys():
+        return sizes  # a size stands twice, or is another's
+    left = [size for identity, size in unknown.items() if identity not in named]
+    if whole % part or len(left) > 1 or (left and whole != part):
+        return sizes
+    return [(left[0] if left else whole // part) if size == -1 else size for size in sizes]
 
 
 def _is_made_up(size: int | ir.SymbolicDim) -> bool:
     """Whether a size is unknown and bears no name but one of inference's own."""
     return not isinstance(size, int) and (size.value is None or str(size).startswith(MADE_UP))
-
-
-def _is_unknown(size: int | Size) -> TypeGuard[Size]:
-    return isinstance(size, Size)
 
 
 def _identity(size: Size) -> tuple[str, int]:
