@@ -45,6 +45,13 @@ def test_what_is_compared() -> None:
     assert "r" not in Judge(graph(ISLAND)).compared
 
 
+def test_reals_that_are_only_moved_from_a_float_island_are_not_compared() -> None:
+    text = ISLAND.replace(
+        "[enter] r_quantized = QuantizeLinear (r,", "[move] m = Identity (r) [enter] r_quantized = QuantizeLinear (m,"
+    )
+    assert Judge(graph(text)).compared == ("x_quantized", "c_quantized", "c", "r_quantized", "y_quantized", "y")
+
+
 def test_a_difference_is_found_where_it_arises(monkeypatch: pytest.MonkeyPatch) -> None:
     """One code of the convolution is made 3 too low: above the Clip's bound it passes on to what follows."""
     compute = kernels.compute

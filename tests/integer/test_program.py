@@ -83,6 +83,18 @@ def test_the_body_of_a_scan_is_a_program_of_its_own() -> None:
     assert values["last"].tolist() == [23, 22]
 
 
+def test_a_scan_runs_backwards_where_it_says_so() -> None:
+    """The states go from the last row to the first; the rows that come out lie as `scan_output_directions` says."""
+    feeds = {"start": np.array([1, 0], np.int32), "x": np.array([[1, 2], [3, 4], [5, 6]], np.int32)}
+    for way, rows in ((0, [[7, 6], [17, 16], [35, 34]]), (1, [[35, 34], [17, 16], [7, 6]])):
+        ways = f"num_scan_inputs: int = 1, scan_input_directions: ints = [1], scan_output_directions: ints = [{way}]"
+        model = graph(SCAN.replace("num_scan_inputs: int = 1", ways))
+        values = Executor(Program.read(model)).run(feeds)
+        assert values["all"].tolist() == rows
+        assert values["last"].tolist() == [35, 34]
+        assert mismatches(model, feeds) == []
+
+
 def test_who_makes_and_who_reads_a_tensor() -> None:
     program = Program.read(graph())
     by_name: dict[str, ir.Value] = {write.name: write.value for step in program.steps for write in step.writes}

@@ -12,9 +12,10 @@ from qconv.integer.execution.arrays import Array
 from qconv.integer.execution.executor import Executor
 from qconv.integer.execution.exposed import Exposed, Fetched, Some, run
 from qconv.integer.execution.work import work
+from qconv.integer.language.audit import Types
+from qconv.integer.language.element_types import element_type
 from qconv.integer.program import Program
 from qconv.integer.step import Step
-from qconv.model.graph import is_float
 from qconv.model.session import open_session
 from qconv.model.traits import Trait
 
@@ -100,8 +101,14 @@ def mismatches(model: ir.Model, feeds: Mapping[str, Array]) -> list[Mismatch]:
 
 def _downstream(program: Program, steps: Iterable[Step], *, reals: bool = False) -> set[str]:
     """Names of all tensors that depend on one of `steps`; with `reals`, of those that did not become codes on the way."""
+    types: Types = {}
     reached = {write.value for step in steps for write in step.writes}
     for step in program.steps:
         if any(argument is not None and argument.value in reached for argument in step.arguments):
-            reached.update(write.value for write in step.writes if not reals or is_float(write.value))
+            reached.update(write.value for write in step.writes if not reals or _is_real(write.value, types))
     return {value.name for value in reached if value.name}
+
+
+def _is_real(value: ir.Value, types: Types) -> bool:
+    dtype = element_type(value, types)
+    return dtype is not None and dtype.is_floating_point()
