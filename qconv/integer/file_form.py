@@ -82,9 +82,9 @@ def _parameters(node: ir.Node) -> Sequence[int]:
     if layout is not None:
         triples = (*layout.reads, layout.writes)
         return [index for triple in triples for index in (triple.scale, triple.zero_point)]
-    if (node.domain == "" and has_trait(node, Trait.CASTS)) or node.domain == bit_planes.DOMAIN:
-        return range(len(node.inputs))
-    return ()
+    unpacks = (node.domain == "" and has_trait(node, Trait.CASTS)) or node.domain == bit_planes.DOMAIN
+    constant = all(value is not None and value.is_initializer() for value in node.inputs)
+    return range(len(node.inputs)) if unpacks and constant else ()
 
 
 def _forget(value: ir.Value) -> None:

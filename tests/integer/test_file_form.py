@@ -20,12 +20,13 @@ from qconv.quant.fixedpoint import Multiplier
 from tests.lower.harness import Given
 
 
-@pytest.fixture(scope="module", params=[8, 4])
+@pytest.fixture(scope="module", params=[("digits_mobilenet", 8), ("digits_mobilenet", 4), ("digits_vit", 8)], ids=str)
 def made(request: pytest.FixtureRequest, sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple:  # type: ignore[type-arg]
-    path = sample_models / "digits_mobilenet.onnx"
+    name, bits = request.param
+    path = sample_models / f"{name}.onnx"
     with np.load(sample_models / "digits_calib.npz") as arrays:
         samples = Given([{"image": image[None]} for image in arrays["image"][:20]])
-    config = QuantConfig(weight_bits=request.param)
+    config = QuantConfig(weight_bits=bits)
     result = pipeline.quantize(path, pipeline.calibrate(path, samples), config=config, samples=samples)
     file = tmp_path_factory.mktemp("form") / "m.onnx"
     result.save(file)
