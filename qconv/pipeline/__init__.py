@@ -3,19 +3,19 @@
 from qconv.import_ import read_encodings
 from qconv.model.save import files_of
 from qconv.pipeline.analyze import analyze
-from qconv.pipeline.better_mode import dynamic_gain
-from qconv.pipeline.budget import Budget, Within, quantize_within
 from qconv.pipeline.calibrate import calibrate, run
 from qconv.pipeline.checks import Warn, check_samples
 from qconv.pipeline.export import Chip, Exported, export
+from qconv.pipeline.goals.better_mode import dynamic_gain
+from qconv.pipeline.goals.budget import Budget, Within, quantize_within
+from qconv.pipeline.goals.price_of_pairs import PairPrice, pair_price
+from qconv.pipeline.goals.reach import Attempt, Goal, reach
 from qconv.pipeline.job import Job
 from qconv.pipeline.outlook import Outlook, outlook
 from qconv.pipeline.outputs import Kind, check_outputs
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
-from qconv.pipeline.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.pipeline.raw_pixels import pixels_for
-from qconv.pipeline.reach import Attempt, Goal, reach
 from qconv.pipeline.recall import calibration_beside, recalled, recalled_images
 from qconv.pipeline.report import read_report, write_comparison, write_report
 from qconv.pipeline.samples import samples_for, samples_of

@@ -13,9 +13,9 @@ from qconv.cli.main import cli
 from qconv.config import QuantConfig
 from qconv.errors import UsageError
 from qconv.integer.execution.compare import mismatches
-from qconv.pipeline.budget import Budget, quantize_within
-from qconv.pipeline.deadline import Deadline, OutOfTime
-from qconv.pipeline.reach import Goal, reach
+from qconv.pipeline.goals.budget import Budget, quantize_within
+from qconv.pipeline.goals.deadline import Deadline, OutOfTime
+from qconv.pipeline.goals.reach import Goal, reach
 from tests.lower.harness import Array, Given, normal, write_model
 
 TEXT = """g (float[1,16,8,8] x) => (float[1,5] y) {

@@ -11,8 +11,8 @@ import pytest
 from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.model.machine import adds_pairs_in_int16
-from qconv.pipeline import price_of_pairs
-from qconv.pipeline.price_of_pairs import PairPrice
+from qconv.pipeline.goals import price_of_pairs
+from qconv.pipeline.goals.price_of_pairs import PairPrice
 from qconv.pipeline.recovery import Recovery
 from qconv.recover.channels.equalize import Form
 from qconv.recover.recover import Recovered

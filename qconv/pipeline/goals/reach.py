@@ -14,7 +14,7 @@ from qconv.integer.program import Program
 from qconv.model.scratch import scratch_folder
 from qconv.pipeline.analyze import analyze
 from qconv.pipeline.calibrate import calibrate
-from qconv.pipeline.deadline import Deadline, OutOfTime
+from qconv.pipeline.goals.deadline import Deadline, OutOfTime
 from qconv.pipeline.prepared import load_prepared
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.plan.make import tensors_to_observe

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from qconv.config import QuantConfig, Rule
 from qconv.data.source import SampleSource
 from qconv.errors import UsageError
-from qconv.pipeline.bit_prices import WHOLE, Kind, PriceTable, Width, price_table
+from qconv.pipeline.goals.bit_prices import WHOLE, Kind, PriceTable, Width, price_table
 from qconv.pipeline.prepared import load_prepared
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.statistics.calibration import Calibration
