@@ -10,6 +10,8 @@ from qconv.integer.program import Program
 from qconv.targets import TARGETS
 from qconv.verify.report import Report
 
+from .cause import causes
+
 _FINE_DB = 30.0
 _NAMED = 3
 
@@ -30,6 +32,11 @@ def advice(report: Report, program: Program | None) -> Iterator[tuple[str, str]]
         return
     own = [layer for layer in report.layers if layer.own is not None]
     lossy = sorted(own, key=lambda layer: layer.own.sqnr_db if layer.own is not None else 0.0)[:_NAMED]
+    if any(cause.narrow for cause in causes(report)):
+        yield (
+            "Ranges chosen by what they cost at the outputs, as one cuts values off.",
+            f"qconv quantize {model} --data DATA --method auto",
+        )
     yield (
         "More effort to recover accuracy: weights are rounded so that each layer repairs what those before it lost.",
         (f"qconv quantize {model} --data DATA --effort full"),

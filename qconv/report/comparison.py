@@ -103,11 +103,12 @@ def _plot(title: str, across: str, up: str, names: Sequence[str], costs: Sequenc
 
 
 def _apart(dots: Sequence[Dot]) -> Iterator[Dot]:
-    """The dots, with names that do not cover each other."""
+    """The dots, with names that cover neither each other nor other dots."""
     taken: list[tuple[float, float]] = []
     for dot in dots:
         y = dot.y
-        while any(abs(y - other) < _LINE and abs(dot.x - x) < _RIGHT for x, other in taken):
+        others = [(other.x, other.y) for other in dots if 0 < other.x - dot.x < _RIGHT]
+        while any(abs(y - other) < _LINE and abs(dot.x - x) < _RIGHT for x, other in (*taken, *others)):
             y += _LINE
         taken.append((dot.x, y))
         yield replace(dot, name_y=y)

@@ -14,6 +14,7 @@ from qconv.verify.code_use import BINS
 from qconv.verify.report import Report
 
 from .advice import advice
+from .cause import causes
 from .layout import HEIGHT, WIDTH, layout, points
 from .units import Network, grade, network
 
@@ -25,7 +26,8 @@ def report_page(report: Report, program: Program | None = None, tensors: Mapping
     drawn = None if program is None else network(program, report.written, report.layers, tensors)
     environment = environment_of_pages()
     return environment.get_template("report.html").render(
-        report=report, steps=tuple(advice(report, program)), origin=None if program is None else program.origin,
+        report=report, causes=tuple(causes(report)), steps=tuple(advice(report, program)),
+        origin=None if program is None else program.origin,
         network=drawn, picture=None if drawn is None else _picture(drawn), worst=min_sqnr(report), bins=BINS,
     )  # fmt: skip
 

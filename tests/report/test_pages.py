@@ -19,6 +19,7 @@ from qconv.integer.program import Program
 from qconv.quant.types import UINT8, QuantParams
 from qconv.report import comparison_page, report_page
 from qconv.report.advice import advice
+from qconv.report.cause import causes
 from qconv.report.comparison import short_names
 from qconv.report.layout import HEIGHT, WIDTH, layout
 from qconv.report.spread import spread_of
@@ -76,7 +77,12 @@ def verified(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> t
 def test_the_page_says_the_verdict_first_and_links_lead_somewhere(verified: tuple[Report, Program]) -> None:
     report, program = verified
     read = Reader(report_page(report, program))
-    assert read.words.index("Verdict") < read.words.index("What to try next") < read.words.index("Outputs")
+    assert (
+        read.words.index("Verdict")
+        < read.words.index("What loses most, and why")
+        < read.words.index("What to try next")
+        < read.words.index("Outputs")
+    )
     assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
     assert len(read.ids) == len(set(read.ids))
     assert len(report.written.float_nodes) > 1
@@ -126,9 +132,23 @@ def test_advice_ends_where_nothing_is_to_be_gained(verified: tuple[Report, Progr
     assert list(advice(fine, program)) == []
 
 
+def test_a_layer_whose_range_cuts_values_off_is_named_with_the_remedy(verified: tuple[Report, Program]) -> None:
+    report, _ = verified
+    layer = next(layer for layer in report.layers if layer.own is not None)
+    assert layer.own is not None
+    spoilt = replace(layer, own=replace(layer.own, sqnr_db=6.0), codes=replace(layer.codes, at_highest=0.2))
+    found = list(causes(replace(report, layers=(*report.layers, spoilt))))
+    assert found[0].node == layer.node and found[0].narrow and "20.0 % of its elements lie at the greatest code" in found[0].text
+    sparse = replace(spoilt, codes=replace(layer.codes, at_highest=0.0, used=20))
+    assert "take 20 of 256 codes" in next(causes(replace(report, layers=(sparse,)))).text
+    outputs = tuple(replace(o, similarity=replace(o.similarity, sqnr_db=10.0)) for o in report.outputs)
+    lines = [line for _, line in advice(replace(report, layers=(spoilt,), outputs=outputs), None)]
+    assert any("--method auto" in line for line in lines)
+
+
 def test_a_warned_report_is_not_called_fine(verified: tuple[Report, Program]) -> None:
     report, program = verified
-    assert "see the warnings" in report_page(replace(report, warnings=("output y is lost",)), program)
+    assert "Look at the warnings." in report_page(replace(report, warnings=("output y is lost",)), program)
     failed = replace(report, verdict=replace(report.verdict, passed=False, reasons=("too small",)))
     assert "too small" in Reader(report_page(failed)).words
 
