@@ -21,7 +21,7 @@ _LONGEST_SUM = 1 << 22  # elements, where their number is not known
 _LONGEST_MEAN = 1 << 15
 _MEAN_BITS = 7
 _QUOTIENT_BITS = 22
-_SMALL = (ir.DataType.BOOL, ir.DataType.UINT8, ir.DataType.INT8)
+_SMALL = (ir.DataType.UINT8, ir.DataType.INT8)
 _CLIPPED = (ir.DataType.INT32, ir.DataType.INT64, ir.DataType.UINT32, ir.DataType.UINT64)
 
 
@@ -84,17 +84,18 @@ def lower_quotient(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_cast(node: ir.Node, ctx: Context) -> None:
-    """Integers as reals: clipped to the calibrated range, then rescaled. Reals as integers: a table."""
+    """Integers as reals: clipped to the calibrated range, then rescaled; truth values choose. Reals as integers: a table."""
     value, output = node.inputs[0], node.outputs[0]
     if not is_float(output):
         lower_test(node, ctx)
         return
     assert value is not None and value.dtype is not None
     build, dtype = WideBuilder(ctx, str(node.name)), value.dtype
-    low, high = (math.floor(ctx.params(output).ends[0]), math.ceil(ctx.params(output).ends[1]))
     if dtype is ir.DataType.BOOL:
-        low, high = 0, 1
-    elif dtype in _SMALL:
+        _truth(node, ctx)
+        return
+    low, high = (math.floor(ctx.params(output).ends[0]), math.ceil(ctx.params(output).ends[1]))
+    if dtype in _SMALL:
         low, high = (int(end) for end in (np.iinfo(dtype.numpy()).min, np.iinfo(dtype.numpy()).max))
     elif dtype in _CLIPPED:
         limits = np.iinfo(dtype.numpy())
@@ -104,3 +105,10 @@ def lower_cast(node: ir.Node, ctx: Context) -> None:
         value = build.emit("Clip", [value, *bounds], output, "clip_integers", dtype)
     integers = build.emit("Cast", [value], output, "integers", to=int(ir.DataType.INT32))
     ctx.set_codes(output, build.rescaled(Wide(integers, 1.0, 0.0, low, high), ctx.params(output), output))
+
+
+def _truth(node: ir.Node, ctx: Context) -> None:
+    """The code of 1 where something is true, that of 0 elsewhere."""
+    output, y = node.outputs[0], ctx.params(node.outputs[0])
+    one, zero = (ctx.constant_codes(np.asarray(real, np.float32), y, f"{node.name}_{real}").value for real in (1, 0))
+    ctx.set_codes(output, ctx.emit_codes("Where", [node.inputs[0], one, zero], output, y, clamp=False))
