@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ _ROUNDS = 200  # at most
 _WARM = 3
 _BUDGET = 2.0  # seconds for both models, after at least _FEWEST rounds
 _FEWEST = 5
+_UNSURE = 0.02  # of a ratio of times
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,16 @@ class Cost:
     float_ms: float
     integer_ms: float
     runs: int
+
+    @property
+    def ratio(self) -> float:
+        """The integer model's time in units of the float model's."""
+        return self.integer_ms / self.float_ms if self.float_ms else math.nan
+
+    @property
+    def slower(self) -> bool:
+        """Whether the integer model takes longer, by more than what such a measurement may be off."""
+        return self.ratio > 1.0 + _UNSURE
 
 
 def measure(

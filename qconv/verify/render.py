@@ -21,7 +21,7 @@ _NAME = 40  # characters of a layer's name that are shown
 def render(report: Report, *, layers: int = 10) -> RenderableType:
     """Everything a person needs: outputs, the `layers` worst layers, audit, exactness, cost, verdict."""
     parts = [_head(report), _outputs(report), *_accuracy(report), *_layers(report, layers)]
-    return Group(*parts, *_audit(report), *_exactness(report), _cost(report), *_verdict(report))
+    return Group(*parts, *_audit(report), *_exactness(report), *_cost(report), *_verdict(report))
 
 
 def _head(report: Report) -> RenderableType:
@@ -106,15 +106,16 @@ def _exactness(report: Report) -> Iterator[RenderableType]:
         yield Text(f"  {mismatch.tensor} of {mismatch.node}: {elements}", "red")
 
 
-def _cost(report: Report) -> RenderableType:
+def _cost(report: Report) -> Iterator[RenderableType]:
     cost = report.cost
     table = _table("cost", "float", "integer", "ratio")
     table.add_row(
         "size", _bytes(cost.float_bytes), _bytes(cost.integer_bytes), f"{cost.integer_bytes / max(cost.float_bytes, 1):.2f}"
     )
-    ratio = cost.integer_ms / cost.float_ms if cost.float_ms else math.nan
-    table.add_row("time of a run, one thread", f"{cost.float_ms:.3f} ms", f"{cost.integer_ms:.3f} ms", f"{ratio:.2f}")
-    return table
+    table.add_row("time of a run, one thread", f"{cost.float_ms:.3f} ms", f"{cost.integer_ms:.3f} ms", f"{cost.ratio:.2f}")
+    yield table
+    if cost.slower:
+        yield Text(f"the integer model is slower than the float model here: a run takes {cost.ratio:.2f} of its time", "yellow")
 
 
 def _verdict(report: Report) -> Iterator[RenderableType]:

@@ -104,3 +104,10 @@ def test_size_counts_external_data_once(tmp_path: Path) -> None:
     found = file_bytes(files_of(path, ir.load(path)))
     assert found == path.stat().st_size + (tmp_path / "big.data").stat().st_size
     assert found > 64 * 64 * 4
+
+
+def test_a_slower_model_is_said_to_be_slower(report: Report) -> None:
+    sentence = "slower than the float model here: a run takes 1.50 of its time"
+    slow, even = (replace(report, cost=replace(report.cost, float_ms=1.0, integer_ms=ms)) for ms in (1.5, 1.01))
+    assert sentence in text(slow)
+    assert "slower than" not in text(even)
