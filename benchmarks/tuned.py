@@ -47,6 +47,9 @@ def shapes() -> Iterator[Shape]:
         body = f"a = Conv(x, v) b = {op}(a) y = Conv(b, w)"
         weights = {"v": (64, 64, 1, 1), "w": (64, 64, 1, 1)}
         yield Shape(f"{op} without a table", "between 1 x 1 convolutions [1, 64, 28, 28]", body, (1, 64, 28, 28), weights)
+    for x in ((1, 128, 384), (1, 197, 768)):
+        body = "y = LayerNormalization<axis=-1>(x, g, h)"
+        yield Shape("sums as products", f"LayerNormalization {list(x)}", body, x, {"g": x[-1:], "h": x[-1:]})
     body = "a = Conv(x, u) b = Conv<group=8, pads=[1,1,1,1]>(a, v) y = Conv(b, w)"
     weights = {"u": (8, 16, 1, 1), "v": (8, 1, 3, 3), "w": (16, 8, 1, 1)}
     yield Shape("filters of zeros for a depthwise layer", "16, 8 depthwise, 16, 112 x 112", body, (1, 16, 112, 112), weights)

@@ -112,6 +112,14 @@ def _reduce(op: str) -> Callable[[Tracer, Step], None]:
     return rule
 
 
+def _row_sums(trace: Tracer, step: Step) -> None:
+    """A product of int32 matrices, of which lowering makes those with one column of ones: the sums of rows."""
+    x, ones = (trace.values(step.operand(index)) for index in (0, 1))
+    if ones.shape != (x.shape[-1], 1) or step.operand(1).value in trace.dynamic or np.any(ones != 1):
+        raise no_form(step)
+    trace.emit(step, "reduce_sum", [trace.name(step.operand(0))], {"axes": [x.ndim - 1]})
+
+
 def _arg(op: str) -> Callable[[Tracer, Step], None]:
     def rule(trace: Tracer, step: Step) -> None:
         found: dict[str, Attribute] = {
@@ -133,6 +141,7 @@ RULES: dict[str, Callable[[Tracer, Step], None]] = {
     "QLinearMatMul": matmul,
     "QGemm": matmul,
     "MatMulInteger": matmul_integer,
+    "MatMul": _row_sums,
     "QLinearAdd": binary("add"),
     "QLinearMul": binary("mul"),
     "QLinearLeakyRelu": leaky_relu,

@@ -18,9 +18,10 @@ import onnx_ir as ir
 
 from qconv.lower.context import Context
 from qconv.lower.values import Codes, Wide
-from qconv.lower.wide import WideBuilder
+from qconv.lower.wide import WideBuilder, column_of
 from qconv.ops.forms import row_size
 from qconv.quant.types import UINT8, QuantParams
+from qconv.targets import Tuning
 
 _INT32_BITS = 31
 _LONGEST = 1 << 15  # rows of so many products of two codes fit in int32
@@ -80,18 +81,26 @@ def lower_weighted_mean(node: ir.Node, ctx: Context) -> None:
     assert output.shape is not None
     largest = 255 * (_LONGEST if size is None else min(size, _LONGEST))
     bits = min(_MOST_BITS, _INT32_BITS - largest.bit_length())
-    like, column = exponentials.value, ir.Value(shape=ir.Shape([*output.shape[:-1], 1]))
     zero_points = [
         ctx.initializer(codes.params.zero_point.reshape(()), f"{node.name}_zero_point") for codes in (exponentials, values)
     ]
     products = build.emit("MatMulInteger", [exponentials.value, values.value, *zero_points], output, "products")
-    axes = ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_axes")
-    wide = build.emit("Cast", [exponentials.value], like, "weights", to=int(ir.DataType.INT32))
-    total = build.emit("ReduceSum", [wide, axes], column, "total", keepdims=1)
+    total = _total(node, build, exponentials, size)
     mean = _quotient(build, products, total, bits, output)
     reach = 256 << bits
     found = Wide(mean, float(values.params.scale) / (1 << bits), 0.0, -reach, reach)
     ctx.set_codes(output, build.rescaled(found, ctx.params(output), output))
+
+
+def _total(node: ir.Node, build: WideBuilder, exponentials: Codes, size: int | None) -> ir.Value:
+    """The sums of rows of exponentials: a product with ones, where their number is known."""
+    column = column_of(exponentials.value)
+    if size is not None and Tuning.SUMS_AS_PRODUCTS in build.ctx.target.tuning:
+        ones = build.ctx.initializer(np.ones((size, 1), np.int8), f"{node.name}_ones")
+        return build.emit("MatMulInteger", [exponentials.value, ones], column, "total")
+    axes = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_axes")
+    wide = build.emit("Cast", [exponentials.value], exponentials.value, "weights", to=int(ir.DataType.INT32))
+    return build.emit("ReduceSum", [wide, axes], column, "total", keepdims=1)
 
 
 def _quotient(build: WideBuilder, number: ir.Value, divisor: ir.Value, bits: int, like: ir.Value) -> ir.Value:

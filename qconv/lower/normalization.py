@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from qconv.lower.context import Context
 from qconv.lower.values import Wide
-from qconv.lower.wide import WideBuilder
+from qconv.lower.wide import WideBuilder, column_of
 from qconv.model.graph import attr_float, const_array
 from qconv.ops.forms import row_size
-from qconv.quant.reciprocal_root import BUCKET, LARGEST_ENTRY, LARGEST_EPSILON, STEPS, ReciprocalRoot, reciprocal_root
+from qconv.quant.reciprocal_root import LARGEST_ENTRY, LARGEST_EPSILON, ReciprocalRoot, reciprocal_root
 from qconv.quant.types import QuantParams
 
 _FROM_CODES = 64  # steps of a row for each step of 8 bits
@@ -48,8 +48,7 @@ def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root:
     if node.op_type == "LayerNormalization":
         summed = ((1 << _MEAN_BITS) - 1) // root.size
         x = build.shifted(x, _bits_to_cut(node, ctx.params(value), x, root, summed), "entry")
-        axes = ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_axes")
-        mean = build.emit("ReduceMean", [x.value, axes], _column(value), "mean", keepdims=1)
+        mean = build.mean_of_rows(x.value, root.size)
         centered = build.emit("Sub", [x.value, mean], value, "centered")
         x = Wide(centered, x.scale, 0.0, x.low - x.high, x.high - x.low)
     elif x.zero:
@@ -76,26 +75,20 @@ def _bits_to_cut(node: ir.Node, params: QuantParams, x: Wide, root: ReciprocalRo
 
 def _normalized(node: ir.Node, build: WideBuilder, row: Wide, root: ReciprocalRoot) -> Wide:
     """The rows over the root of their mean square."""
-    like, column = row.value, _column(row.value)
+    like, column = row.value, column_of(row.value)
     squares = build.emit("Mul", [like, like], like, "squares")
     squares = build.emit("Add", [squares, build.constant(root.divisor // 2, "half")], like, "half_up")
     shares = build.over(squares, root.divisor, like, "shares")
-    axes = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_square_axes")
-    power = build.emit("ReduceSum", [shares, axes], column, "power", keepdims=1)
+    power = build.sum_of_rows(shares, root.size, "power")
     epsilon = _epsilon(node, row.scale, root)
     if epsilon:
         power = build.emit("Add", [power, build.constant(epsilon, "epsilon")], column, "power_and_epsilon")
-    thresholds = build.constant(root.thresholds, "thresholds")
-    steps = ir.Value(shape=None if column.shape is None else ir.Shape([*column.shape[:-1], STEPS]))
-    passed = build.emit("GreaterOrEqual", [power, thresholds], steps, "passed", ir.DataType.BOOL)
-    passed = build.emit("Cast", [passed], steps, "passed_count", to=int(ir.DataType.INT32))
-    count = build.emit("ReduceSum", [passed, axes], column, "count", keepdims=1)
-    square = build.emit("Gather", [build.constant(root.squares, "squares"), count], column, "square", axis=0)
-    near = build.emit("Mul", [power, square], column, "near")
-    bucket = build.over(near, BUCKET, column, "buckets")
-    entry = build.emit("Gather", [build.constant(root.table, "roots"), bucket], column, "root", axis=0)
-    power_of_two = build.emit("Gather", [build.constant(root.powers, "powers"), count], column, "power_of_two", axis=0)
-    reciprocal = build.emit("Mul", [entry, power_of_two], column, "reciprocal")
+    levels = ir.Value(shape=None if column.shape is None else ir.Shape([*column.shape[:-1], len(root.steps)]))
+    buckets = build.over(power, root.steps, levels, "buckets")
+    places = build.emit("Add", [buckets, build.constant(root.starts, "starts")], levels, "places")
+    axes = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_level_axes")
+    place = build.emit("ReduceMin", [places, axes], column, "place", keepdims=1)
+    reciprocal = build.emit("Gather", [build.constant(root.table, "roots"), place], column, "reciprocal", axis=0)
     if root.cuts:
         most = build.quotient(2**31 - 1, reciprocal, column, "limit")
         least = build.emit("Mul", [most, build.constant(-1, "minus")], column, "lower_limit")
@@ -113,9 +106,3 @@ def _epsilon(node: ir.Node, scale: float, root: ReciprocalRoot) -> int:
 def _constant(node: ir.Node, index: int, default: float) -> NDArray[np.floating]:
     found = const_array(node.inputs[index]) if index < len(node.inputs) else None
     return np.full((1,), default) if found is None else found.reshape(-1)
-
-
-def _column(value: ir.Value) -> ir.Value:
-    """A shape with one element in each row."""
-    shape = None if value.shape is None else ir.Shape([*value.shape[:-1], 1])
-    return ir.Value(shape=shape)

@@ -94,3 +94,10 @@ def test_a_weight_that_is_multiplied_in_blocks(by_column: bool) -> None:
     scales = dyadic(rng, 1500) if by_column else dyadic(rng)
     inputs = [codes(rng, (3, 3000)), f32(2**-4), zero(128), weight, scales, np.zeros(scales.shape, np.int8), f32(4), zero(120)]
     assert_equal(*one_node("QLinearMatMul", inputs))
+
+
+@pytest.mark.parametrize(("a_shape", "b_shape"), [((2, 5, 64), (64, 1)), ((5, 8), (8, 3)), ((4, 1, 40), (40, 1))])
+def test_int32_products(a_shape: tuple[int, ...], b_shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(-(2**20), 2**20, shape).astype(np.int32) for shape in (a_shape, b_shape)]
+    assert_equal(*one_node("MatMul", inputs, outputs=[np.int32]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qconv.quant.reciprocal_root import BUCKET, LARGEST_ENTRY, reciprocal_root
+from qconv.quant.reciprocal_root import LARGEST_ENTRY, ReciprocalRoot, reciprocal_root
 
 SIZES = (1, 2, 3, 7, 64, 192, 384, 1024, 4096, 16_384, 65_536, 200_000)
 SPREADS = (500.0, 2000.0, 6000.0)  # the squares of smaller entries than twice the root of a size are rounded away
@@ -17,15 +17,24 @@ def normalized(row: np.ndarray, size: int) -> np.ndarray:
     root = reciprocal_root(size)
     power = sum((int(c) ** 2 + root.divisor // 2) // root.divisor for c in row)
     assert power < 2**30
-    count = int((power >= root.thresholds.astype(np.int64)).sum())
-    near = power * int(root.squares[count])
-    assert near < 2**30
-    reciprocal = int(root.table[near // BUCKET]) * int(root.powers[count])
+    reciprocal = int(root.table[place(power, root)])
     assert reciprocal < INT32
     most = (INT32 - 1) // reciprocal if root.cuts else INT32
     found = np.asarray([min(max(int(c), -most), most) * reciprocal for c in row], np.float64)
     assert np.abs(found).max(initial=0.0) <= root.largest < INT32
     return np.asarray(found / 2.0**root.bits)
+
+
+def place(power: int, root: ReciprocalRoot) -> int:
+    return min(power // int(step) + int(start) for step, start in zip(root.steps, root.starts, strict=True))
+
+
+def test_each_square_has_an_entry_near_it() -> None:
+    root = reciprocal_root(64)
+    powers = sorted({max(1, near + d) for near in (2**k for k in range(30)) for d in (-1, 0, 1)} | {3 * 2**k for k in range(28)})
+    for power in powers:
+        assert abs(int(root.table[place(power, root)]) / 2**root.bits * power**0.5 - 1) <= 1 / 1000
+    assert place(2**30 - 1, root) == len(root.table) - 1
 
 
 @pytest.mark.parametrize(("size", "spread"), [(size, spread) for size in SIZES for spread in SPREADS if spread**2 > 4 * size])

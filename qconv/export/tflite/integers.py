@@ -92,6 +92,17 @@ def _reduce(code: int) -> Callable[[Translation, Step], None]:
     return rule
 
 
+def _row_sums(t: Translation, step: Step) -> None:
+    """A product of int32 matrices, of which lowering makes those with one column of ones: the sums of rows."""
+    value, ones = step.operand(0).value, t.array(step.operand(1).value)
+    rank = t.array(value).ndim
+    if ones.shape[1:] != (1,) or np.any(ones != 1):
+        raise no_form(step, " of other numbers than ones")
+    axes = t.writer.constant(f"{step.name}/axes", np.asarray([rank - 1], np.int32))
+    output = t.result(step, last=False, params=t.params[value])
+    t.writer.operator(OP.SUM, 2, [t.read(value, last=False), axes], output, options("ReducerOptions", KeepDims=True))
+
+
 def _arg(code: int, kind: str) -> Callable[[Translation, Step], None]:
     def rule(t: Translation, step: Step) -> None:
         value = step.operand(0).value
@@ -157,6 +168,7 @@ def _scaled_sum(t: Translation, x: int, axis: int, plus: int, factor: int, name:
 
 RULES: dict[str, Callable[[Translation, Step], None]] = {
     "MatMulInteger": _products,
+    "MatMul": _row_sums,
     "Cast": _cast,
     "Where": _where,
     "BitwiseXor": _xor,

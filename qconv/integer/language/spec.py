@@ -60,6 +60,7 @@ PLAIN: Mapping[str, frozenset[ir.DataType]] = {
     **dict.fromkeys(["Add", "Sub", "Mul", "Div", "Mod", "Range", "CumSum", "Abs", "Neg", "Sign"], COUNTS),
     **dict.fromkeys(["ReduceSum", "ReduceMean", "ReduceProd"], COUNTS),
     **dict.fromkeys(["ConvInteger", "MatMulInteger"], INTEGERS),
+    "MatMul": COUNTS,
     "Cast": ANY | SMALL | FINE,
 }
 

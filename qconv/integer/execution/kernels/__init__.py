@@ -42,6 +42,7 @@ KERNELS: Mapping[tuple[str, str], Kernel] = {
     ("", "QLinearMatMul"): matmul.qlinear_matmul,
     (MICROSOFT, "QGemm"): matmul.qgemm,
     ("", "MatMulInteger"): matmul.matmul_integer,
+    ("", "MatMul"): matmul.matmul,
     (MICROSOFT, "QLinearAdd"): binary.qlinear_add,
     (MICROSOFT, "QLinearMul"): binary.qlinear_mul,
     (MICROSOFT, "QLinearConcat"): tables.qlinear_concat,

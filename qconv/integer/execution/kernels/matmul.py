@@ -35,6 +35,11 @@ def matmul_integer(step: Step, inputs: Operands) -> list[Array]:
     return [sums.astype(np.int32)]
 
 
+def matmul(step: Step, inputs: Operands) -> list[Array]:
+    """The product of a [..., M, K] and b [..., K, N] in the type of both, which wraps around as that of onnxruntime does."""
+    return [np.asarray(np.matmul(required(inputs, 0), required(inputs, 1)))]
+
+
 def multiply(a: Array, a_zero_point: int, b: Array, b_zero_point: Array) -> Array:
     """The integer sums of (a - Za) times (b - Zb), held exactly in a float type; Zb is one value or one per column."""
     b_zero_point = b_zero_point if b_zero_point.size > 1 else b_zero_point.reshape(())
