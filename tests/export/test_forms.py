@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 
 from qconv import pipeline
+from qconv.config import QuantConfig
 from qconv.errors import FloatNodesError
 from qconv.export.c.source import write_sources
 from qconv.export.c.vectors import Sample
@@ -64,3 +65,20 @@ def test_by_table_and_in_c(name: str, tmp_path: Path) -> None:
 def test_what_depends_on_data_in_other_ways_is_refused(name: str, word: str, tmp_path: Path) -> None:
     with pytest.raises(FloatNodesError, match=word):
         network_of(model_of(name, tmp_path))
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler here")
+def test_powers_of_two_are_shifts(tmp_path: Path) -> None:
+    """Models whose scales are powers of two have no multiplier in their layers in C, and the same bytes."""
+    form, path = FORM["MaxPool / k3s2"], tmp_path / "m.onnx"
+    onnx.save(form.between(), path)
+    config = QuantConfig(pow2=True)
+    model = pipeline.quantize(path, pipeline.calibrate(path, Given(form.feeds(3)), config=config), config=config).model
+    samples = [Sample(Executor(Program.read(model)).run(form.feeds(1, seed=seed)[0])) for seed in range(3)]
+    sources = write_sources(network_of(model), "digest", samples).files
+    assert "shifted(sum, shift[own])" in sources["model.c"] and "* m[own]" not in sources["model.c"]
+    for file, text in sources.items():
+        (tmp_path / file).write_text(text)
+    flags = "CFLAGS=-O1 -fsanitize=undefined -fno-sanitize-recover=all -Werror"
+    done = subprocess.run(["make", "-C", str(tmp_path), "check", flags], capture_output=True, text=True, check=False)
+    assert "3 samples, 0 differences" in done.stdout, done.stdout + done.stderr

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from qconv.export.c import bit_kernels, kernels
-from qconv.export.c.layers import code_of_sum, gives_signs
+from qconv.export.c.ends import form_of
+from qconv.export.c.layers import code_of_sum
 from qconv.export.c.writer import Writer, dtype, ints
 from qconv.export.network import Node
 
@@ -70,7 +71,7 @@ def _product(writer: Writer, node: Node, columns: int, rows: int, row: str, oper
     if node.attributes.get("of") is not None:
         writer.kernels.setdefault("signs_of", bit_kernels.SIGNS)
         ends = [f"    signs_of(sums, {given}, terms, {columns}, {out} + r * {writer.tensor(node.output).shape[-1]});"]
-    elif gives_signs(node):
+    elif form_of(node) == "signs":
         zero, kind = node.attributes["y_zero_point"], f"{dtype(writer, node.output)}_t"
         code = f"({kind})({zero} + (2 * sums[n] - terms < {given}[n] ? 1 : -1))"
         ends = [f"    for (int32_t n = 0; n < {columns}; n++) {out}[{place}] = {code};"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from qconv.export.c import kernels
-from qconv.export.c.layers import conv_calls, gives_signs
+from qconv.export.c import ends, kernels
+from qconv.export.c.layers import conv_calls
 from qconv.export.c.writer import Writer, dtype, ints
 from qconv.export.network import Node
 
@@ -18,7 +18,7 @@ typedef struct {
 """
 CUBE: Final = """
 /* One position of the output at a time: what its window meets lies in a row, which serves all output channels. */
-static void cube@SIGNS@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
+static void cube@FORM@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
                      @X_T@ *y, int16_t *patch, const cube_shape *s)
 {
 @START@    const int32_t in_group = s->channels / s->group, out_group = s->outputs / s->group, area = s->height * s->width;
@@ -113,10 +113,10 @@ def conv(writer: Writer, node: Node) -> list[str]:
     """Calls a convolution over three axes."""
     x, weight = node.inputs[:2]
     shape, taps, out = writer.tensor(x).shape, writer.tensor(weight).shape, writer.tensor(node.output).shape
-    signs, a = gives_signs(node), node.attributes
+    form, a = ends.form_of(node), node.attributes
     writer.kernels.setdefault("cube_shape", SHAPE)
-    kernel = "cube_signs" if signs else "cube"
-    writer.use(kernel, kernels.made(CUBE, signs=signs), X=dtype(writer, x), W=dtype(writer, weight))
+    kernel = ends.suffixed("cube", form)
+    writer.use(kernel, ends.made(writer, CUBE, form), X=dtype(writer, x), W=dtype(writer, weight))
     writer.patch = max(writer.patch, math.prod(taps[1:]))
     lists = [list(taps[2:]), ints(node, "strides"), ints(node, "dilations"), ints(node, "pads")]
     listed = [f"{{{', '.join(map(str, values))}}}" for values in lists]

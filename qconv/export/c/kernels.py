@@ -26,21 +26,9 @@ typedef struct {
 } conv_shape;
 """
 
-_CODE: Final = "(@X_T@)clamp(rescale((int64_t)sum * m[own], shift[own]) + s->y_zero_point, @LOW@, @HIGH@)"
-_SIGN: Final = "(@X_T@)(s->y_zero_point + (sum > 0 ? 1 : -1))"
-
-
-def made(text: str, *, signs: bool) -> str:
-    """A kernel of layers that rescales its sums, or that gives one of two codes by their signs and has no multipliers then."""
-    if signs:
-        text = "\n".join(line for line in text.split("\n") if "const int32_t own =" not in line)
-    text = text.replace("@CODE@", _SIGN if signs else _CODE).replace("@SIGNS@", "_signs" if signs else "")
-    return text.replace("@START@", "    (void)m;\n    (void)shift;\n" if signs else "")
-
-
 DENSE: Final = """
 /* One position of the output at a time: what its window meets lies in a row, which serves all output channels, four at once. */
-static void conv@SIGNS@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
+static void conv@FORM@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
                      @X_T@ *y, int16_t *patch, const conv_shape *s)
 {
 @START@    const int32_t in_group = s->channels / s->group, out_group = s->outputs / s->group;
@@ -90,7 +78,7 @@ static void conv@SIGNS@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *b
 DEPTHWISE: Final = """
 /* Some rows of a map at a time, with their padding, serve all output channels that read it. Without strides they lie behind one
    another as a single long row; sums between two rows are not used. */
-static void rows@SIGNS@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
+static void rows@FORM@_@X@_@W@(const @X_T@ *x, const @W_T@ *w, const int32_t *bias, const int32_t *m, const uint8_t *shift,
                      @X_T@ *y, int32_t *sums, int16_t *patch, const conv_shape *s)
 {
 @START@    const int32_t out_group = s->outputs / s->group, taps = s->kernel_height * s->kernel_width, stride = s->stride_x;

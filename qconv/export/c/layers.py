@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from qconv.export.c import kernels
-from qconv.export.c.writer import C_TYPES, Writer, dtype, ints, limits, pair, refused, rescale
+from qconv.export.c import ends, kernels
+from qconv.export.c.writer import C_TYPES, Writer, dtype, ints, limits, pair, refused
 from qconv.export.network import Node
 
 _ROW = 192  # elements of a row that is long enough for its loops
@@ -22,9 +22,9 @@ def conv(writer: Writer, node: Node) -> list[str]:
     # A window of one map serves all output channels of its group; a row pays where it is longer than the window.
     by_rows = taps[1] == 1 and (node.attributes["group"] != 1 or out[-1] >= math.prod(taps[2:]))
     kernel, text = ("rows", kernels.DEPTHWISE) if by_rows else ("conv", kernels.DENSE)
-    signs = gives_signs(node)
-    name = f"{kernel}_signs" if signs else kernel
-    writer.use(name, kernels.made(text, signs=signs), X=dtype(writer, x), W=dtype(writer, weight))
+    form = ends.form_of(node)
+    name = ends.suffixed(kernel, form)
+    writer.use(name, ends.made(writer, text, form), X=dtype(writer, x), W=dtype(writer, weight))
     name = f"{name}_{dtype(writer, x)}_{dtype(writer, weight)}"
     (height, width), (out_height, out_width) = pair(shape[2:], 1), pair(out[2:], 1)
     pairs = [
@@ -69,7 +69,7 @@ def conv_calls(
 ) -> list[str]:
     """Calls a kernel for each sample with x, weight, bias, multipliers, shifts, y, what is `last`, and the shape."""
     x, weight, *bias = (writer.names[name] for name in node.inputs)
-    m, s = ("0", "0") if gives_signs(node) else rescale(writer, node)
+    m, s = ends.constants(writer, node)
     samples = writer.tensor(node.inputs[0]).shape[0]
     each, made = (math.prod(writer.tensor(name).shape[1:]) for name in (node.inputs[0], node.output))
     calls = [
@@ -114,20 +114,14 @@ def matmul(writer: Writer, node: Node) -> list[str]:
     ]
 
 
-def gives_signs(node: Node) -> bool:
-    """Whether the output of a layer has the codes beside its zero point alone, by the signs of the sums (xnor.py)."""
-    return bool(node.attributes.get("signs"))
-
-
 def code_of_sum(writer: Writer, node: Node) -> str:
     """Returns the C expression that makes a code of sums[n]."""
     out, zero = writer.tensor(node.output), node.attributes["y_zero_point"]
-    if gives_signs(node):
+    if ends.form_of(node) == "signs":
         return f"({C_TYPES[str(out.dtype)]})({zero} + (sums[n] > 0 ? 1 : -1))"
-    m, s = rescale(writer, node)
     at = "n" if len(node.rescales[0].m0) > 1 else "0"
     low, high = limits(out)
-    return f"({C_TYPES[str(out.dtype)]})clamp(rescale((int64_t)sums[n] * {m}[{at}], {s}[{at}]) + {zero}, {low}, {high})"
+    return f"({C_TYPES[str(out.dtype)]})clamp({ends.rescaled(writer, node, 'sums[n]', at)} + {zero}, {low}, {high})"
 
 
 def softmax(writer: Writer, node: Node) -> list[str]:
@@ -164,7 +158,6 @@ def pool(kernel: str) -> Callable[[Writer, Node], list[str]]:
 def global_average(writer: Writer, node: Node) -> list[str]:
     """Computes the mean of each map by one rescaling of its sum."""
     x, out, z = writer.tensor(node.inputs[0]), writer.tensor(node.output), node.attributes
-    m, s = rescale(writer, node)
     maps, size = math.prod(x.shape[:2]), math.prod(x.shape[2:])
     low, high = limits(out)
     kind = C_TYPES[str(out.dtype)]
@@ -173,7 +166,7 @@ def global_average(writer: Writer, node: Node) -> list[str]:
         f"    int32_t sum = {-int(str(z['x_zero_point'])) * size};",
         f"    for (int32_t j = 0; j < {size}; j++) sum += {writer.names[node.inputs[0]]}[i * {size} + j];",
         f"    {writer.names[node.output]}[i] = "
-        f"({kind})clamp(rescale((int64_t)sum * {m}[0], {s}[0]) + {z['y_zero_point']}, {low}, {high});",
+        f"({kind})clamp({ends.rescaled(writer, node, 'sum', '0')} + {z['y_zero_point']}, {low}, {high});",
         "}",
     ]
 
