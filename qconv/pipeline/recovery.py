@@ -97,7 +97,7 @@ def recovery(
     if best.noise < _GOOD and not _is_small(loaded.ir.graph, len(samples)):
         return Recovery(best, plain.noise, recovered(best))
     found = [(form, recovered(form)) for form in (plain, *scaled)]
-    best, weights = min(found, key=lambda pair: pair[1].noise_after / _share(pair[0]))
+    best, weights = min(found, key=lambda pair: pair[1].unseen / _share(pair[0]))
     return Recovery(best, plain.noise, weights)
 
 

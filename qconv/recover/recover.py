@@ -1,8 +1,9 @@
 """Weight codes and biases that repair what quantization lost, layer by layer, from samples.
 
 Each layer is fitted so that, fed by the network as quantized so far, it gives what the float network gives there. So it also
-repairs what the layers before it lost. What comes out is kept only if the outputs are closer to the float network's for it, on
-samples that the fit did not see.
+repairs what the layers before it lost. A layer changes only if that brings what it gives closer to the float network's on samples
+that the fit did not see, and what comes out is kept only if the outputs are closer for it: on those samples, or on all where
+running them costs little.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from qconv.plan.levels import levels_for
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.weights import weight_codes
 from qconv.quant.types import QuantParams
-from qconv.ranges.search.output_error import noise_of, outputs_of
+from qconv.ranges.search.output_error import Outputs, noise_of, outputs_of
 from qconv.recover.fit import Weights, fit_weights
 from qconv.recover.layers import Layer, layer_of
 from qconv.recover.moments import Fit, Moments
@@ -35,6 +36,7 @@ Array = NDArray[Any]
 Feeds = Mapping[str, Array]
 Progress = Callable[[int, int | None], None]
 _HELD_BACK = 5  # one sample of so many
+_CHEAP = 1 << 21  # elements in the inputs of all samples, of which all judge the result: a few decide by chance
 _ROWS_PER_COLUMN = 8  # fewer, and a layer's moments say little
 
 
@@ -52,13 +54,17 @@ EFFORTS = {"fast": Effort(100, 12_000, 1_200), "full": Effort(400, 60_000, 4_608
 
 @dataclass(frozen=True)
 class Recovered:
-    """The plan, and the noise at the outputs before and after (ranges/search/output_error.py); `layers` that changed."""
+    """The plan, and the noise at the outputs before and after (ranges/search/output_error.py); `layers` that changed.
+
+    `unseen` is the noise after, of the samples that are held back alone: it compares one form of a network with another.
+    """
 
     plan: QuantPlan
     layers: int
     samples: int
     noise_before: float
     noise_after: float
+    unseen: float
 
 
 def recover(
@@ -76,8 +82,9 @@ def recover(
     Deterministic for the same samples. Raises ModelError where a part of the model cannot be run alone.
     """
     mixed, held = divided(samples)
+    judges = mixed if sum(array.size for sample in mixed for array in sample.values()) <= _CHEAP else held
     twin, layers = Twin(model, plan, config), list(fitted_layers(model.graph, plan, effort))
-    before = outputs_of(twin.model, held, threads)
+    before = outputs_of(twin.model, judges, threads)
     moments = LayerMoments(model, twin, layers, plan, effort, mixed, threads)
     found: dict[Layer, Weights] = {}
     for number, layer in enumerate(layers):
@@ -88,11 +95,17 @@ def recover(
             twin.set_weights(layer, weights)
         if progress is not None:
             progress(number + 1, len(layers))
-    exact = outputs_of(model, held, threads)
-    noise = [noise_of(outputs, exact) for outputs in (before, outputs_of(twin.model, held, threads))]
+    exact, after = outputs_of(model, judges, threads), outputs_of(twin.model, judges, threads)
+    noise = [noise_of(outputs, exact) for outputs in (before, after)]
+    apart = [index for index, sample in enumerate(judges) if any(sample is other for other in held)]
     if noise[1] >= noise[0]:
-        return Recovered(plan, 0, len(samples), noise[0], noise[0])
-    return Recovered(with_weights(plan, found), len(found), len(samples), *noise)
+        return Recovered(plan, 0, len(samples), noise[0], noise[0], _noise_at(apart, before, exact))
+    unseen = _noise_at(apart, after, exact)
+    return Recovered(with_weights(plan, found), len(found), len(samples), noise[0], noise[1], unseen)
+
+
+def _noise_at(places: Sequence[int], outputs: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
+    return noise_of([outputs[i] for i in places], [exact[i] for i in places])
 
 
 class LayerMoments:

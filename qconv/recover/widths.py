@@ -6,12 +6,12 @@ fitted to second moments as recovery will fit them (fit.py), and stand in for th
     e = |y~ - y|^2 / |y|^2      from the noise n of samples (ranges/search/output_error.py), whose size the error adds to:
     e = 2 n / (1 - n)
 
-is that of all roundings together. What it grows by is the price; to first order, prices of several layers add up.
+is that of all roundings together. What it grows by is the price; to first order, prices of several layers add up, and those of
+one layer go with the error of what it gives, which the moments tell.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +30,7 @@ from qconv.plan.weights import rounded_weight
 from qconv.ranges.search.output_error import noise_of, outputs_of
 from qconv.recover.fit import Weights
 from qconv.recover.layers import Layer
+from qconv.recover.moments import Fit, Float64Array
 from qconv.recover.recover import Effort, LayerMoments, divided, fitted_layers, fitted_weights, given_weights
 from qconv.recover.twin import Twin
 from qconv.statistics.observe import Progress
@@ -37,7 +38,6 @@ from qconv.statistics.observe import Progress
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
 Way = tuple[QuantConfig, QuantPlan]
-_SECONDS = 15.0  # for running the network with each way of each weight; fewer samples where it would take longer
 _MOST_NOISE = 0.999  # so that an error is finite
 
 
@@ -57,7 +57,7 @@ def prices(
         twin.set_weights(layer, _with_bias(given_weights(model, layer, plan, config), layer))
     ways = [(way, with_weights_of(model.graph, plan, way)) for way in settings]
     nodes = weighted(model.graph, plan)
-    exchange = _Exchange(twin.model, layers, nodes, held, outputs_of(model, held, threads), len(nodes) * len(ways), threads)
+    exchange = _Exchange(twin.model, layers, nodes, held, outputs_of(model, held, threads), threads)
     found = {
         name: tuple(exchange.price(_nearest(node, name, way)) for way in ways)
         for name, node in nodes.items()
@@ -68,11 +68,13 @@ def prices(
     moments = LayerMoments(model, twin, list(layers.values()), plan, effort, mixed, threads)
     for number, layer in enumerate(layers.values()):
         train, check = moments.of_next(number)
-        fits = (
+        fits = [
             fitted_weights(model, layer, planned, way, train, check) or given_weights(model, layer, planned, way)
             for way, planned in ways
-        )
-        found[layer.weight_name] = tuple(exchange.price(_arrays(layer, weights)) for weights in fits)
+        ]
+        present = _loss(layer, given_weights(model, layer, plan, config), check)
+        growth = np.asarray([_loss(layer, weights, check) for weights in fits]) - present
+        found[layer.weight_name] = _smooth(growth, np.asarray([exchange.price(_arrays(layer, weights)) for weights in fits]))
         if progress is not None:
             progress(number + 1, len(layers))
     return found
@@ -89,11 +91,11 @@ def weighted(graph: ir.Graph, plan: QuantPlan) -> dict[str, ir.Node]:
 
 
 class _Exchange:
-    """A simulated network that runs with other weights in some places; as many samples as there is time for so many runs."""
+    """A simulated network that runs with other weights in some places."""
 
     def __init__(
         self, model: ir.Model, layers: Mapping[str, Layer], nodes: Mapping[str, ir.Node], judges: Sequence[Feeds],
-        exact: Sequence[Sequence[Array]], runs: int, threads: int,
+        exact: Sequence[Sequence[Array]], threads: int,
     ) -> None:  # fmt: skip
         copy = model.clone()
         known = copy.graph.initializers
@@ -101,11 +103,7 @@ class _Exchange:
         names += [name for layer in layers.values() for name in Twin.names(layer) if name in known]
         self._present = to_inputs(copy.graph, names)
         self._session = open_session(copy, threads=threads, fuse_quantized=False)
-        start = time.monotonic()
-        self._judges, self._exact = judges[:1], exact[:1]
-        self._error({})
-        count = max(1, int(_SECONDS / max(time.monotonic() - start, 1e-6) / max(runs, 1)))
-        self._judges, self._exact = judges[:count], exact[:count]
+        self._judges, self._exact = judges, exact
         self._base = self._error({})
 
     def price(self, arrays: Mapping[str, Array]) -> float:
@@ -116,6 +114,23 @@ class _Exchange:
         given = {**self._present, **arrays}
         noise = noise_of([self._session.run(None, {**feeds, **given}) for feeds in self._judges], self._exact)
         return 2.0 * noise / (1.0 - min(noise, _MOST_NOISE))
+
+
+def _loss(layer: Layer, weights: Weights, fit: Fit) -> float:
+    """The squared error of what a layer gives, on samples that are held back."""
+    bias = np.zeros(layer.outputs) if weights.bias is None else np.broadcast_to(weights.bias, layer.outputs)
+    return fit.loss(layer.weights(weights.reals.astype(np.float64)), bias.astype(np.float64).reshape(layer.groups, -1))
+
+
+def _smooth(growth: Float64Array, prices: Float64Array) -> tuple[float, ...]:
+    """Prices that go with what the layer itself loses more: one slope for all ways, as few samples tell single prices badly.
+
+    The variance of a price is taken to grow with the power 3/2 of the loss.
+    """
+    growth = np.maximum(growth, 0.0)
+    root = np.sqrt(growth[growth > 0.0])
+    slope = (prices[growth > 0.0] / root).sum() / root.sum() if root.size else 0.0
+    return tuple(float(price) for price in max(slope, 0.0) * growth)
 
 
 def _arrays(layer: Layer, weights: Weights) -> dict[str, Array]:

@@ -33,7 +33,7 @@ def _price(weight: Array, folder: Path, target: str = "x86", *, recovered: int =
     figures = pipeline.quick_check(loaded, folder / "model.int8.onnx", result.model, source)
     if recovered:
         form = Form(result.model, result.plan, 0.2)
-        result = replace(result, recovery=Recovery(form, 0.2, Recovered(result.plan, recovered, 6, 0.2, 0.1)))
+        result = replace(result, recovery=Recovery(form, 0.2, Recovered(result.plan, recovered, 6, 0.2, 0.1, 0.1)))
     return pipeline.pair_price(loaded, calibration, result, config, source, figures), figures.sqnr_db["y"]
 
 
