@@ -70,6 +70,13 @@ def _takes_codes(graph: ir.Graph) -> bool:
     return any(has_trait(user, Trait.DEQUANTIZES) for user in users)
 
 
+def giving_back() -> ort.RunOptions:
+    """Options of a run that gives its memory back at its end, for where another session needs as much next."""
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
 def check_file(path: Path, *, optimize: bool) -> None:
     """Raise ModelError with onnxruntime's reason if it cannot load a file; weights are not repacked, so this is cheap."""
     options = _options(1, optimize)

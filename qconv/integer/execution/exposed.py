@@ -11,7 +11,7 @@ import onnxruntime as ort
 from qconv.errors import ModelError
 from qconv.integer.execution.arrays import Array
 from qconv.model.pieces import pieces
-from qconv.model.session import open_session, reason
+from qconv.model.session import giving_back, open_session, reason
 
 
 class Exposed:
@@ -72,6 +72,6 @@ class Some(Mapping[str, Array]):
 def run(session: ort.InferenceSession, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Outputs by name; raises ModelError with onnxruntime's reason."""
     try:
-        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+        return dict(zip(names, session.run(names, dict(feeds), giving_back()), strict=True))
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         raise ModelError(f"onnxruntime cannot run the integer graph on a sample: {reason(error)}") from error
