@@ -29,13 +29,19 @@ _LOWEST_DB = 20.0
 _CHUNK = 40  # models that one process takes
 
 
+def _stored() -> Iterator[Any]:
+    """Tests that onnx has as files, some of them of opsets 6 to 9."""
+    for kind in ("simple", "pytorch-operator", "pytorch-converted"):
+        yield from load_model_tests(kind=kind)
+
+
 def write_tests(match: str, every: int, folder: Path) -> list[Path]:
     """The tests of the installed onnx as model files with their inputs beside them, by name."""
     from onnx.backend.test.case.node import collect_testcases
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cases = [case for case in (*collect_testcases(None), *load_model_tests(kind="simple")) if fnmatchcase(case.name, match)]
+        cases = [case for case in (*collect_testcases(None), *_stored()) if fnmatchcase(case.name, match)]
     written = []
     for case in cases[::every]:
         path = folder / case.name / "model.onnx"

@@ -11,7 +11,7 @@ from qconv.cli.console import out, progress, warn
 from qconv.cli.like import ORIGIN, differences
 from qconv.cli.summary import glance, grouped, print_outcome, to_json
 from qconv.data.source import SampleSource
-from qconv.pipeline import CALIBRATION_SUFFIX, Job, PreparedModel, Quantized, QuickCheck, samples_for, samples_of, self_check
+from qconv.pipeline import CALIBRATION_SUFFIX, Job, PreparedModel, Quantized, QuickCheck, samples_for, samples_of
 from qconv.pipeline import quantize as make
 from qconv.pipeline.samples import synthetic
 from qconv.sentences import counted, some_of
@@ -27,8 +27,6 @@ def quantize_in_mode(loaded: PreparedModel, named: Path | None, job: Job, writte
     for warning in warnings:
         warn(warning)
     real = synthetic(source) is None
-    if real:
-        self_check(loaded, source)
     with progress("taking second moments") as update:
         result = make(loaded, calibration, config=job.config, samples=source, threads=job.threads, progress=update)
     files = result.save(written)

@@ -26,10 +26,10 @@ from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.made import calibration_digest, settings_to_json
 from qconv.pipeline.modes import InMode, in_mode
 from qconv.pipeline.planned import Planned, planned
-from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared
+from qconv.pipeline.prepared import SELF_CHECK_SAMPLES, AnyModel, PreparedModel, prepared, self_check
 from qconv.pipeline.recall import recalled
 from qconv.pipeline.recovery import Recovery
-from qconv.pipeline.samples import Data, samples_for
+from qconv.pipeline.samples import Data, recorded_samples, samples_for
 from qconv.plan.check import check_plan
 from qconv.plan.far_from_zero import far_from_zero
 from qconv.plan.quant_plan import QuantPlan
@@ -181,6 +181,8 @@ def _in_mode(
     loaded: PreparedModel, calibration: Calibration | None, config: QuantConfig, samples: SampleSource | None, threads: int,
     progress: Progress | None,
 ) -> Quantized:  # fmt: skip
+    checked = recorded_samples(loaded, calibration) if samples is None and calibration is not None else samples
+    self_check(loaded, samples_for(loaded, None, samples=SELF_CHECK_SAMPLES) if checked is None else checked)
     done = in_mode(loaded, calibration, config, samples, threads, progress)
     plan = QuantPlan({}, done.rewritten.float_nodes, model_sha256=loaded.digest)
     lowering = Lowering(Program.build(loaded.ir.graph, {}, {}), ())

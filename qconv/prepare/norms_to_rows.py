@@ -49,8 +49,11 @@ def _rewrite(editor: Editor, node: ir.Node) -> int:
                 return 0
             return int(write_norm(editor, node, x, [axis], epsilon=_NO_LENGTH, centered=False, factor=np.full(1, size**-0.5)))
         case "MeanVarianceNormalization":
-            axes = [axis % rank for axis in attr_ints(node, "axes", [0, 2, 3])]
-            return int(write_norm(editor, node, x, sorted(axes), epsilon=_MVN_EPSILON, centered=True))
+            axes = attr_ints(node, "axes", [0, 2, 3])
+            if not all(-rank <= axis < rank for axis in axes):
+                return 0  # the default axes are those of a picture, and onnxruntime takes other tensors too
+            whole = sorted({axis % rank for axis in axes})
+            return int(write_norm(editor, node, x, whole, epsilon=_MVN_EPSILON, centered=True))
     return 0
 
 
