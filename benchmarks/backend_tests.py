@@ -23,6 +23,7 @@ from typing import Any
 import click
 import numpy as np
 import onnx
+from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
 _LOWEST_DB = 20.0
@@ -33,6 +34,12 @@ def _stored() -> Iterator[Any]:
     """Tests that onnx has as files, some of them of opsets 6 to 9."""
     for kind in ("simple", "pytorch-operator", "pytorch-converted"):
         yield from load_model_tests(kind=kind)
+
+
+def _inputs(folder: str | None) -> list[Any]:
+    """The first inputs of a test that onnx has as files."""
+    paths = sorted(Path(str(folder)).glob("test_data_set_0/input_*.pb"), key=lambda path: int(path.stem.rpartition("_")[2]))
+    return [numpy_helper.to_array(onnx.TensorProto.FromString(path.read_bytes())) for path in paths]
 
 
 def write_tests(match: str, every: int, folder: Path) -> list[Path]:
@@ -48,7 +55,7 @@ def write_tests(match: str, every: int, folder: Path) -> list[Path]:
         path.parent.mkdir()
         proto = case.model if case.model is not None else onnx.load(Path(str(case.model_dir)) / "model.onnx")
         onnx.save(proto, path)
-        inputs = case.data_sets[0][0] if case.data_sets else ()
+        inputs = case.data_sets[0][0] if case.data_sets else _inputs(case.model_dir)
         arrays = {
             f"input_{n}": array for n, array in enumerate(inputs) if isinstance(array, np.ndarray) and array.dtype != object
         }

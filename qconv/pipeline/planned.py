@@ -49,6 +49,8 @@ def planned(
     plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest)
     steep = _steep(loaded.ir.graph, plan, calibration, config)
     if steep != Steep():
+        # Between other nodes in float, a range may count that followed from another one: what its codes held is as wide.
+        ranges = {name: params.ends for name, params in plan.tensors.items() if params.axis is None} | ranges
         plan = make_plan(loaded.ir.graph, ranges.get, config, loaded.digest, steep=steep)
     if not feeds:
         # Moments are those of normalised pictures.

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from .further import compare, layer, resize, scatter, steep, take
 from .growing import Array, Attribute, Growing
 from .rarer import pick_some, power, recurrent
 
@@ -205,6 +206,7 @@ STEPS: tuple[Callable[[Growing], None], ...] = (
     *(unary, unary, binary, binary, conv, conv),
     *(transposed, pool, matmul, softmax, concat, move, norm, reduce, choose),
     *(pick_some, power, recurrent),
+    *(steep, steep, compare, scatter, take, resize, layer, layer),
 )
 
 

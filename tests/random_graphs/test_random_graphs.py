@@ -28,6 +28,7 @@ from .generator import random_graph
 
 FIRST = int(os.environ.get("QCONV_RANDOM_SEED", "0"))
 COUNT = int(os.environ.get("QCONV_RANDOM_GRAPHS", "40"))
+FOUND = (900_005,)  # a range that followed from others was missing once nodes around a steep function stayed in float
 
 
 def overflows(model: onnx.ModelProto, feeds: Sequence[Mapping[str, Array]]) -> bool:
@@ -52,7 +53,7 @@ def calibrated(loaded: pipeline.PreparedModel, model: onnx.ModelProto, feeds: li
         raise
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
+@pytest.mark.parametrize("seed", [*range(FIRST, FIRST + COUNT), *FOUND])
 def test_a_random_graph_is_converted_exactly(tmp_path: Path, seed: int) -> None:
     model, feeds = random_graph(seed)
     onnx.checker.check_model(model, full_check=True)
