@@ -7,15 +7,19 @@ import onnx_ir as ir
 from qconv.lower.affine import certified_affine
 from qconv.lower.builder import MS
 from qconv.lower.context import Context
-from qconv.lower.values import Codes
+from qconv.lower.values import Codes, Wide
+from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_int, const_array
 from qconv.quant.certify import combine
 from qconv.quant.fixedpoint import Multiplier
 
 
 def lower_concat(node: ir.Node, ctx: Context) -> None:
-    """Joins codes along an axis."""
+    """Joins codes along an axis, or wide integers where the plan says that the result is wide."""
     output = node.outputs[0]
+    if str(output.name) in ctx.plan.wide:
+        _lower_wide(node, ctx)
+        return
     y = ctx.params(output)
     parts = [ctx.codes_as(v, y) if const_array(v) is not None else ctx.codes(v) for v in node.inputs]
     axis = attr_int(node, "axis", 0)
@@ -24,6 +28,19 @@ def lower_concat(node: ir.Node, ctx: Context) -> None:
     else:
         codes = _rescaling(node, ctx, parts, axis)
     ctx.set_codes(output, codes)
+
+
+def _lower_wide(node: ir.Node, ctx: Context) -> None:
+    """All parts in the same steps of int32, and the codes of the result for those that read them."""
+    output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
+    parts = [build.operand(value, f"part{index}") for index, value in enumerate(node.inputs) if value is not None]
+    joined = build.in_same_steps(parts)
+    axis = attr_int(node, "axis", 0)
+    value = build.emit("Concat", [part.value for part in joined], output, "joined", axis=axis)
+    low, high = min(part.low for part in joined), max(part.high for part in joined)
+    wide = Wide(value, joined[0].scale, 0.0, low, high)
+    ctx.set_wide(output, wide)
+    ctx.set_codes(output, build.rescaled(wide, ctx.params(output), output))
 
 
 def _rescaling(node: ir.Node, ctx: Context, parts: list[Codes], axis: int) -> Codes:

@@ -26,6 +26,7 @@ from qconv.targets import Tuning
 
 _INT32 = 2**31
 _SUM_BITS = 20  # of the entries of a sum, which leaves its factors 10 bits
+_FACTOR_BITS = 10  # that such a factor has
 _FLOAT_BITS = 24  # of the mantissa of a float32
 _LONGEST_SHIFT = 30  # bits, of which nothing of a sum's entry is left
 _MOST_BITS = 22  # behind the point of a code
@@ -166,6 +167,21 @@ class WideBuilder:
         finer = math.floor(math.log2(unit / x.scale)) if x.scale < unit else 0
         x = self.shifted(x, min(finer, _LONGEST_SHIFT), f"{step}_cut_to_unit")
         return self.times(x, max(1, round(x.scale / unit)), f"{step}_rescale")
+
+    def in_same_steps(self, parts: Sequence[Wide]) -> list[Wide]:
+        """The same reals as integers around zero in steps of 2^-20 of the largest of all.
+
+        Each real is off by at most 2^-10 of itself and a step.
+        """
+        fine = [self.within(self.centered(x, f"{i}_centered"), 1 << _SUM_BITS, f"{i}_shift") for i, x in enumerate(parts)]
+        unit = max(x.scale * x.largest for x in fine) / (1 << _SUM_BITS)
+        return [self._in_steps(x, unit, str(i)) for i, x in enumerate(fine)]
+
+    def _in_steps(self, x: Wide, unit: float, step: str) -> Wide:
+        """x / unit, by a factor of 10 bits over a power of two."""
+        bits = max(0, _FACTOR_BITS - math.frexp(x.scale / unit)[1])
+        finer = self.times(x, max(1, round(x.scale / unit * 2.0**bits)), f"{step}_factor")
+        return replace(self.shifted(finer, min(bits, _LONGEST_SHIFT), f"{step}_over"), scale=unit)
 
     def affine(
         self, x: Wide, factor: NDArray[np.floating], shift: NDArray[np.floating], y: QuantParams, like: ir.Value,

@@ -77,7 +77,7 @@ def make_plan(
     notes, given = [Remark(name, reason) for name, reason in apart.items()], dict[str, IntArray]()
     for node in nodes:
         notes += _plan_weight(node, tensors, given, config)
-        notes += _concat_notes(node, observed, tensors)
+        notes += [] if node.outputs[0].name in wide else _concat_notes(node, observed, tensors)
     return QuantPlan(
         tensors, in_float, tuple(notes), model_sha256, given, apart=apart, channel_scales=channel_scales, wide=wide,
         steep=steep.nodes,

@@ -22,6 +22,7 @@ from qconv.ops.forms import compares_with_infinity
 from qconv.ops.op_table import Role, reads_integers, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Averages, Fixed, Same, Scaled, Shared, Within
 from qconv.plan.apart import parts_to_observe
+from qconv.plan.wide import is_wide_join, wide_tensors
 from qconv.quant.grids import Grid, power_of_two
 from qconv.quant.pins import with_sign
 from qconv.quant.types import IntType, QuantParams
@@ -76,7 +77,9 @@ class SharedScales:
                 group = self._group(value)
                 if value.name in pinned and const_array(value) is None:
                     group.fixed = with_sign(pinned[str(value.name)], type_of(value).signed)
-        for node in self.integer_nodes():
+        nodes = list(self.integer_nodes())
+        self._wide = wide_tensors(nodes).tensors if any(map(is_wide_join, nodes)) else frozenset()
+        for node in nodes:
             self._tie(node)
 
     def integer_nodes(self) -> Iterator[ir.Node]:
@@ -105,7 +108,8 @@ class SharedScales:
     def join_alike(self, span: Callable[[Group], tuple[float, float]], limit: float) -> None:
         """Joins the inputs of a Concat with its output where the joint range is at most `limit` times each one's own."""
         for node in self.integer_nodes():
-            for value in _data_inputs(node) if isinstance(rule_of(node), Shared) else ():
+            ties = isinstance(rule_of(node), Shared) and node.outputs[0].name not in self._wide
+            for value in _data_inputs(node) if ties else ():
                 (lo, hi), (low, high) = span(self._groups[node.outputs[0]]), span(self._groups[value])
                 if max(hi, high) - min(lo, low) <= limit * min(hi - lo, high - low):
                     self._join(node, value)
@@ -158,6 +162,8 @@ class SharedScales:
                 for output in outputs:
                     if not self._pads_beyond(node):
                         self._union(_first_data(node), output)
+            case Shared() if outputs[0].name in self._wide:
+                return  # each part comes in steps of its own
             case Shared():
                 inputs = _data_inputs(node)
                 constants = [array.reshape(-1) for value in inputs if (array := const_array(value)) is not None]

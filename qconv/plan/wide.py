@@ -2,7 +2,8 @@
 
 A norm divides by the deviation of its row, so that what 8 bits cut off from the small elements of a row with a large one is
 lost for good. So a sum that a norm reads, or another such sum, is kept in int32, and with it what it is made of: the output of
-a norm, the accumulators of a layer whose output nothing else reads, and an input of the network, which comes in 16 bits. In
+a norm, the accumulators of a layer whose output nothing else reads, what was joined and taken apart on the way, as with a class
+token, and an input of the network, which comes in 16 bits. In
 attention over many tokens, the probabilities are such a tensor: their exponentials are multiplied with the values, and divided
 afterwards. What a steep function reads is wide too, with all that leads to it (steep.py).
 """
@@ -43,7 +44,7 @@ def wide_tensors(
     integer, wide = set(nodes), set[ir.Value]()
 
     def reads_wide(user: ir.Node) -> bool:
-        passes = (is_wide_sum(user) or _moves_all(user)) and user.outputs[0] in wide
+        passes = (is_wide_sum(user) or is_wide_join(user) or _moves(user)) and user.outputs[0] in wide
         return user in integer and (is_norm(user) or passes)
 
     def can_be_wide(value: ir.Value | None) -> bool:
@@ -52,7 +53,8 @@ def wide_tensors(
             return value is not None and is_float(value)
         if maker is None or maker not in integer:
             return False
-        return is_norm(maker) or is_wide_sum(maker) or _is_product(maker) or (_moves_all(maker) and can_be_wide(maker.inputs[0]))
+        makes = is_norm(maker) or is_wide_sum(maker) or is_wide_join(maker) or _is_product(maker)
+        return makes or (_moves(maker) and can_be_wide(maker.inputs[0]))
 
     for node in reversed(nodes):
         output = node.outputs[0]
@@ -62,11 +64,11 @@ def wide_tensors(
         if _shifts_integers(node):
             wide.add(output)
             continue
-        readers = [use.node for use in output.uses() if use.idx == 0 or not _moves_all(use.node)]
+        readers = [use.node for use in output.uses() if use.idx == 0 or not _moves(use.node)]
         if not can_be_wide(output) or not any(map(reads_wide, readers)):
             continue
-        if is_norm(node) or is_wide_sum(node):
-            if not (is_norm(node) and not any(is_wide_sum(user) or _moves_all(user) for user in readers if reads_wide(user))):
+        if is_norm(node) or is_wide_sum(node) or is_wide_join(node):
+            if not (is_norm(node) and all(map(is_norm, filter(reads_wide, readers)))):
                 wide.add(output)
         elif all(map(reads_wide, readers)) and not output.is_graph_output():
             wide.add(output)
@@ -128,7 +130,7 @@ def _made_of_integers(value: ir.Value | None) -> bool:
     if has_trait(maker, Trait.CASTS):
         return maker.inputs[0] is not None and not is_float(maker.inputs[0])
     scales = has_trait(maker, Trait.MULTIPLIES) and scalar_factor(maker) is not None
-    return (_moves_all(maker) or scales) and any(map(_made_of_integers, maker.inputs))
+    return (_moves(maker) or scales) and any(map(_made_of_integers, maker.inputs))
 
 
 def _is_product(node: ir.Node) -> bool:
@@ -137,6 +139,11 @@ def _is_product(node: ir.Node) -> bool:
     return weight is not None and weight.ndim == 2
 
 
-def _moves_all(node: ir.Node) -> bool:
-    """Whether a node has all elements of its input, whatever their order."""
-    return has_trait(node, Trait.RESHAPES | Trait.PERMUTES)
+def is_wide_join(node: ir.Node) -> bool:
+    """Whether a node joins tensors of reals, which it can do in int32."""
+    return has_trait(node, Trait.JOINS) and is_float(node.outputs[0])
+
+
+def _moves(node: ir.Node) -> bool:
+    """Whether a node has elements of its input, all or some, in whatever order."""
+    return has_trait(node, Trait.RESHAPES | Trait.PERMUTES | Trait.TAKES) and len(node.outputs) == 1

@@ -1,13 +1,15 @@
-"""Recognise Softmax written out.
+"""Recognise Softmax written out, and write it along the last axis where a Transpose brings it there.
 
 exp(x - m) / sum(exp(x - m))      along one axis, where m is the same for all elements along it, as their maximum is
+transpose(softmax(x))             = softmax(transpose(x)), as in attention that sums over tokens first
 """
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-from qconv.model.edit import Editor
+from qconv.model.edit import Editor, set_attribute
+from qconv.model.graph import attr_int, attr_ints, sole_consumer
 from qconv.ops.forms import reduced_axes
 
 from .norm_forms import behind_broadcast, lower_bound, total_of
@@ -15,9 +17,9 @@ from .product import remove_dead
 
 
 def fuse_softmax(model: ir.Model) -> int:
-    """Replace every quotient that is a Softmax; returns their number."""
+    """Replace every quotient that is a Softmax, and turn those whose axis comes last behind them; returns their number."""
     editor = Editor(model.graph)
-    return sum(_fuse(editor, node) for node in tuple(model.graph))
+    return sum(_fuse(editor, node) for node in tuple(model.graph)) + sum(map(_to_last, tuple(model.graph)))
 
 
 def _fuse(editor: Editor, node: ir.Node) -> int:
@@ -32,6 +34,28 @@ def _fuse(editor: Editor, node: ir.Node) -> int:
     old = [value.producer() for value in node.inputs if value is not None]
     editor.rewrite(node, "Softmax", [_without_maximum(maker.inputs[0], total.axes)], {"axis": total.axes[0]})
     remove_dead(editor, old)
+    return 1
+
+
+def _to_last(node: ir.Node) -> int:
+    """A Softmax behind the Transpose that follows it, if that makes its axis the last one."""
+    after = sole_consumer(node.outputs[0]) if (node.domain, node.op_type) == ("", "Softmax") else None
+    x, y = node.inputs[0] if node.inputs else None, node.outputs[0]
+    if after is None or after.op_type != "Transpose" or after.domain or x is None or x.shape is None:
+        return 0
+    rank = len(x.shape)
+    order = attr_ints(after, "perm", list(range(rank))[::-1])
+    if order[-1] != attr_int(node, "axis", -1) % rank or order[-1] == rank - 1:
+        return 0
+    assert node.graph is not None
+    node.graph.remove(after)
+    node.graph.insert_before(node, after)
+    turned = after.outputs[0]
+    turned.replace_all_uses_with(y, replace_graph_outputs=True)
+    after.replace_input_with(0, x)
+    node.replace_input_with(0, turned)
+    set_attribute(node, "axis", -1)
+    y.shape, turned.name, y.name = turned.shape, y.name, turned.name
     return 1
 
 

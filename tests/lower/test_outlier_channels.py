@@ -46,3 +46,19 @@ def test_behind_a_sum_with_an_input(tmp_path: Path) -> None:
 )
 def test_behind_a_product(tmp_path: Path, body: str) -> None:
     assert norm(tmp_path, body, 1.0).sqnr_db() > 25
+
+
+def test_a_token_that_is_far_smaller_than_the_others(tmp_path: Path) -> None:
+    """As a class token may be, which is joined with the tokens of a picture, and is all that is read in the end."""
+    text = (
+        f"g (float[1,32,{SIZE}] x) => (float[1,{SIZE}] y) {{ t = MatMul(x, m) j = Concat <axis = 1> (c, t) "
+        "r = LayerNormalization(j, g, b) a = MatMul(r, q) s = Add(j, a) k = Gather <axis = 1> (s, i) "
+        "y = LayerNormalization(k, g, b) }"
+    )
+    small = {"c": normal(1, 1, SIZE, seed=9, scale=0.02), "q": 0.02 * weights()["m"]}
+    used = weights() | small | {"i": np.asarray(0, np.int64)}
+    result = quantize_graph(tmp_path, text, used, [{"x": normal(1, 32, SIZE, seed=i)} for i in range(4)])
+    assert result.quantized.audit.integer_only
+    result.assert_exact()
+    assert result.sqnr_db() > 25
+    assert not any("few codes" in note.text for note in result.quantized.plan.notes)
