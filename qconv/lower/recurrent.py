@@ -1,8 +1,8 @@
-"""RNN, GRU and LSTM of many steps, or of a number that is not known -> a Scan of integer steps with wide states.
+"""RNN, GRU and LSTM -> integer steps with wide states, written out where they are few, else in a Scan.
 
     a   what stands in front of a gate, in steps of 2^-12: int32 sums of codes and weights, rescaled
     s   sigmoid and tanh of it in steps of 2^-14, from a table of 4,096 entries each over [-8, 8]
-    h   in steps of 2^-14; codes of 1 / 127 of it go into the next product
+    h   in steps of 2^-14, coarser where a first h is given that is beyond 1; codes of 1 / 127 of it go into the next product
     c   in steps of 2^-11, within [-16, 16]: beyond 8 its tanh is 1 anyway
 
     LSTM    c = f c + i g, h = o tanh c          GRU    h = n + z (h - n)          RNN    h = tanh a
@@ -25,14 +25,18 @@ from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_str, const_array
 from qconv.quant.params import accumulator_bounds
 
+_MOST_STEPS = 32  # that are written out, over all directions: .8 to .9 of a Scan's time; many nodes are slow to load and to check
+
 
 def lower_recurrent(node: ir.Node, ctx: Context) -> None:
     """All directions of a layer, and the codes of its outputs."""
     weights = [const_array(value) for value in node.inputs[1:3]]
     assert weights[0] is not None and weights[1] is not None
     reverse = attr_str(node, "direction", "forward") == "reverse"
-    found = [_Direction(node, ctx, d).run(backwards=reverse or d == 1) for d in range(len(weights[0]))]
-    for index, (bits, axis) in enumerate(((SHARE, 1), (SHARE, 0), (CELL, 0))):
+    directions = [_Direction(node, ctx, d) for d in range(len(weights[0]))]
+    found = [direction.run(backwards=reverse or d == 1) for d, direction in enumerate(directions)]
+    share = SHARE - directions[0].doublings
+    for index, (bits, axis) in enumerate(((share, 1), (share, 0), (CELL, 0))):
         output = node.outputs[index] if index < len(node.outputs) else None
         if output is None or str(output.name) not in ctx.plan.tensors:
             continue
@@ -40,9 +44,9 @@ def lower_recurrent(node: ir.Node, ctx: Context) -> None:
         along = ctx.initializer(np.asarray([axis], np.int64), f"{build.place}_axis")
         parts = [build.emit("Unsqueeze", [values[index], along], output, f"direction{d}") for d, values in enumerate(found)]
         whole = parts[0] if len(parts) == 1 else build.emit("Concat", parts, output, "directions", axis=axis)
-        largest = ONE if bits == SHARE else LARGEST_CELL
+        largest = LARGEST_CELL if index == 2 else ONE
         wide = Wide(whole, 2.0**-bits, 0.0, -largest, largest)
-        ctx.set_codes(output, build.rescaled(wide, ctx.params(output), output))
+        ctx.set_codes(output, build.rescaled(wide, ctx.params(output), output, name=build.place if index else None))
 
 
 class _Direction(RecurrentStep):
@@ -51,7 +55,7 @@ class _Direction(RecurrentStep):
     def run(self, *, backwards: bool) -> tuple[ir.Value, ir.Value, ir.Value]:
         """h of all steps [steps, batch, hidden], the last h, and the last c or h again, [batch, hidden]."""
         part = self._parts()
-        states = [self._start(5, SHARE)] + ([self._start(6, CELL)] if self.has_cell else [])
+        states = [self._start(5, SHARE - self.doublings)] + ([self._start(6, CELL)] if self.has_cell else [])
         scanned = [part] + ([] if self.counts is None else [self._read()])
         inner = [self._input("h", ir.DataType.INT32, self.hidden)]
         inner += [self._input("c", ir.DataType.INT32, self.hidden)] if self.has_cell else []
@@ -64,7 +68,42 @@ class _Direction(RecurrentStep):
         made = [node for node in self.ctx.graph if node not in before]
         self.ctx.graph.remove(made)
         body = ir.Graph(inner, outputs, nodes=made, name=f"{self.build.place}_step", opset_imports={"": 21})
+        x, directions = self.node.inputs[0], 2 if attr_str(self.node, "direction", "forward") == "bidirectional" else 1
+        length = None if x is None or x.shape is None else x.shape[0]
+        if isinstance(length, int) and 0 < length * directions <= _MOST_STEPS:
+            return self._written_out(body, states, scanned, length, backwards)
         return self._scan(body, [*states, *scanned], len(scanned), backwards)
+
+    def _written_out(
+        self, body: ir.Graph, states: list[ir.Value], scanned: Sequence[ir.Value], length: int, backwards: bool
+    ) -> tuple[ir.Value, ir.Value, ir.Value]:
+        """The body once for each step; all of them share its constants."""
+        rows: dict[int, ir.Value] = {}
+        axis = self.ctx.initializer(np.asarray([0], np.int64), f"{self.build.place}_first_axis")
+        for t in reversed(range(length)) if backwards else range(length):
+            place = self.ctx.initializer(np.asarray(t, np.int64), f"{self.build.place}_{t}")
+            parts = [
+                self.build.emit("Gather", [whole, place], inside, f"{t}/part", inside.dtype or ir.DataType.INT32, axis=0)
+                for whole, inside in zip(scanned, body.inputs[len(states) :], strict=True)
+            ]
+            *states, row = self._copied(body, [*states, *parts], t)
+            rows[t] = self.build.emit("Unsqueeze", [row, axis], ir.Value(shape=ir.Shape([1, None, self.hidden])), f"{t}/row")
+        like = ir.Value(shape=ir.Shape([length, None, self.hidden]))
+        ordered = [rows[t] for t in range(length)]
+        whole = ordered[0] if length == 1 else self.build.emit("Concat", ordered, like, "rows", axis=0)
+        return whole, states[0], states[-1]
+
+    def _copied(self, body: ir.Graph, given: Sequence[ir.Value], number: int) -> list[ir.Value]:
+        """What the body gives for the values of one step."""
+        found = dict(zip(body.inputs, given, strict=True))
+        for node in body:
+            output, place = node.outputs[0], f"{self.build.place}/{number}{str(node.name).removeprefix(self.build.place)}"
+            inputs = [None if value is None else found.get(value, value) for value in node.inputs]
+            dtype = output.dtype or ir.DataType.INT32
+            found[output] = self.ctx.emit(
+                node.op_type, inputs, output, dtype, name=place, output=place, attributes=node.attributes
+            )
+        return [found[output] for output in body.outputs]
 
     def _scan(
         self, body: ir.Graph, inputs: Sequence[ir.Value], scanned: int, backwards: bool
@@ -117,7 +156,7 @@ class _Direction(RecurrentStep):
             centered = build.emit("Sub", [own, build.constant(zero, f"zero{index}")], like, f"centered{index}")
             wide = Wide(centered, 1.0, 0.0, int(limits.min) - zero, int(limits.max) - zero)
             found = self.in_steps(wide, np.full(1, float(codes.params.scale)), np.zeros(1), like, f"state{index}", bits)
-            largest = ONE if bits == SHARE else LARGEST_CELL
+            largest = LARGEST_CELL if index == 6 else ONE
             return build.clipped(Wide(found, 1.0, 0.0, -FARTHEST, FARTHEST), largest, f"bounded{index}").value
         x = self.ctx.codes(self.node.inputs[0]).value
         batch = self.ctx.emit(

@@ -27,6 +27,7 @@ _REACH = 8  # a gate is settled beyond it
 _ENTRIES = 4096
 _PER_ENTRY = 2 * _REACH * (1 << PART) // _ENTRIES
 _STEPS_OF_H = 127
+_MOST_DOUBLINGS = 4
 _Array = NDArray[np.floating]
 
 
@@ -58,8 +59,21 @@ class RecurrentStep:
         self.peepholes = None if peepholes is None else peepholes[number]
         self.has_cell = node.op_type == "LSTM"
         self.counts = node.inputs[4] if len(node.inputs) > 4 else None
+        self.doublings = self._doublings()
         limit = attr_float(node, "clip", 0.0)
         self.reach = min(_REACH, limit) if limit > 0 else _REACH
+
+    def _doublings(self) -> int:
+        """How often the limit of h, 1 for all that a layer makes itself, is doubled to hold the first h that is given."""
+        first = self.node.inputs[5] if len(self.node.inputs) > 5 else None
+        reach = 0.0 if first is None else max(map(abs, self.ctx.params(first).ends))
+        return min(_MOST_DOUBLINGS, max(0, int(np.ceil(np.log2(max(reach, 1e-30))))))
+
+    def state(self, share: ir.Value, step: str) -> ir.Value:
+        """A value in steps of 2^-14 in those of h."""
+        if not self.doublings:
+            return share
+        return self.build.emit("Div", [share, self.build.constant(1 << self.doublings, f"{step}_size")], share, step)
 
     def weighs_late(self) -> bool:
         """Whether the reset gate of a GRU weighs the product with h and its bias, and not h."""
@@ -92,7 +106,7 @@ class RecurrentStep:
         weight = self.ctx.initializer(matrix, f"{build.place}_{step}quantized")
         sums = build.emit("MatMulInteger", [codes, weight, zero], like, f"{step}_sums")
         moved = np.zeros(1) if shift is None else shift
-        return self.in_steps(Wide(sums, 1.0, 0.0, -reach, reach), scale / _STEPS_OF_H, moved, like, step)
+        return self.in_steps(Wide(sums, 1.0, 0.0, -reach, reach), scale * 2.0**self.doublings / _STEPS_OF_H, moved, like, step)
 
     def bounded(self, a: ir.Value, factor: int, offset: int, like: ir.Value, step: str) -> ir.Value:
         """(factor a + offset) / 2^14, rounded; not below zero."""
@@ -137,10 +151,9 @@ class RecurrentStep:
         """a + b."""
         return self.build.emit("Add", [a, b], a, step)
 
-    def peephole(self, c: ir.Value, number: int, step: str) -> ir.Value | None:
+    def peephole(self, c: ir.Value, number: int, step: str) -> ir.Value:
         """p c in steps of 2^-12."""
-        if self.peepholes is None:
-            return None
+        assert self.peepholes is not None
         weight = self.peepholes[number * self.hidden : (number + 1) * self.hidden].astype(np.float64)
         bits = max(0, 13 - max(0, int(np.ceil(np.log2(np.abs(weight).max() + 1e-30)))))
         like = ir.Value(shape=ir.Shape([None, self.hidden]))
@@ -154,20 +167,32 @@ def _lstm(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None
     assert given.c is not None
     build, like = layer.build, given.h
     a = layer.plus(given.part, layer.recurrent(given.h, slice(None), "recurrent"), "gates")
-    ahead = [layer.part(a, i, i + 1, f"a{i}") for i in range(4)]  # i, o, f, g
-    for place, number in ((0, 0), (2, 2)):
-        seen = layer.peephole(given.c, number, f"peephole{number}")
-        ahead[place] = ahead[place] if seen is None else layer.plus(ahead[place], seen, f"seen{number}")
-    i, f = (layer.gates(ahead[place], ["Sigmoid"], name) for place, name in ((0, "i"), (2, "f")))
-    g = layer.gates(ahead[3], ["Tanh"], "g")
+    i, o, f, g = _lstm_gates(layer, a, given)
     fresh = build.emit("Mul", [i, g], like, "fresh")  # 2^-28, where f c is 2^-25
     fresh = build.emit("Div", [fresh, build.constant(1 << (2 * SHARE - SHARE - CELL), "align")], like, "aligned")
     c = layer.product(f, given.c, like, "cell", fresh)
     c = build.clipped(Wide(c, 2.0**-CELL, 0.0, -(1 << 17), 1 << 17), LARGEST_CELL, "bounded_cell").value
-    seen = layer.peephole(c, 1, "peephole1")
-    o = layer.gates(ahead[1] if seen is None else layer.plus(ahead[1], seen, "seen1"), ["Sigmoid"], "o")
+    if layer.peepholes is not None:
+        o = layer.gates(layer.plus(o, layer.peephole(c, 1, "peephole1"), "seen1"), ["Sigmoid"], "o")
     twice = build.emit("Mul", [c, build.constant(1 << (PART - CELL), "finer")], like, "fine_cell")
-    return layer.product(o, layer.gates(twice, ["Tanh"], "tanh_c"), like, "h"), c
+    return layer.product(o, layer.state(layer.gates(twice, ["Tanh"], "tanh_c"), "state"), like, "h"), c
+
+
+def _lstm_gates(layer: RecurrentStep, a: ir.Value, given: Given) -> tuple[ir.Value, ir.Value, ir.Value, ir.Value]:
+    """i, o, f and g; with peepholes, o is what stands in front of its gate, because it is to see the new state of the cell."""
+    if layer.peepholes is None:
+        found = layer.gates(a, ["Sigmoid", "Sigmoid", "Sigmoid", "Tanh"], "iofg")
+        return (
+            layer.part(found, 0, 1, "i"),
+            layer.part(found, 1, 2, "o"),
+            layer.part(found, 2, 3, "f"),
+            layer.part(found, 3, 4, "g"),
+        )
+    assert given.c is not None
+    i, f = (layer.part(a, number, number + 1, f"a{number}") for number in (0, 2))
+    i, f = (layer.plus(part, layer.peephole(given.c, n, f"peephole{n}"), f"seen{n}") for part, n in ((i, 0), (f, 2)))
+    i, f = layer.gates(i, ["Sigmoid"], "i"), layer.gates(f, ["Sigmoid"], "f")
+    return i, layer.part(a, 1, 2, "a1"), f, layer.gates(layer.part(a, 3, 4, "a3"), ["Tanh"], "g")
 
 
 def _gru(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]:
@@ -184,14 +209,14 @@ def _gru(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]
         rest = build.emit("Mul", [layer.product(r, half, like, "reset"), build.constant(2, "twice")], like, "rest")
     else:
         rest = layer.recurrent(layer.product(r, given.h, like, "reset"), rows, "inner")
-    n = layer.gates(layer.plus(ahead, rest, "ahead"), ["Tanh"], "n")
+    n = layer.state(layer.gates(layer.plus(ahead, rest, "ahead"), ["Tanh"], "n"), "state")
     more = build.emit("Sub", [given.h, n], like, "more")
     return layer.plus(n, layer.product(z, more, like, "share"), "h"), None
 
 
 def _rnn(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]:
     a = layer.plus(given.part, layer.recurrent(given.h, slice(None), "recurrent"), "ahead")
-    return layer.gates(a, ["Tanh"], "h"), None
+    return layer.state(layer.gates(a, ["Tanh"], "h"), "state"), None
 
 
 CELLS: dict[str, Callable[[RecurrentStep, Given], tuple[ir.Value, ir.Value | None]]] = {"RNN": _rnn, "GRU": _gru, "LSTM": _lstm}

@@ -216,15 +216,18 @@ class WideBuilder:
         zero = (int(y.zero_point) - y.int_type.qmin + 0.5) * unit
         return Wide(value, float(y.scale) / unit, zero, int(ends.min()), int(ends.max()))
 
-    def rescaled(self, x: Wide, y: QuantParams, tensor: ir.Value) -> Codes:
-        """The codes of y of any wide tensor, cut off where the codes end anyway, so that more bits are left behind the point."""
+    def rescaled(self, x: Wide, y: QuantParams, tensor: ir.Value, name: str | None = None) -> Codes:
+        """The codes of y of any wide tensor, cut off where the codes end anyway, so that more bits are left behind the point.
+
+        `name` is that of the last node, by default that of the float node.
+        """
         largest = math.ceil((max(map(abs, y.ends)) + float(y.scale)) / x.scale + abs(x.zero))
         if largest * 2 < x.largest:
             x = self.clipped(x, largest, "saturate")
         factor = min(1.0, _STEEPEST * float(y.scale) / x.scale)
-        return self.codes(self.affine(x, np.full(1, factor), np.zeros(1), y, tensor), y, tensor)
+        return self.codes(self.affine(x, np.full(1, factor), np.zeros(1), y, tensor), y, tensor, name)
 
-    def codes(self, x: Wide, y: QuantParams, tensor: ir.Value) -> Codes:
+    def codes(self, x: Wide, y: QuantParams, tensor: ir.Value, name: str | None = None) -> Codes:
         """The codes of y of what `affine` made: its integers over 2^b, rounded down.
 
         The highest one is a number of float32, in which some runtimes cut integers off: a greater one would begin another code.
@@ -239,7 +242,7 @@ class WideBuilder:
             value = self.emit("Add", [value, self.constant(y.int_type.qmin, "qmin")], tensor, "signed")
         dtype = ir.DataType.from_numpy(y.int_type.dtype)
         return self.ctx.emit_codes(
-            "Cast", [value], tensor, y, attributes={"to": int(dtype)}, clamp=False,
+            "Cast", [value], tensor, y, name=name, attributes={"to": int(dtype)}, clamp=False,
             certificate=Certificate.of_equal_codes(y.int_type.qmin, y.int_type.qmax),
         )  # fmt: skip
 

@@ -273,7 +273,7 @@ _ROWS = [
             op,
             (D, H, H, H, H, D, D, H),
             FREE,
-            "a Scan of int32 steps, 8 times as slow as float for 64 hidden units, twice for 256; up to 64 steps are written out",
+            "int32 steps, written out up to 32, else a Scan: 7 to 16 times as slow as float for 64 hidden units, twice for 256",
             refuse_recurrent,
             condition="constant weights, the usual functions",
         )

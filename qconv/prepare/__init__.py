@@ -40,7 +40,6 @@ from .simplify import simplify
 from .static_reshape import static_reshape
 from .sum_to_add import sum_to_add
 from .unfuse import unfuse
-from .unroll_recurrent import unroll_recurrent
 from .whole_resize import whole_resize
 
 Pass = Callable[[ir.Model], int]
@@ -57,7 +56,6 @@ CLEANING: Final[tuple[Pass, ...]] = (
     whole_resize,
     resize_to_matmul,
     prelu_to_leaky_relu,
-    unroll_recurrent,
     norms_to_rows,
     compose_reductions,
     compose_arithmetic,

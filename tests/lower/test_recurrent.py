@@ -1,4 +1,4 @@
-"""Recurrent layers of many steps, as a Scan of int32 steps."""
+"""Recurrent layers in int32 steps: written out where they are few, else in a Scan."""
 
 from __future__ import annotations
 
@@ -44,3 +44,39 @@ def test_what_saturates_a_gate_by_far_stays_in_int32(tmp_path: Path, op: str, ga
     result.assert_exact()
     # Few sums of 8-bit products lie where a gate is not settled, and those have coarse steps; a cell adds up what that changes.
     assert result.sqnr_db() > (12 if op == "LSTM" else 20)
+
+
+EVERYTHING = "LSTM<hidden_size=4, clip=3.0>(x, w, r, b, l, h, c, p)"
+
+
+@pytest.mark.parametrize(
+    ("call", "gates"),
+    [
+        (EVERYTHING, 4),
+        ('LSTM<hidden_size=4, direction="bidirectional">(x, w, r, b, , h, c)', 4),
+        ('GRU<hidden_size=4, linear_before_reset=1, direction="bidirectional">(x, w, r, b, , h)', 3),
+        ('GRU<hidden_size=4, direction="reverse">(x, w, r, b)', 3),
+        ("RNN<hidden_size=4>(x, w, r, b, l, h)", 1),
+    ],
+)
+def test_few_steps_are_written_out(tmp_path: Path, call: str, gates: int) -> None:
+    ways, steps = 2 if "bidirectional" in call else 1, 4
+    states = f"float[{ways}, {BATCH}, {HIDDEN}]"
+    every = f"float[{steps}, {ways}, {BATCH}, {HIDDEN}]"
+    text = f"g (float[{steps}, {BATCH}, {SIZE}] x, {states} h, {states} c) => ({every} y, {states} z) {{ y, z = {call} }}"
+    weights = {
+        "w": normal(ways, gates * HIDDEN, SIZE, seed=1, scale=0.4),
+        "r": normal(ways, gates * HIDDEN, HIDDEN, seed=2, scale=0.4),
+        "b": normal(ways, 2 * gates * HIDDEN, seed=3, scale=0.2),
+        "p": normal(ways, 3 * HIDDEN, seed=4, scale=0.3),
+        "l": np.asarray([steps, 2], np.int32),
+    }
+    feeds = [
+        {"x": normal(steps, BATCH, SIZE, seed=s)} | {name: normal(ways, BATCH, HIDDEN, seed=s + 9) for name in "hc"}
+        for s in (5, 6)
+    ]
+    used = {name: array for name, array in weights.items() if f", {name}" in call}
+    result = quantize_graph(tmp_path, text, used, feeds)
+    assert result.quantized.audit.integer_only and "Scan" not in result.ops
+    result.assert_exact()
+    assert result.sqnr_db() > 28
