@@ -22,7 +22,7 @@ _LARGEST = 4096  # elements of an axis; a matrix of more would be larger than mo
 
 
 def resize_to_matmul(model: ir.Model) -> int:
-    """Replace linear and cubic Resizes of the last two axes whose sizes are known; returns their number."""
+    """Replace linear and cubic Resizes of the last two axes whose sizes are known, or leave out what changes nothing."""
     editor = Editor(model.graph)
     return sum(_replace(editor, node) for node in tuple(model.graph) if node.op_type == "Resize" and not node.domain)
 
@@ -77,7 +77,8 @@ def _write(
     if rows is not None:
         steps.append((rows.shape[1] / rows.shape[0], "rows", rows))
     if not steps:
-        return 0
+        editor.bypass(node.outputs[0], x)
+        return 1
     value = x
     steps.sort(key=lambda step: step[0])
     for number, (_, name, matrix) in enumerate(steps):

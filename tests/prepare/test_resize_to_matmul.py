@@ -47,9 +47,16 @@ def test_rows_alone_and_sound() -> None:
         ((1, 3, 4, 4), [1, 2, 2, 2], {"mode": "linear"}),
         ((1, 3, "H", 4), [1, 1, 2, 2], {"mode": "linear"}),
         ((1, 3, 4, 4), [1, 1, 2, 2], {"mode": "nearest"}),
-        ((1, 3, 4, 4), [1, 1, 1, 1], {"mode": "linear"}),
     ],
 )
 def test_other_resizes_are_left(inputs: tuple[int | str, ...], scales: list[float], attributes: dict[str, str]) -> None:
     resize = node("Resize", "x _ s", "y", **attributes)
     assert resize_to_matmul(graph([resize], {"x": inputs}, constants={"s": np.array(scales, np.float32)})) == 0
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_a_resize_to_the_same_size_is_left_out(mode: str) -> None:
+    nodes = [node("Relu", "x", "r"), node("Resize", "r _ _ sizes", "s", mode=mode), node("Sigmoid", "s", "y")]
+    model = graph(nodes, {"x": (1, 2, 5, 7)}, "y", {"sizes": ints(1, 2, 5, 7)})
+    assert changes(resize_to_matmul, model) == 1
+    assert ops(model) == ["Relu", "Sigmoid"]
