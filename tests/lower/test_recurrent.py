@@ -78,5 +78,6 @@ def test_few_steps_are_written_out(tmp_path: Path, call: str, gates: int) -> Non
     used = {name: array for name, array in weights.items() if f", {name}" in call}
     result = quantize_graph(tmp_path, text, used, feeds)
     assert result.quantized.audit.integer_only and "Scan" not in result.ops
+    assert any("leaves it in float" in note.text for note in result.quantized.lowering.notes)
     result.assert_exact()
     assert result.sqnr_db() > 28
