@@ -3,12 +3,12 @@
 For a row c of D integers, |c| <= 2^14.5, and P = 2^p >= D
 
     V  = sum((c^2 + P/2) // P) + e                    ~ variance D / P, below 2^30; e <= 2^28 is the epsilon of the norm
-    i  = min over j = 0 .. 10 of V // 4^j + 768 j     V itself below 1024; then the 768 buckets of 4^j from 256 4^j on
+    i  = min over j = 0 .. 11 of V // 4^j + 192 j     V itself below 256; then the 192 buckets of 4^j from 64 4^j on
     r  = table[i]                                     ~ 2^F / sqrt(V P / D)
 
-so that c r is the normalized row with F bits behind the point. Level j is the least between 256 4^j and 1024 4^j: its neighbours
-meet it there, and have four times and a fourth of its slope. The table has 8,704 entries and is off by one part in 1,024 at most,
-by a part in 4,000 on average. F is the largest for which every c r is proved to fit in int32, over all entries.
+so that c r is the normalized row with F bits behind the point. Level j is the least between 64 4^j and 256 4^j: its neighbours
+meet it there, and have four times and a fourth of its slope. The table has 2,368 entries and is off by one part in 256 at most,
+by a part in 1,000 on average. F is the largest for which every c r is proved to fit in int32, over all entries.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ LARGEST_EPSILON = 1 << 28
 LONGEST_ROW = 1 << 22  # elements
 LONGEST_FREE_ROW = 1 << 14  # of longer ones, entries beyond 64 deviations are cut off, so that 24 bits are left behind the point
 _BITS_OF_LONG_ROWS = 24
-LEVELS = 11
-_DIRECT = 1024  # so many V have an entry of their own
-_BUCKETS = 768  # of every other level
+LEVELS = 12
+_DIRECT = 256  # so many V have an entry of their own
+_BUCKETS = 192  # of every other level
 _INT32 = 2**31
 
 
 @dataclass(frozen=True)
 class ReciprocalRoot:
-    """The constants for rows of `size` integers: `table` [8704], `bits` behind the point of c r, `divisor` P, `largest` |c r|."""
+    """The constants for rows of `size` integers: `table` [2368], `bits` behind the point of c r, `divisor` P, `largest` |c r|."""
 
     size: int
     divisor: int
