@@ -19,6 +19,8 @@ Io = Literal["float", "int8", "uint8"]
 Recovery = Literal["none", "fast", "full"]
 Mode = Literal["static", "weight-only", "dynamic"]
 MODES: tuple[Mode, ...] = ("static", "weight-only", "dynamic")
+Preference = Literal["integer", "speed"]
+PREFERENCES: tuple[Preference, ...] = ("integer", "speed")
 GROUPS = (16, 32, 64, 128, 256)
 WEIGHT_BITS, ACTIVATION_BITS = (2, 8), (2, 8)
 
@@ -69,8 +71,8 @@ class QuantConfig:
     says how the values of a weight are spaced (quant/level_sets.py). `pins` are parameters that are given, as by a quantized
     model. `mode` says whether activations have fixed scales, none (weight-only), or those that a run finds (dynamic), see
     qconv/modes; `group` is how many weights share a scale in mode weight-only. `no_tune` leaves every node as
-    its rule writes it, without the forms that are only faster (qconv/tuning). `files` are those that decisions came from, for the
-    record only.
+    its rule writes it, without the forms that are only faster (qconv/tuning). To `prefer` speed leaves in float what the op
+    table knows to be much slower in integers. `files` are those that decisions came from, for the record only.
     Raises UsageError for a number of bits that there is not, for an unknown target, and for settings that exclude each other.
     """
 
@@ -94,6 +96,7 @@ class QuantConfig:
     mode: Mode = "static"
     group: int = 32
     no_tune: bool = False
+    prefer: Preference = "integer"
     files: Sequence[GivenFile] = ()
 
     def __post_init__(self) -> None:
@@ -113,6 +116,10 @@ class QuantConfig:
             raise UsageError("pow2 and dyadic choose scales, and this model has its own; give a float model")
         if self.effort not in ("none", "fast", "full"):
             raise UsageError(f"effort takes none, fast or full, not {self.effort}")
+        if self.prefer not in PREFERENCES:
+            raise UsageError(f"prefer takes {PREFERENCES[0]} or {PREFERENCES[1]}, not {self.prefer}")
+        if self.prefer == "speed" and self.integer_only:
+            raise UsageError("to prefer speed leaves slow layers in float, which integer-only forbids; leave one of them out")
         if self.mode not in MODES:
             raise UsageError(f"mode takes {', '.join(MODES[:-1])} or {MODES[-1]}, not {self.mode}")
         if not self.grid.free and self.mode != MODES[0]:

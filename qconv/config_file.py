@@ -43,6 +43,7 @@ _KINDS: Kinds = {
     "mode": ("a word", str),
     "group": ("a whole number", int),
     "no-tune": ("true or false", bool),
+    "prefer": ("a word", str),
 }
 _RULE_KINDS: Kinds = {
     "match": ("a list of patterns", list),

@@ -8,11 +8,11 @@ import click
 from click.core import ParameterSource
 
 # Everything that is decided in a plan.
-_DECIDED_BY_PLAN = ("bits", "weight_bits", "activation_bits", "method", "percentile", "per_tensor", "levels", "exclude")
+_DECIDED_BY_PLAN = ("bits", "weight_bits", "activation_bits", "method", "percentile", "per_tensor", "levels", "exclude", "prefer")
 
 # What decides parameters, levels and steps that modes with activations in float have none of.
 _STATIC_ONLY = (
-    "activation_bits", "method", "percentile", "io", "encodings", "plan", "save_plan", "levels", "no_tune",
+    "activation_bits", "method", "percentile", "io", "encodings", "plan", "save_plan", "levels", "no_tune", "prefer",
     "budget", "max_drop", "min_sqnr", "time_limit",
 )  # fmt: skip
 _WITHOUT_EFFECT = {

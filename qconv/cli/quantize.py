@@ -64,6 +64,13 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 @pin_option
 @click.option("--integer-only", is_flag=True, help="Fail, naming each, if any node would stay in float.")
 @click.option(
+    "--prefer",
+    type=click.Choice(["integer", "speed"]),
+    default="integer",
+    show_default=True,
+    help="What becomes of layers that are much slower in integers than in float, as recurrent ones: speed leaves them in float.",
+)
+@click.option(
     "--io", type=click.Choice(["float", "int8", "uint8"]), default="float", show_default=True, help="Type of inputs and outputs."
 )
 @target_option
@@ -84,10 +91,10 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, pow2: bool,
-    dyadic: bool, levels: Any, exclude: tuple[str, ...], pin: tuple[str, ...], integer_only: bool, io: Any, target: str,
-    no_tune: bool, mode: Any, group: int, effort: Any, budget: str | None, max_drop: float | None, min_sqnr: float | None,
-    time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None, as_json: bool,
-    strict: bool, threads: int, output: Path | None, **images: Any,
+    dyadic: bool, levels: Any, exclude: tuple[str, ...], pin: tuple[str, ...], integer_only: bool, prefer: Any, io: Any,
+    target: str, no_tune: bool, mode: Any, group: int, effort: Any, budget: str | None, max_drop: float | None,
+    min_sqnr: float | None, time_limit: float | None, encodings: Path | None, plan: Path | None, save_plan: Path | None,
+    as_json: bool, strict: bool, threads: int, output: Path | None, **images: Any,
 ) -> int:  # fmt: skip
     """Turn MODEL into an integer-only model, prove its arithmetic, and say what was lost.
 
@@ -113,7 +120,7 @@ def quantize(
     config = QuantConfig(
         weight_bits or bits, activation_bits or bits, per_tensor, exclude, integer_only, io, method, percentile, target, effort,
         context.meta.get(RULES, ()), mode=mode, group=group, pow2=pow2, dyadic=dyadic, pin=pin, levels=levels,
-        no_tune=no_tune,
+        no_tune=no_tune, prefer=prefer,
     )  # fmt: skip
     given = QuantPlan.load(plan) if plan else None
     known = known_calibration(model, calibration, data)

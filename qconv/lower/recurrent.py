@@ -23,12 +23,11 @@ from qconv.lower.recurrent_step import CELL, CELLS, FARTHEST, LARGEST_CELL, ONE,
 from qconv.lower.values import Wide
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_str, const_array
+from qconv.ops.op_table import spec_of
 from qconv.plan.remark import Remark
 from qconv.quant.params import accumulator_bounds
 
 _MOST_STEPS = 32  # that are written out, over all directions: .8 to .9 of a Scan's time; many nodes are slow to load and to check
-
-_SLOWER = "its int32 steps take 2 to 16 times as long as the float layer in onnxruntime, the fewer hidden units the more; "
 
 
 def lower_recurrent(node: ir.Node, ctx: Context) -> None:
@@ -39,7 +38,7 @@ def lower_recurrent(node: ir.Node, ctx: Context) -> None:
     directions = [_Direction(node, ctx, d) for d in range(len(weights[0]))]
     found = [direction.run(backwards=reverse or d == 1) for d, direction in enumerate(directions)]
     share = SHARE - directions[0].doublings
-    ctx.notes.append(Remark(str(node.name), f"{_SLOWER}--exclude {node.name} leaves it in float"))
+    ctx.notes.append(Remark(str(node.name), _slower(node)))
     for index, (bits, axis) in enumerate(((share, 1), (share, 0), (CELL, 0))):
         output = node.outputs[index] if index < len(node.outputs) else None
         if output is None or str(output.name) not in ctx.plan.tensors:
@@ -51,6 +50,13 @@ def lower_recurrent(node: ir.Node, ctx: Context) -> None:
         largest = LARGEST_CELL if index == 2 else ONE
         wide = Wide(whole, 2.0**-bits, 0.0, -largest, largest)
         ctx.set_codes(output, build.rescaled(wide, ctx.params(output), output, name=build.place if index else None))
+
+
+def _slower(node: ir.Node) -> str:
+    spec = spec_of(node)
+    assert spec is not None
+    times = f"its int32 steps take {spec.slowdown} as long as the float layer in onnxruntime, the fewer hidden units the more"
+    return f"{times}; --prefer speed leaves it in float"
 
 
 class _Direction(RecurrentStep):

@@ -73,7 +73,8 @@ Tensors = Mapping[str, QuantParams]
 class OpSpec:
     """A row of the op table. The last role holds for all further inputs; a rule may depend on the form of the node.
 
-    `limit` says why a kernel does not bear the scales that a plan has for a node, or None.
+    `limit` says why a kernel does not bear the scales that a plan has for a node, or None. `slowdown` is what the integer form
+    takes of the float op's time in onnxruntime, where that is much more than once.
     """
 
     op_type: str
@@ -84,6 +85,7 @@ class OpSpec:
     limit: Callable[[ir.Node, Tensors], str | None] = lambda node, tensors: None
     condition: str = ""
     domain: str = ""
+    slowdown: str = ""
 
     def role(self, node: ir.Node, index: int) -> Role:
         """The role of input `index` of a node of this row."""
@@ -276,6 +278,7 @@ _ROWS = [
             "int32 steps, written out up to 32, else a Scan: 7 to 16 times as slow as float for 64 hidden units, twice for 256",
             refuse_recurrent,
             condition="constant weights, the usual functions",
+            slowdown="2 to 16 times",
         )
         for op in ("GRU", "LSTM", "RNN")
     ),

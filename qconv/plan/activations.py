@@ -175,7 +175,7 @@ class ActivationPlan:
         Raises UsageError when an exclusion matches nothing.
         """
         self._graph, self._config, self._apart = graph, config, apart
-        self._in_float = float_nodes(graph, config.excluded) if in_float is None else in_float
+        self._in_float = float_nodes(graph, config.excluded, config.prefer) if in_float is None else in_float
         ties = self._ties()
         observed = ties.observed()
         fixed = (node.outputs[0] for node in ties.integer_nodes() if isinstance(rule_of(node), Fixed | Within))

@@ -1,7 +1,8 @@
 """Which nodes become integer, and why the others stay in float.
 
 A node stays in float when the user excludes it, when the op table has no row for it, or when its row refuses its form. What has
-only float nodes around it follows: integers would only add error there.
+only float nodes around it follows: integers would only add error there. Who prefers speed has in float what is much slower in
+integers, too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
+from qconv.config import Preference
 from qconv.model.graph import const_array, is_float
 from qconv.model.measured import measured_reals, only_measures
 from qconv.model.traits import Trait, has_trait
@@ -22,17 +24,20 @@ _OTHER_FLOATS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 EXCLUDED = "excluded"
 
 
-def float_nodes(graph: ir.Graph, exclude: Sequence[str] = ()) -> dict[str, str]:
+def float_nodes(graph: ir.Graph, exclude: Sequence[str] = (), prefer: Preference = "integer") -> dict[str, str]:
     """Node name -> the reason why it stays in float, in graph order. Nodes without float tensors are not listed.
 
+    To `prefer` speed is to leave in float what is much slower in integers.
     Raises UsageError when a pattern of `exclude` matches no node.
     """
     excluded = {pattern: nodes_of(graph, pattern) for pattern in exclude}
     reasons: dict[str, str] = {}
     measured = measured_reals(graph)
     for node in graph:
-        if not only_measures(node, measured) and (reason := _reason(node, excluded)) is not None:
-            reasons[str(node.name)] = reason
+        if only_measures(node, measured):
+            continue
+        reason = _reason(node, excluded) or (_slow(node) if prefer == "speed" else None)
+        reasons |= {} if reason is None else {str(node.name): reason}
     _follow_neighbours(graph, reasons)
     return {str(node.name): reasons[str(node.name)] for node in graph if node.name in reasons}
 
@@ -96,6 +101,13 @@ def _reason(node: ir.Node, excluded: Mapping[str, Collection[ir.Node]]) -> str |
     if not data or any(not is_float(value) for value in data):
         return None if not any(map(is_float, node.outputs)) else "its input is not a float32 tensor; cast it"
     return spec.refuse(node)
+
+
+def _slow(node: ir.Node) -> str | None:
+    spec = spec_of(node)
+    if spec is None or not spec.slowdown:
+        return None
+    return f"it takes {spec.slowdown} float's time in integers; --prefer integer makes it integer"
 
 
 def _is_empty(value: ir.Value) -> bool:

@@ -36,13 +36,13 @@ _FEW_CODES = 16.0  # a Concat input whose range is this many times smaller than 
 
 def tensors_to_observe(graph: ir.Graph, config: QuantConfig) -> list[str]:
     """Names of the tensors whose ranges a plan for this graph will ask for, in graph order."""
-    ties = _ties(graph, float_nodes(graph, config.excluded), config)
+    ties = _ties(graph, float_nodes(graph, config.excluded, config.prefer), config)
     return [str(value.name) for value in ties.observed()]
 
 
 def bounded_tensors(graph: ir.Graph, config: QuantConfig) -> dict[str, tuple[float, float]]:
     """Those of the tensors to observe whose values the mathematics of an op bound, with the bounds: Sigmoid, Softmax, Tanh."""
-    ties = _ties(graph, float_nodes(graph, config.excluded), config)
+    ties = _ties(graph, float_nodes(graph, config.excluded, config.prefer), config)
     limits = {str(value.name): group.within for value in ties.observed() if (group := ties.group(value)) is not None}
     return {name: params.ends for name, params in limits.items() if params is not None}
 
@@ -64,7 +64,7 @@ def make_plan(
     Raises ArtifactError when a range is missing, UsageError when an exclusion matches nothing.
     """
     check_rules(graph, config)
-    in_float, apart = {**float_nodes(graph, config.excluded), **steep.in_float}, dict[str, str]()
+    in_float, apart = {**float_nodes(graph, config.excluded, config.prefer), **steep.in_float}, dict[str, str]()
     while True:  # each node that is taken out may change what its neighbours share
         ties, observed, tensors = _activations(graph, in_float, apart | border_nodes(channel_scales), range_of, config)
         nodes = list(ties.integer_nodes())

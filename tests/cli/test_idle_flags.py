@@ -19,6 +19,7 @@ from qconv.cli.main import run
         ["--plan", "p.json", "--per-tensor"],
         ["--plan", "p.json", "--exclude", "Softmax"],
         ["--plan", "p.json", "--percentile", "99"],
+        ["--plan", "p.json", "--prefer", "speed"],
         ["--percentile", "99", "--method", "mse"],
     ],
 )

@@ -35,6 +35,7 @@ RUNS: dict[str, list[str]] = {
     "levels": ["--levels", "two-powers"],
     "exclude": ["--exclude", "last"],
     "pin": ["--pin", "N=1"],
+    "prefer": ["--prefer", "speed"],
     "integer_only": ["--integer-only"],
     "io": ["--io", "uint8"],
     "target": ["--target", "arm"],
@@ -56,12 +57,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small model, its calibration and samples, encodings and a plan."""
     folder = tmp_path_factory.mktemp("like")
     rng = np.random.default_rng(0)
-    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in (("w", (64, 32)), ("v", (32, 6)))}
+    shapes = {"w": (64, 32), "i": (1, 32, 32), "r": (1, 32, 32), "v": (32, 6)}
+    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()} | {"a": np.zeros(1, np.int64)}
     text = """<ir_version: 8, opset_import: ["" : 17]> g (float[N, 64] x) => (float[N, 6] y)
-        { h = MatMul(x, w) g = Relu(h) y = MatMul(g, v) }"""
+        { h = MatMul(x, w) g = Relu(h) s = Unsqueeze(g, a) t, l = RNN<hidden_size = 32>(s, i, r) u = Squeeze(l, a)
+          y = MatMul(u, v) }"""
     model = onnx.parser.parse_model(text)
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
-    for node, name in zip(model.graph.node, ("first", "relu", "last"), strict=True):
+    for node, name in zip(model.graph.node, ("first", "relu", "sequence", "recurrent", "step", "last"), strict=True):
         node.name = name
     onnx.save(model, folder / "m.onnx")
     np.savez(folder / "d.npz", x=rng.normal(size=(12, 64)).astype(np.float32))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qconv.config import QuantConfig
 from qconv.errors import UsageError
 from qconv.pipeline import load_prepared
 from qconv.plan.eligible import float_nodes
@@ -46,3 +47,18 @@ def test_a_matmul_that_took_its_bias_is_still_found_by_its_own_op_type(tmp_path:
 def test_a_pattern_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'typo"):
         reasons(tmp_path, "y = Relu(x)", {}, ("typo*",))
+
+
+def test_who_prefers_speed_has_recurrent_layers_in_float(tmp_path: Path) -> None:
+    text = "g (float[5, 2, 3] x) => (float[5, 1, 2, 4] y) { h = RNN<hidden_size = 4>(x, w, r) y = Relu(h) }"
+    path = write_model(tmp_path / "m.onnx", text, {"w": normal(1, 4, 3), "r": normal(1, 4, 4)})
+    graph = load_prepared(path).ir.graph
+    assert float_nodes(graph) == {}
+    assert list(float_nodes(graph, prefer="speed").values()) == [
+        "it takes 2 to 16 times float's time in integers; --prefer integer makes it integer"
+    ]
+
+
+def test_speed_and_integers_alone_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="leave one of them out"):
+        QuantConfig(prefer="speed", integer_only=True)
