@@ -18,6 +18,7 @@ from .fold_affine_forward import fold_affine_forward
 from .fold_pad import fold_pad
 from .fuse_gelu import fuse_gelu
 from .fuse_hardswish import fuse_hardswish
+from .fuse_logistic import fuse_logistic
 from .fuse_norms import fuse_norms, join_affine_to_norms
 from .fuse_softmax import fuse_softmax
 from .inline_branches import inline_branches
@@ -56,7 +57,9 @@ CLEANING: Final[tuple[Pass, ...]] = (
     whole_resize,
     resize_to_matmul,
     prelu_to_leaky_relu,
+    fuse_logistic,
     norms_to_rows,
+    resolve_auto_pad,
     compose_reductions,
     compose_arithmetic,
     compose_moves,

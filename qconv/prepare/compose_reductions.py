@@ -1,7 +1,7 @@
 """Write reductions of functions, and norms that are quotients, with the reductions that have an integer form.
 
 ReduceL1          sum |x|                        LpNormalization(1)    x / sum |x|
-ReduceL2          sqrt(sum x^2)                  LpPool(2)             sqrt(k mean x^2)
+ReduceL2          sqrt(sum x^2)                  LpPool(2)             sqrt(sum x^2)
 ReduceSumSquare   sum x^2                        GlobalLpPool          as ReduceL1 and ReduceL2
 ReduceLogSum      log(sum x)                     LogSoftmax            (x - m) - log(sum exp(x - m)), m the largest
 ReduceLogSumExp   m + log(sum exp(x - m))        CumSum                a product with a triangle of ones
@@ -12,19 +12,22 @@ Det, 2 x 2        a d - b c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from qconv.model.graph import attr_int, attr_ints, const_array
+from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
 from qconv.ops.forms import reduced_axes
 
 from .steps import Formula, Steps, reduced, rewrite_by
 
 _WINDOW = ("pads", "strides", "dilations", "kernel_shape")
 _LONGEST = 2048  # of an axis that is summed up step by step
+_MOST_SLICES = 25  # elements of a window that are taken one by one
+_END = 2**31 - 1  # of any axis
 
 
 def compose_reductions(model: ir.Model) -> int:
@@ -84,14 +87,42 @@ def _l1_norm(node: ir.Node, x: ir.Value, steps: Steps) -> int:
 
 def _pool(node: ir.Node, x: ir.Value, steps: Steps) -> int:
     power, kernel = attr_int(node, "p", 2), attr_ints(node, "kernel_shape", [])
-    if power not in (1, 2) or not kernel:
+    if power not in (1, 2) or not kernel or attr_str(node, "auto_pad", "NOTSET") != "NOTSET":
         return 0
+    if power == 2 and math.prod(kernel) <= _MOST_SLICES and not attr_int(node, "ceil_mode", 0) and node.outputs[0].shape:
+        return _pool_of_slices(node, x, kernel, steps)
     inner = steps("Mul", x, x) if power == 2 else steps("Abs", x)
     kept: dict[str, Any] = {a.name: list(a.as_ints()) for a in node.attributes.values() if a.name in _WINDOW}
     ceil = attr_int(node, "ceil_mode", 0)
     mean = steps("AveragePool", inner, shape=node.outputs[0].shape, count_include_pad=1, ceil_mode=ceil, **kept)
     total = steps("Mul", mean, steps.constant(float(math.prod(kernel))))
     return steps.last("Sqrt" if power == 2 else "Identity", total)
+
+
+def _pool_of_slices(node: ir.Node, x: ir.Value, kernel: Sequence[int], steps: Steps) -> int:
+    """The root of sums over a new last axis, along which stand the elements of each window: such sums need no 8 bits."""
+    rank, shape = len(kernel), node.outputs[0].shape
+    assert x.shape is not None and shape is not None
+    strides, dilations = attr_ints(node, "strides", [1] * rank), attr_ints(node, "dilations", [1] * rank)
+    pads = attr_ints(node, "pads", [0] * 2 * rank)
+    if any(pads):
+        sizes = [*x.shape[:2], *(_longer(x.shape[2 + i], pads[i] + pads[i + rank]) for i in range(rank))]
+        x = steps("Pad", x, steps.constant([0, 0, *pads[:rank], 0, 0, *pads[rank:]], np.int64), shape=sizes)
+    last, axes = steps.constant([-1], np.int64), steps.constant(range(2, 2 + rank), np.int64)
+    parts = []
+    for place in product(*map(range, kernel)):
+        starts = [k * dilation for k, dilation in zip(place, dilations, strict=True)]
+        behind = [(size - 1 - k) * dilation for size, k, dilation in zip(kernel, place, dilations, strict=True)]
+        ends = [-count if count else _END for count in behind]
+        bounds = [steps.constant(numbers, np.int64) for numbers in (starts, ends)]
+        part = steps("Slice", x, *bounds, axes, steps.constant(strides, np.int64), shape=shape)
+        parts.append(steps("Unsqueeze", part, last, shape=[*shape, 1]))
+    windows = steps("Concat", *parts, shape=[*shape, len(parts)], axis=-1)
+    return steps.last("Sqrt", steps("ReduceSum", steps("Mul", windows, windows), last, shape=shape, keepdims=0))
+
+
+def _longer(size: int | ir.SymbolicDim, by: int) -> int | None:
+    return size + by if isinstance(size, int) else None
 
 
 def _global_pool(node: ir.Node, x: ir.Value, steps: Steps) -> int:

@@ -104,3 +104,20 @@ def test_a_flat_function_is_left_alone(tmp_path: Path) -> None:
     text = "g (float[N,16] x) => (float[N,16] y) { y = Exp(x) }"
     result = quantize_graph(tmp_path, text, {}, [{"x": normal(4, 16, seed=seed)} for seed in range(4)])
     assert not result.quantized.plan.steep and not result.quantized.plan.float_nodes and not result.quantized.warnings
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sizes"),
+    [
+        ("kernel_shape=[2,2], strides=[2,2]", "1,4,H,W"),
+        ("kernel_shape=[3,3], strides=[2,1], pads=[1,0,2,1]", "1,4,7,9"),
+        ("kernel_shape=[3,2], dilations=[2,1]", "1,4,7,9"),
+        ('kernel_shape=[3,3], strides=[2,2], auto_pad="SAME_UPPER"', "1,4,7,9"),
+    ],
+)
+def test_the_root_of_squares_in_windows(attributes: str, sizes: str, tmp_path: Path) -> None:
+    text = f"g (float[{sizes}] x) => (float[1,4,P,Q] y) {{ y = LpPool<{attributes}>(x) }}"
+    result = quantize_graph(tmp_path, text, {}, [{"x": normal(1, 4, 7, 9, seed=seed)} for seed in (1, 2)])
+    assert result.quantized.audit.integer_only
+    result.assert_exact()
+    assert result.sqnr_db() > 38
