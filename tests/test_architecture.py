@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "quant": {"errors"},
     "targets": {"errors"},
     "config": {"errors", "quant", "targets"},
-    "config_file": {"errors", "config", "model.text_files"},
+    "config_file": {"errors", "config", "model.near_paths", "model.text_files"},
     "model": {"errors", "quant"},
     "ops": {"errors", "quant", "model"},
     "prepare": BASE,

@@ -11,6 +11,7 @@ import onnx
 
 from qconv.errors import ModelError
 from qconv.model.functions import check_functions, nodes_within
+from qconv.model.near_paths import path_hint
 from qconv.model.qonnx import has_qonnx, write_standard
 from qconv.model.tensors import check_tensors
 
@@ -62,7 +63,7 @@ def digest_of(files: Sequence[Path]) -> str:
 
 def _read(path: Path) -> bytes:
     if not path.exists():
-        raise ModelError(f"there is no file {path}: check the path")
+        raise ModelError(f"there is no file {path}; {path_hint(path)}")
     if not path.is_file():
         raise ModelError(f"{path} is not a file: give the path of an .onnx file")
     try:

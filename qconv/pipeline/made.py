@@ -13,6 +13,7 @@ import onnx_ir as ir
 from qconv.config import GivenFile, QuantConfig, Rule
 from qconv.errors import ArtifactError, UsageError
 from qconv.integer.metadata import read_origin
+from qconv.model.near_paths import path_hint
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.setup import Setup
 
@@ -59,7 +60,7 @@ def given_file(flag: str, path: str | Path) -> GivenFile:
     try:
         return GivenFile(flag, str(path), hashlib.sha256(Path(path).read_bytes()).hexdigest())
     except OSError as error:
-        raise UsageError(f"--{flag} {path} cannot be read ({error.strerror or error}); check the path") from None
+        raise UsageError(f"--{flag} {path} cannot be read ({error.strerror or error}); {path_hint(path)}") from None
 
 
 def changed_files(settings: Mapping[str, Any], config: QuantConfig) -> list[str]:

@@ -16,6 +16,7 @@ from qconv.data.labels import Labels
 from qconv.data.source import InputInfo, SampleSource
 from qconv.data_free.synthetic import synthetic_source
 from qconv.errors import DataError, ModelError
+from qconv.model.near_paths import path_hint
 
 LABELS_FILE = "labels.csv"
 SYNTHETIC_COUNT = 64
@@ -49,12 +50,13 @@ def open_source(
         return _open_file(path, inputs, labels)
     if FunctionSource.understands(spec):
         return FunctionSource(spec, inputs)
-    raise DataError(f"there are no samples at {spec}; give an .npz, a folder of arrays or images, or module:function")
+    hint = path_hint(path, "give an .npz, a folder of arrays or images, or module:function")
+    raise DataError(f"there are no samples at {spec}; {hint}")
 
 
 def _open_file(path: Path, inputs: Sequence[InputInfo], labels: Path | None) -> SampleSource:
     if not path.exists():
-        raise DataError(f"there is no file {path}; check the path")
+        raise DataError(f"there is no file {path}; {path_hint(path)}")
     if not path.is_file():
         raise DataError(f"{path} is a pipe or a device; give a regular file")
     if path.suffix.lower() not in ARRAY_SUFFIXES:

@@ -17,6 +17,7 @@ from qconv.errors import ModelError
 from qconv.integer.multiplier_table import stale_table
 from qconv.integer.program import Program
 from qconv.model.load import load
+from qconv.model.near_paths import path_hint
 from qconv.model.save import file_bytes, files_of
 from qconv.pipeline.made import pins_of
 from qconv.pipeline.prepared import AnyModel, PreparedModel, load_prepared
@@ -49,7 +50,8 @@ def verify(
     if not Path(quantized).exists():
         load_prepared(model)  # what is wrong with it comes first
         name = "MODEL" if isinstance(model, onnx.ModelProto) else model
-        raise ModelError(f"there is no integer model {quantized}: make it with `qconv quantize {name}`, or check the path")
+        hint = path_hint(quantized, f"make it with `qconv quantize {name}`, or check the path")
+        raise ModelError(f"there is no integer model {quantized}; {hint}")
     integer = load(quantized)
     prepared = load_prepared(model, pins_of(integer.ir))
     source = _source(prepared, data, images, labels, samples)
