@@ -1,17 +1,23 @@
-"""Text files that a person gives: read whole, and never waited for."""
+"""Files that a person gives, of text for the most part: read whole, and never waited for."""
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 
 def read_text(path: str | Path) -> str:
-    """The UTF-8 text of a regular file. Raises OSError, also for a pipe, which would be waited for, and UnicodeDecodeError."""
+    """The UTF-8 text of a regular file. Raises OSError as `read_regular` does, and UnicodeDecodeError."""
+    return io.TextIOWrapper(io.BytesIO(read_regular(path)), encoding="utf-8").read()
+
+
+def read_regular(path: str | Path) -> bytes:
+    """The bytes of a regular file. Raises OSError, also for a pipe, which would be waited for."""
     if Path(path).exists() and not Path(path).is_file():
         raise OSError("it is a folder, a pipe or a device")
-    return Path(path).read_text(encoding="utf-8")
+    return Path(path).read_bytes()
 
 
 def read_json(path: str | Path) -> Any:

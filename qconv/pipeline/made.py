@@ -14,6 +14,7 @@ from qconv.config import GivenFile, QuantConfig, Rule
 from qconv.errors import ArtifactError, UsageError
 from qconv.integer.metadata import read_origin
 from qconv.model.near_paths import path_hint
+from qconv.model.text_files import read_regular
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.setup import Setup
 
@@ -58,7 +59,7 @@ def flags_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Rule, .
 def given_file(flag: str, path: str | Path) -> GivenFile:
     """The record of a file that a flag names. Raises UsageError where it cannot be read."""
     try:
-        return GivenFile(flag, str(path), hashlib.sha256(Path(path).read_bytes()).hexdigest())
+        return GivenFile(flag, str(path), hashlib.sha256(read_regular(path)).hexdigest())
     except OSError as error:
         raise UsageError(f"--{flag} {path} cannot be read ({error.strerror or error}); {path_hint(path)}") from None
 

@@ -2,7 +2,8 @@
 
 1. A node with constant inputs is computed, as long as its result fits a bound; so ConstantOfShape becomes a weight.
 2. Of onnxscript's rewrite rules only those run that hold for every shape and type.
-3. A node that replaces another gets its name back, by the name of what it computes.
+3. What folding drops no longer counts as a reader.
+4. A node that replaces another gets its name back, by the name of what it computes.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def simplify(model: ir.Model) -> int:
         changed = False
         for _ in range(3):
             again = _fold(model, propagate)
+            _let_go_of_dropped(model.graph)
             again = _RULES.apply_to_model(model) > 0 or again
             common.DeduplicateInitializersPass(size_limit=_SMALL)(model)
             again = common.CommonSubexpressionEliminationPass()(model).modified or again
@@ -94,6 +96,15 @@ def _fold(model: ir.Model, propagate: bool) -> bool:
         ).modified
     except RuntimeError:
         return False
+
+
+def _let_go_of_dropped(graph: ir.Graph) -> None:
+    """Nodes that are in no graph read nothing any more: the branch of an If that does not run, which folding drops as it is."""
+    there = set(graph.all_nodes())
+    values = (*graph.inputs, *graph.initializers.values(), *(value for node in there for value in node.outputs))
+    dropped = [use for value in values for use in value.uses() if use.node not in there]
+    for use in dropped:
+        use.node.replace_input_with(use.idx, None)
 
 
 def _vectors_are_short(graph: ir.Graph) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from qconv.model.session import open_session
 from qconv.prepare.inline_branches import inline_branches
+from qconv.prepare.simplify import simplify
 from tests.lower.harness import write_model
 
 
@@ -28,3 +29,13 @@ def test_the_branch_that_runs_is_left(tmp_path: Path, condition: bool) -> None:
     assert {use.node.op_type for use in model.graph.inputs[0].uses()} == ({"Relu", "Neg"} if condition else {"Exp", "Abs"})
     assert [value.name for value in model.graph.outputs] == ["y", "z"]
     assert all(np.array_equal(a, b) for a, b in zip(wanted, open_session(model).run(None, {"x": x}), strict=True))
+
+
+def test_a_condition_that_folding_finds_leaves_no_reader_behind(tmp_path: Path) -> None:
+    text = """g (float[1,4] x) => (float[1,4] y) { c = MatMul(x, w) s = Equal(rate, wanted)
+        y = If(s) <then_branch = a () => (float[1,4] p) { p = Relu(c) }, else_branch = b () => (float[1,4] q) { q = Neg(c) }> }"""
+    weights = {"w": np.eye(4, dtype=np.float32), "rate": np.asarray(8), "wanted": np.asarray(8)}
+    model = ir.load(write_model(tmp_path / "m.onnx", text, weights))
+    simplify(model)
+    assert [node.op_type for node in model.graph] == ["MatMul", "Relu"]
+    assert [use.node.op_type for use in model.graph[0].outputs[0].uses()] == ["Relu"]
