@@ -78,7 +78,7 @@ def _audit(report: Report) -> Iterator[RenderableType]:
         style = "green" if audit.integer_only else "yellow"
         verdict = "integer only" if audit.integer_only else counted(count, "float node")
         yield Text.assemble(
-            f"{graph}: {audit.integer_nodes} integer nodes, ",
+            f"{graph}: {counted(audit.integer_nodes, 'integer node')}, ",
             f"{audit.quantize} QuantizeLinear, {audit.dequantize} DequantizeLinear, ",
             (verdict, style),
         )

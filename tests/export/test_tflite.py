@@ -78,7 +78,7 @@ BODIES = {
     "sigmoid": "y = Sigmoid(x)",
     "hard swish": "a = Conv<pads=[1,1,1,1]>(x, w) y = HardSwish(a)",
     "difference": "a = Conv<pads=[1,1,1,1]>(x, w) y = Sub(a, x)",
-    "quotient": "a = Exp(x) b = Conv<pads=[1,1,1,1]>(x, w) y = Div(b, a)",
+    "quotient": "a = Sigmoid(x) b = Conv<pads=[1,1,1,1]>(x, w) y = Div(b, a)",
     "norm": "r = Reshape(x, rows) y = LayerNormalization<axis=-1>(r, g, h)",
     "attention": "r = Reshape(x, rows) q = MatMul(r, p) t = Transpose<perm=[0,2,1]>(r) s = MatMul(q, t) "
     "o = Softmax<axis=-1>(s) y = MatMul(o, r)",

@@ -121,3 +121,15 @@ def test_the_root_of_squares_in_windows(attributes: str, sizes: str, tmp_path: P
     assert result.quantized.audit.integer_only
     result.assert_exact()
     assert result.sqnr_db() > 38
+
+
+@pytest.mark.parametrize("integer_only", [False, True])
+def test_a_quotient_by_an_exponential(tmp_path: Path, integer_only: bool) -> None:
+    """8 bits of exp(x) have few codes near zero, where its reciprocal is large: what the estimate says is what is measured."""
+    text = "g (float[N,16] x) => (float[N,16] y) { a = Exp(x) b = MatMul(x, w) y = Div(b, a) }"
+    feeds = [{"x": normal(16, 16, seed=seed)} for seed in range(8)]
+    result = quantize_graph(tmp_path, text, {"w": normal(16, 16)}, feeds, config=QuantConfig(integer_only=integer_only))
+    result.assert_exact()
+    assert set(result.quantized.plan.float_nodes) == (set() if integer_only else {"exp0", "div2"})
+    assert len(result.quantized.warnings) == integer_only
+    assert (result.sqnr_db() < 15) if integer_only else (result.sqnr_db() > 30)

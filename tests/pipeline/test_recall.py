@@ -91,6 +91,9 @@ def test_a_condition_that_a_pinned_input_decides_is_no_subgraph(capsys: pytest.C
     assert run(["verify", path, "--min-sqnr", "30"]) == 0
     assert run(["verify", path, "--data", "d.npz", "--min-sqnr", "30"]) == 0
     assert run(["analyze", path]) == 0
+    Path("m.calib.json").unlink()
+    Path("m.int8.onnx").rename("other.onnx")
+    assert run(["verify", path, "other.onnx", "--data", "d.npz", "--min-sqnr", "30"]) == 0
 
 
 def test_what_matters_inside_a_subgraph_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
