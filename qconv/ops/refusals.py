@@ -24,6 +24,10 @@ LARGEST_INNER = 33_025  # 255 * 255 * 33,025 < 2^31: more products of 8-bit code
 
 
 _RANDOM = "it draws random numbers, which no calibration foresees; take it out for inference, or give what it draws as an input"
+_BODY = (
+    "its body stays in float, as its steps are not known to be 32 or fewer; give the model's inputs a size, or export "
+    "the network with the steps written out"
+)
 _WITHOUT_ROW = {
     **dict.fromkeys(["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"], _RANDOM),
     **dict.fromkeys(["RandomUniform", "RandomUniformLike"], _RANDOM),
@@ -38,8 +42,9 @@ _WITHOUT_ROW = {
     "Det": "it is a difference of products of more than 2 x 2 elements, which 8 bits do not hold; compute it outside",
     "ReduceProd": "its axes are not constant or have a size that is not known; give the model's inputs a size",
     "DFT": "only that of reals along the last axis but one, of a known size, is integer; write it as a product with a matrix",
-    "If": "which branch runs is decided at run time; export the network with the branch that it is used with",
-    **dict.fromkeys(["Loop", "Scan"], "its body stays in float; export the network with the steps written out"),
+    "If": "which branch runs is decided at run time; export the network with the branch that it is used with, or "
+    "fix with --pin the input that decides",
+    **dict.fromkeys(["Loop", "Scan"], _BODY),
     "STFT": "it has no integer form here; write its frames as a convolution with a constant weight",
 }
 

@@ -42,11 +42,13 @@ from .static_reshape import static_reshape
 from .sum_to_add import sum_to_add
 from .unfuse import unfuse
 from .whole_resize import whole_resize
+from .write_out_loops import write_out_loops
 
 Pass = Callable[[ir.Model], int]
 
 # One op for each thing first, so that the folds see few forms; then the folds, until none finds anything.
 CLEANING: Final[tuple[Pass, ...]] = (
+    write_out_loops,
     unfuse,
     inline_branches,
     simplify,

@@ -39,3 +39,14 @@ def test_a_condition_that_folding_finds_leaves_no_reader_behind(tmp_path: Path) 
     simplify(model)
     assert [node.op_type for node in model.graph] == ["MatMul", "Relu"]
     assert [use.node.op_type for use in model.graph[0].outputs[0].uses()] == ["Relu"]
+
+
+def test_two_outputs_of_the_network(tmp_path: Path) -> None:
+    text = """g (float[4] x) => (float[4] y, float[4] z) {
+        y, z = If<then_branch = a () => (float[4] p, float[4] u) { p = Relu(x) u = Neg(x) },
+                  else_branch = b () => (float[4] q, float[4] v) { q = Exp(x) v = Abs(x) }>(c) }"""
+    path = write_model(tmp_path / "m.onnx", text, {"c": np.asarray(True)})
+    model = ir.load(path)
+    assert inline_branches(model) == 1
+    y, z = open_session(model).run(None, {"x": np.asarray([-1.0, 0.5, 2.0, -3.0], np.float32)})
+    assert np.array_equal(y, [0, 0.5, 2, 0]) and np.array_equal(z, [1, -0.5, -2, 3])
