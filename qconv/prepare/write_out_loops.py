@@ -59,6 +59,7 @@ class _Loop:
         if any(a.type == ir.AttributeType.GRAPH for inner in self.body for a in inner.attributes.values()):
             return 0
         outputs, rows = list(self.body.outputs)[0 if self.scans else 1 :], list[list[ir.Value]]()
+        self.body.outputs.clear()  # one of them may be a constant
         take_constants(self.graph, self.node, self.body)
         editor, names = Editor(self.graph), Names(self.graph)
         for trip in range(trips):
@@ -87,8 +88,8 @@ class _Loop:
         value = self.body.outputs[0]
         while (maker := value.producer()) is not None and maker.op_type == "Identity" and maker.inputs[0] is not None:
             value = maker.inputs[0]
-        array = const_array(value)
-        return value is self.body.inputs[1] or (array is not None and bool(array.all()))
+        constant = value.const_value  # of an initializer, or of a Constant where a body gives what it makes
+        return value is self.body.inputs[1] or (constant is not None and bool(constant.numpy().all()))
 
     def _counter(self, editor: Editor, trip: int) -> list[ir.Value]:
         name = f"{self.node.name}/{trip}"

@@ -18,6 +18,11 @@ _BODY = f"<body = b (int64 t, bool c, float[4] v) => (bool d, float[4] w) {{ d =
 LOOPS = {
     "states": (f"y = Loop{_BODY}(m, , x)", "y"),
     "a condition that is true": (f"y = Loop{_BODY}(m, k, x)", "y"),
+    "a condition and a step that are constants of the body": (
+        "s, y = Loop<body = b (int64 t, bool c, float[4] v) => (bool d, float[4] w, float[4] o) "
+        "{ d = Constant<value = bool {1}>() o = Constant<value = float[4] {1, 2, 3, 4}>() w = Tanh(v) }>(m, k, x)",
+        "s, y",
+    ),
     "steps": (
         "s, y = Loop<body = b (int64 t, bool c, float[4] v) => (bool d, float[4] w, float[4] o) "
         "{ d = Identity(c) f = Cast<to=1>(t) w = Add(v, f) o = Mul(w, x) }>(m, , x)",
@@ -43,7 +48,7 @@ CONSTANTS: dict[str, Array] = {
 def test_the_steps_compute_the_same(form: str, tmp_path: Path) -> None:
     text, outputs = LOOPS[form]
     shapes = {"s": "float[1]" if "columns" in form else "float" if "scan" in form else "float[4]"}
-    shapes["y"] = "float[1,4]" if "columns" in form else "float[3,4]" if form == "steps" else "float[4]"
+    shapes["y"] = "float[1,4]" if "columns" in form else "float[3,4]" if "step" in form else "float[4]"
     outs = ", ".join(f"{shapes[name]} {name}" for name in outputs.split(", "))
     path = write_model(tmp_path / "m.onnx", f"g (float[4] x) => ({outs}) {{ {text} }}", CONSTANTS)
     feed = {"x": normal(4)}
