@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,8 @@ def glance(loaded: PreparedModel, target: Path, result: Quantized, source: Sampl
 
     with progress("measuring") as update:
         figures = pipeline.quick_check(loaded, target, result.model, source, progress=update)
+    if not figures.good:
+        figures = replace(figures, warnings=(*figures.warnings, *result.doubts))
     for warning in figures.warnings:
         warn(warning)
     return figures
@@ -54,6 +56,8 @@ def summarize(loaded: PreparedModel, files: Sequence[Path], result: Quantized, f
         out.print(line)
     for line in grouped("note", ((note.node, note.text) for note in (*result.plan.notes, *result.lowering.notes)), some_of):
         out.print(line)
+    for line in result.doubts if figures.good else ():
+        out.print(f"  note: {line}")
     for line in _chosen(result):
         out.print(f"  range: {line}")
     if result.measured:

@@ -31,7 +31,7 @@ from qconv.pipeline.recall import recalled
 from qconv.pipeline.recovery import Recovery
 from qconv.pipeline.samples import Data, recorded_samples, samples_for
 from qconv.plan.check import check_plan
-from qconv.plan.far_from_zero import far_from_zero
+from qconv.plan.far_from_zero import inputs_far_from_zero, nodes_far_from_zero
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.shared_scales import integer_nodes
 from qconv.plan.steep import steep_warnings
@@ -59,7 +59,7 @@ class Quantized:
     `recovery` tells what scales per channel and better weights gained, None where they were not tried; `by_moments` the same
     where samples were gone, and second moments of the calibration were there. `imported` tells of a
     quantized model what became of its parameters. `config` is what was asked for. `in_mode` tells what a mode other than static
-    did. `warnings` should be shown.
+    did. `warnings` should be shown, and `doubts` where the outputs turn out poor.
     """
 
     model: ir.Model
@@ -74,6 +74,7 @@ class Quantized:
     imported: tuple[str, ...] = ()
     config: QuantConfig = field(default_factory=QuantConfig)
     warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Quantized model: {self.audit.integer_nodes} integer nodes, {len(self.plan.float_nodes)} in float>"
@@ -146,9 +147,10 @@ def quantize(
     nodes = [] if config.pins else list(integer_nodes(loaded.ir.graph, plan.kept))
     warnings = (
         *untouched_subgraphs(loaded.ir.graph),
-        *far_from_zero(loaded.ir.graph, ranges.get, plan.tensors),
+        *inputs_far_from_zero(loaded.ir.graph, ranges.get, plan.tensors),
         *steep_warnings(nodes, plan.tensors, plan.steep, distributions(calibration), float_inputs=config.io == "float"),
     )
+    doubts = nodes_far_from_zero(loaded.ir.graph, ranges.get, plan.tensors)
     notes = () if loaded.imported is None else loaded.imported.notes
     told = import_summary(config.pins, notes, loaded.ir.graph, plan, list(choices.by_tensor)) if config.pins else notes
     target = target_of(config.target)
@@ -156,6 +158,7 @@ def quantize(
     result = Quantized(
         loaded.ir, plan, lowering, audit(loaded.ir), choices.by_tensor, choices.measured, made.recovery, made.by_moments,
         imported=told, config=config, warnings=warnings,
+        doubts=doubts,
     )  # fmt: skip
     return _described(result, loaded, calibration)
 
