@@ -1,6 +1,7 @@
 """Write what is left of arithmetic with constants in one way, the constant second.
 
 scale x + shift   Mul(x, scale), Add(x, shift), Sub(shift, x) where scale is -1, else Mul then Add; nothing for 1 x + 0
+scale (x + shift / scale)     Add then Mul, for an input that a large scale makes a mask of: 10000 (x - 1)
 x - c, x / c      x + (-c), x * (1/c)        for a constant of any other shape
 c + x, c * x      x + c, x * c
 """
@@ -12,8 +13,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.edit import Editor
+from qconv.model.traits import Trait, has_trait
 
 from .affine import Affine, Chain, Doubles, affine_chains, affine_of, constant_operand
+
+_MASKS = 1000.0  # no score is so large
 
 
 def normalize_affine(model: ir.Model) -> int:
@@ -24,7 +28,7 @@ def normalize_affine(model: ir.Model) -> int:
 
 
 def _write_chain(editor: Editor, chain: Chain) -> int:
-    wanted = _form(chain.affine)
+    wanted = ("Add", "Mul") if _is_mask(chain) else _form(chain.affine)
     if chain.nodes[0].op_type == "BatchNormalization" and chain.source.shape is None:
         return 0
     if tuple(node.op_type for node in chain.nodes) == wanted and all(_in_order(node) for node in chain.nodes):
@@ -35,13 +39,26 @@ def _write_chain(editor: Editor, chain: Chain) -> int:
         return 1
     last, x = chain.nodes[-1], chain.source
     if len(wanted) == 2:
-        scale = editor.constant(f"{last.name}/scale", _shaped(chain.affine.scale, chain))
-        x = editor.insert_before(last, "Mul", [x, scale], name=f"{last.name}/mul", shape=x.shape)
+        shares = chain.affine.shift / chain.affine.scale if wanted[0] == "Add" else chain.affine.scale
+        first = editor.constant(f"{last.name}/{'shift' if wanted[0] == 'Add' else 'scale'}", _shaped(shares, chain))
+        x = editor.insert_before(last, wanted[0], [x, first], name=f"{last.name}/{wanted[0].lower()}", shape=x.shape)
     array = chain.affine.scale if wanted[-1] == "Mul" else chain.affine.shift
     constant = editor.constant(f"{last.name}/{'scale' if wanted[-1] == 'Mul' else 'shift'}", _shaped(array, chain))
     editor.rewrite(last, wanted[-1], [constant, x] if wanted[-1] == "Sub" else [x, constant])
     editor.remove_unread(chain.nodes[:-1])
     return 1
+
+
+def _is_mask(chain: Chain) -> bool:
+    """Whether a chain makes a mask of an input of ones and zeros: behind the product, its zeros would be the difference of two
+    large numbers.
+    """
+    affine, source = chain.affine, chain.source
+    if affine.axis is not None or not affine.shifts or abs(float(affine.scale[0])) < _MASKS:
+        return False
+    while (maker := source.producer()) is not None and has_trait(maker, Trait.MOVES) and maker.inputs[0] is not None:
+        source = maker.inputs[0]
+    return source.is_graph_input()
 
 
 def _form(affine: Affine) -> tuple[str, ...]:

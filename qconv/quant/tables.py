@@ -148,7 +148,8 @@ def sigmoid_table(x: QuantParams, y: QuantParams) -> Int64Array:
 
 
 def _quantized(real: NDArray[np.float32], y: QuantParams) -> Int64Array:
-    return _saturated(np.rint(real / y.scale) + _real(y.zero_point), y)
+    with np.errstate(over="ignore"):  # an infinite quotient, as of a mask of float32's lowest, saturates like any other
+        return _saturated(np.rint(real / y.scale) + _real(y.zero_point), y)
 
 
 def _saturated(codes: NDArray[np.floating] | Int64Array, y: QuantParams) -> Int64Array:

@@ -61,3 +61,18 @@ def test_no_row_has_a_sum_beyond_int32_or_of_nothing() -> None:
     assert largest.min() >= 1
     assert (largest * 255 * sizes).max() < 2**31
     assert (largest * sizes).max() < 2**23
+
+
+@pytest.mark.parametrize("lowest", [-1e4, -1e9, float(np.finfo(np.float32).min)])
+def test_an_input_of_ones_and_zeros_is_a_mask(lowest: float, tmp_path: Path) -> None:
+    text = """g (float[1,4,6,6] x, float[1,6] m) => (float[1,4,6,6] y) {
+        u = Unsqueeze(m, a) n = Sub(one, u) w = Mul(n, c) s = Add(x, w) y = Softmax<axis = -1>(s) }"""
+    constants: dict[str, Array] = {
+        "a": np.asarray([1, 2], np.int64), "one": np.asarray(1, np.float32), "c": np.asarray(lowest, np.float32),
+    }  # fmt: skip
+    masks = [np.asarray([[1, 1, 1, 1, 1, number]], np.float32) for number in (0, 1)]
+    feeds = [{"x": normal(1, 4, 6, 6, seed=seed), "m": mask} for seed, mask in enumerate(masks)]
+    result = quantize_graph(tmp_path, text, constants, feeds)
+    assert result.quantized.audit.integer_only
+    result.assert_exact()
+    assert result.sqnr_db() > 30

@@ -56,8 +56,8 @@ STEPS_N = Layer("5,N,12", "= MatMul(x, w)", ((12, 16),), "5,N,16")
 
 @dataclass(frozen=True)
 class Form:
-    """One form. `inputs` are further inputs of the graph, whose integers are below `below`; `shape` is that of y where onnx does
-    not infer it. `opset` is the one that the form is written in.
+    """One form. `inputs` are further inputs of the graph, whose integers are below `below`, and reals too where it is given;
+    `shape` is that of y where onnx does not infer it. `opset` is the one that the form is written in.
     """
 
     op: str
@@ -65,7 +65,7 @@ class Form:
     first: Layer
     body: str
     inputs: str = ""
-    below: int = 4
+    below: int | None = None  # 4 for integers
     shape: str = ""
     opset: int = 21
     ends: bool = False  # y is the output, and no layer reads it
@@ -109,9 +109,9 @@ class Form:
     def _sample(self, text: str, rng: np.random.Generator) -> tuple[str, Array]:
         kind, sizes, name = re.fullmatch(r"(\w+)\[([^\]]*)\] (\w+)", text).groups()  # type: ignore[union-attr]
         shape = [int(size) for size in _sized(sizes).split(",") if size]
-        if kind == "float":
+        if kind == "float" and (self.below is None or name == "x"):
             return name, rng.normal(size=shape).astype(np.float32)
-        return name, rng.integers(0, 2 if kind == "bool" else self.below, shape).astype(_TYPES[kind])
+        return name, rng.integers(0, 2 if kind == "bool" else self.below or 4, shape).astype(_TYPES[kind])
 
     @property
     def sources(self) -> list[str]:
