@@ -52,6 +52,9 @@ def verify(
 
     thresholds = Thresholds(min_sqnr=min_sqnr, min_agreement=min_agreement, max_drop=max_drop)
     target = quantized or model.with_suffix(".int8.onnx")
+    if html is not None:
+        read = (model, target, target.with_suffix(".json"), *filter(None, (labels, None if data is None else Path(data))))
+        pipeline.check_outputs(read, {"the page": (html, pipeline.Kind.OTHER)})
     pictures = image_options(**images)
     if data is not None and not as_json:
         recall(known_calibration(model, None, data), QuantConfig(), pictures, data)

@@ -51,4 +51,7 @@ def read_report(path: Path) -> Report:
         raise UsageError(f"the report {path} cannot be read ({error}); {path_hint(path)}") from None
     except ValueError:
         raise ArtifactError(f"{path} is not JSON; write a report with `qconv verify --json > {path}`") from None
-    return Report.from_json(data)
+    try:
+        return Report.from_json(data)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from None

@@ -48,6 +48,9 @@ def full(folder: Path) -> Path:
         (["calibrate", "m.onnx", "--data", "d.npz", "-o", "d.npz"], "this command reads"),
         (["merge", "m.calib.json", "-o", "m.calib.json"], "this command reads"),
         (["merge", "m.calib.json", "-o", "p.json"], "holds a plan"),
+        (["verify", "m.onnx", "--html", "m.onnx"], "this command reads"),
+        (["verify", "m.onnx", "--data", "d.npz", "--html", "d.npz"], "this command reads"),
+        (["verify", "m.onnx", "--html", "p.json"], "holds a plan"),
     ],
 )
 def test_nothing_is_lost(full: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
