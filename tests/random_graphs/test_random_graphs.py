@@ -21,6 +21,7 @@ from qconv import pipeline
 from qconv.errors import DataError
 from qconv.integer.execution.compare import mismatches
 from qconv.integer.language.spec import check
+from qconv.prepare.selfcheck import relative_difference
 from qconv.statistics.calibration import Calibration
 from tests.lower.harness import Array, Given
 
@@ -28,7 +29,10 @@ from .generator import random_graph
 
 FIRST = int(os.environ.get("QCONV_RANDOM_SEED", "0"))
 COUNT = int(os.environ.get("QCONV_RANDOM_GRAPHS", "40"))
-FOUND = (900_005,)  # a range that followed from others was missing once nodes around a steep function stayed in float
+FOUND = (
+    900_005,  # a range that followed from others was missing once nodes around a steep function stayed in float
+    901_994,  # the cosine of 150,000 in float32
+)
 
 
 def overflows(model: onnx.ModelProto, feeds: Sequence[Mapping[str, Array]]) -> bool:
@@ -41,6 +45,17 @@ def overflows(model: onnx.ModelProto, feeds: Sequence[Mapping[str, Array]]) -> b
     session = ort.InferenceSession(whole.SerializeToString(), providers=["CPUExecutionProvider"])
     runs = (session.run(None, dict(feed)) for feed in feeds)
     return any(array.dtype.kind == "f" and not np.isfinite(array).all() for run in runs for array in run)
+
+
+def own_noise(model: onnx.ModelProto, feeds: Sequence[Mapping[str, Array]]) -> float:
+    """How far the outputs move, relative to their size, where every input moves to the next float32."""
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for feed in feeds:
+        moved = {name: np.nextafter(a, np.float32(np.inf)) if a.dtype == np.float32 else a for name, a in feed.items()}
+        pairs = zip(session.run(None, dict(feed)), session.run(None, moved), strict=True)
+        worst = max([worst, *(relative_difference(a, b) for a, b in pairs if a.dtype.kind == "f")])
+    return worst
 
 
 def calibrated(loaded: pipeline.PreparedModel, model: onnx.ModelProto, feeds: list[dict[str, Array]]) -> Calibration | None:
@@ -60,7 +75,8 @@ def test_a_random_graph_is_converted_exactly(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(model, path)
     loaded = pipeline.load_prepared(path)
-    assert pipeline.self_check(loaded, Given(feeds)) < 1e-3
+    # Some graphs have no digits of their own, as the cosine of 150,000: simplifying may move them as the last bit of an input does.
+    assert pipeline.self_check(loaded, Given(feeds)) < max(1e-3, 4 * own_noise(model, feeds))
     calibration = calibrated(loaded, model, feeds)
     if calibration is None:
         return
