@@ -28,6 +28,7 @@ from qconv.statistics.observe import Progress
 
 Feeds = Mapping[str, NDArray[Any]]
 _GATE_GAIN = 0.8  # of the noise: what a gate that needs a convolution of its own must leave at most
+_LEAST = "fast"
 _SMALL = 1e11  # products of all layers over all samples: some seconds
 _FINE = 0.01  # noise of the outputs, 20 dB, under which gates stay as they are
 _GOOD = 0.03  # of the outputs, 15 dB: more noise than this says little of what recovery can make good
@@ -85,8 +86,12 @@ def recovery(
     def make(graph: ir.Graph, range_of: RangeOf, scales: Mapping[str, ChannelScales]) -> QuantPlan:
         return make_plan(graph, range_of, config, loaded.digest, scales, steep)
 
+    def by(effort: str, form: Form) -> Recovered:
+        return recover(form.model, form.plan, config, samples, EFFORTS[effort], threads=threads, progress=progress)
+
     def recovered(form: Form) -> Recovered:
-        return recover(form.model, form.plan, config, samples, EFFORTS[config.effort], threads=threads, progress=progress)
+        found = by(config.effort, form)
+        return found if found.layers or config.effort == _LEAST else by(_LEAST, form)  # more rows may fit chance
 
     plain, *scaled = forms(loaded.ir, plan, make, ranges.get, config, samples, threads, progress)
     if min(form.noise for form in (plain, *scaled) if not form.gated) < _FINE:

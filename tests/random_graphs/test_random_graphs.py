@@ -75,7 +75,7 @@ def test_a_random_graph_is_converted_exactly(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(model, path)
     loaded = pipeline.load_prepared(path)
-    # Some graphs have no digits of their own, as the cosine of 150,000: simplifying may move them as the last bit of an input does.
+    # Some graphs have no digits of their own, as the cosine of 150,000: simplifying may move them as the last bit of an input.
     assert pipeline.self_check(loaded, Given(feeds)) < max(1e-3, 4 * own_noise(model, feeds))
     calibration = calibrated(loaded, model, feeds)
     if calibration is None:
