@@ -20,7 +20,7 @@ from qconv.quant.mean import certified_mean, mean_factor
 
 
 def lower_same(node: ir.Node, ctx: Context) -> None:
-    """The op itself, on codes, or on wide integers where nothing reads codes of its output."""
+    """The op itself, on codes, or on wide integers; their codes too on the way to a steep function, as others may read those."""
     value, output = node.inputs[0], node.outputs[0]
     wide = None if value is None or str(output.name) not in ctx.plan.wide else ctx.wide(value)
     if wide is not None:
@@ -29,7 +29,10 @@ def lower_same(node: ir.Node, ctx: Context) -> None:
             node.op_type, [wide.value, *node.inputs[1:]], output, ir.DataType.INT32,
             name=str(node.name), output=f"{output.name}_wide", attributes=attributes,
         )  # fmt: skip
-        ctx.set_wide(output, replace(wide, value=moved))
+        wide = replace(wide, value=moved)
+        ctx.set_wide(output, wide)
+        if node.name in ctx.plan.steep:
+            ctx.set_codes(output, WideBuilder(ctx, str(node.name)).rescaled(wide, ctx.params(output), output))
         return
     _on_codes(node, ctx, list(node.inputs[1:]))
 

@@ -122,7 +122,7 @@ def test_one_input_only(tmp_path: Path) -> None:
 
 def test_the_description_says_what_was_done(tmp_path: Path) -> None:
     source = ImageFolder(tmp_path, folder(tmp_path, noise()), [NCHW], ImageOptions(preset="tf"))
-    expected = "(1 images: resize short side 10, crop 8x8, rgb nchw, scale 0.00784314, mean 1, std 1)"
+    expected = "(1 image: resize short side 10, crop 8x8, rgb nchw, scale 0.00784314, mean 1, std 1)"
     assert source.description == f"{tmp_path.name} {expected}"
 
 

@@ -26,7 +26,7 @@ def roots() -> ir.Model:
     """Magnitudes of a convolution, as spectrograms have them, then another; beside them a sine that is left in float."""
     constants: dict[str, NDArray[Any]] = {
         "w": RNG.standard_normal((4, 3, 3, 3)).astype(np.float32), "v": RNG.standard_normal((2, 4, 1, 1)).astype(np.float32),
-        "two": np.array(2, np.float32), "b": RNG.standard_normal(2).astype(np.float32), "c": np.array(0.1, np.float32),
+        "two": np.array(2, np.float32), "b": RNG.standard_normal(2).astype(np.float32), "c": np.array(1, np.float32),
     }  # fmt: skip
     nodes = [
         helper.make_node("Sin", ["x"], ["beside"], name="sine"),
