@@ -70,18 +70,18 @@ def _dequantized(editor: Editor, node: ir.Node, triple: Triple, place: int, axis
     attributes = {}
     if axis is not None and array is not None and array.size > 1 and value is not None and value.shape is not None:
         attributes["axis"] = axis % len(value.shape)
-        inputs = [None if v is None else _flat(editor, node, v, place) for v in inputs[1:]]
+        inputs = [None if v is None else _by_channel(editor, node, v, array.size, place) for v in inputs[1:]]
         inputs.insert(0, value)
     shape = None if value is None else value.shape
     return editor.insert_before(node, "DequantizeLinear", inputs, attributes, name=f"{node.name}/operand{place}", shape=shape)
 
 
-def _flat(editor: Editor, node: ir.Node, value: ir.Value, place: int) -> ir.Value:
-    """A scale or zero point by column as a vector."""
+def _by_channel(editor: Editor, node: ir.Node, value: ir.Value, channels: int, place: int) -> ir.Value:
+    """A scale or zero point as a vector [channels]: QLinearConv takes one zero point beside many scales, the pair does not."""
     array = const_array(value)
-    if array is None or array.ndim == 1:
+    if array is None or array.shape == (channels,):
         return value
-    return editor.constant(f"{node.name}/parameters{place}", array.reshape(-1))
+    return editor.constant(f"{node.name}/parameters{place}", np.broadcast_to(array.reshape(-1), (channels,)).copy())
 
 
 def _bias(editor: Editor, node: ir.Node, bias: ir.Value, reads: tuple[Triple, ...]) -> ir.Value:

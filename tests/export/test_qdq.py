@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
 import pytest
 
 from qconv.export.qdq import qdq_model
 from qconv.import_ import import_quantized
+from qconv.integer.file_form import file_form
+from qconv.model.graph import const_array
+from qconv.model.load import load
+from qconv.model.save import save
 from qconv.model.session import open_session
 from tests.export.test_network import model_of, runs
 from tests.lower.test_ops import CASES, Case
@@ -28,6 +34,24 @@ def test_the_bytes_are_those_of_the_integer_model(case: Case, tmp_path: Path) ->
         feeds = {str(value.name): values[str(value.name)] for value in model.graph.inputs}
         first, second = (session.run(None, feeds) for session in sessions)
         assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("case", FUSED, ids=lambda case: case.name)
+def test_the_pairs_run_where_nothing_fuses_them(case: Case, tmp_path: Path) -> None:
+    """ONNX wants a zero point for each scale, which onnxruntime looks at only where it fuses nothing; a file has one for all."""
+    save(file_form(model_of(case, tmp_path)), tmp_path / "m.onnx")
+    model = load(tmp_path / "m.onnx").ir
+    pairs = qdq_model(model)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(ir.to_proto(pairs).SerializeToString(), options, providers=["CPUExecutionProvider"])
+    values = runs(model, 1)[0]
+    found = session.run(None, {str(value.name): values[str(value.name)] for value in model.graph.inputs})
+    assert [array.shape for array in found] == [values[str(value.name)].shape for value in model.graph.outputs]
+    for node in pairs.graph:
+        if node.op_type == "DequantizeLinear" and (scale := const_array(node.inputs[1])) is not None:
+            zero_point = const_array(node.inputs[2])
+            assert zero_point is not None and zero_point.shape == scale.shape
 
 
 def test_every_weight_comes_back(tmp_path: Path) -> None:

@@ -30,9 +30,8 @@ OP = tflite.BuiltinOperator
 
 def no_form(step: Step, what: str = "") -> FloatNodesError:
     """Says that a node cannot be had in TFLite."""
-    return FloatNodesError(
-        f"node {step.name} ({step.op}) has no form in TFLite{what}; use --to c or --to qdq, or leave the node out"
-    )
+    remedy = "use --to qdq, or --to c if it has the operator, or leave the node out"
+    return FloatNodesError(f"node {step.name} ({step.op}) has no form in TFLite{what}; {remedy}")
 
 
 def signed(params: QuantParams) -> QuantParams:
