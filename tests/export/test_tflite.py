@@ -117,6 +117,14 @@ def test_operators(name: str, tmp_path: Path) -> None:
     assert np.mean(found != 0) <= {"dense": 0.05, "attention": 0.05}.get(name, 0.01)
 
 
+def test_a_softmax_has_the_scale_that_its_reader_gives_it(sample_models: Path, tmp_path: Path) -> None:
+    """The root of attention is a part of the scale that the Softmax has for codes of a product, which has another one itself."""
+    images = np.load(sample_models / "digits_test.npz")["image"]
+    target = exported(sample_models / "digits_vit.onnx", tmp_path, [{"image": images[:50]}])
+    found = compare(target, str(tmp_path / "data.npz"), 5).by_op["QLinearSoftmax"]
+    assert found.codes > 0 and found.most <= 1 and found.differing <= found.codes // 100  # LiteRT's own rounding
+
+
 @pytest.mark.parametrize("name", ["digits_mobilenet", "digits_resnet", "digits_mlp"])
 def test_sample_models_name_the_same_classes(name: str, sample_models: Path, tmp_path: Path) -> None:
     images = np.load(sample_models / "digits_test.npz")["image"]

@@ -33,22 +33,23 @@ def _binary(code: int, kind: str) -> Callable[[Translation, Step], None]:
 
 def _softmax(t: Translation, step: Step) -> None:
     """Softmax, whose scale is 1/256 in TFLite: another one is reached from 16 bits, or from 1/256 by rescaling."""
-    value = step.operand(0).value
+    operand = step.operand(0)
+    value = operand.value
     rank, last = t.array(value).ndim, value in t.last
     along = step.geometry.integer("axis", -1) % rank
     last = last if rank != 4 else along == 1
     if along != (1 if last else rank - 1):
         raise no_form(step, " along this axis")
     wanted, found = t.own(step), options("SoftmaxOptions", Beta=1.0)
-    assert wanted is not None
-    source, output = t.read(value, last=last), t.result(step, last=last)
+    assert wanted is not None and operand.params is not None
+    source, output = t.read(operand, last=last), t.result(step, last=last)
     if signed(wanted) == _FIXED_RANGE:
         t.writer.operator(OP.SOFTMAX, 2, [source], output, found)
     elif t.array(value).shape[along] * _DROPPED > float(wanted.scale):  # more than a code
         raw = t.writer.tensor(f"{step.name}/raw", t.writer.shape(source), _FIXED_RANGE)
         t.scaled(t.writer.operator(OP.SOFTMAX, 2, [source], raw, found), output, step.name)
     else:
-        shape, centred = t.writer.shape(source), QuantParams(t.codes(value).scale, np.asarray(0), INT8)
+        shape, centred = t.writer.shape(source), QuantParams(operand.params.scale, np.asarray(0), INT8)
         wide = t.writer.tensor(f"{step.name}/wide", shape, centred, "int16")
         shares = t.writer.tensor(f"{step.name}/shares", shape, _FINE_SHARES, "int16")
         t.writer.operator(OP.QUANTIZE, 2, [source], wide, options("QuantizeOptions"))
