@@ -307,4 +307,6 @@ def test_only_the_cli_prints(path: Path) -> None:
 def test_every_module_imports(path: Path) -> None:
     if name_of(path).startswith("train"):
         pytest.importorskip("torch")
+    if name_of(path).startswith("export.tflite"):
+        pytest.importorskip("tflite")
     importlib.import_module(f"qconv.{name_of(path)}".rstrip("."))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.litert import compare
 from qconv import QuantConfig, pipeline
 from qconv.cli.main import run
 from qconv.errors import FloatNodesError
@@ -17,7 +17,8 @@ from qconv.verify.sides import Side
 from tests.lower.harness import Array, normal, write_model
 
 litert = pytest.importorskip("ai_edge_litert.interpreter", reason="no LiteRT here")
-pytest.importorskip("tflite")
+pytest.importorskip("tflite", reason="no package tflite here")
+compare = importlib.import_module("benchmarks.litert").compare
 
 
 def exported(model: Path, folder: Path, feeds: list[dict[str, Array]], config: QuantConfig = QuantConfig(effort="none")) -> Path:
