@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from qconv.lower.context import Context
 from qconv.lower.values import Wide
 from qconv.lower.wide import WideBuilder
-from qconv.model.evaluate import run_float_node
-from qconv.model.graph import const_array
+from qconv.model.evaluate import function_of
 from qconv.quant.index import Doubles, middles, stretches
 
 _FACTOR_BITS = 15  # of the factors of a product, which has 30
@@ -63,11 +62,11 @@ def wide_index(node: ir.Node, ctx: Context, x: Wide, place: int) -> tuple[NDArra
     low, high = max(ends[0], x.low), min(ends[1], x.high)
 
     def codes(places: Doubles) -> Doubles:
-        steps = _function(node, place, (places + low - x.zero) * x.scale).astype(np.float64) / float(y.scale)
+        steps = function_of(node, place, (places + low - x.zero) * x.scale).astype(np.float64) / float(y.scale)
         return np.clip(steps, y.int_type.qmin - int(y.zero_point), y.int_type.qmax - int(y.zero_point))
 
     found = stretches(codes, max(high - low, 1))
-    entries = _function(node, place, (middles(found) + low - x.zero) * x.scale)
+    entries = function_of(node, place, (middles(found) + low - x.zero) * x.scale)
     bounds = [build.constant(low, "least"), build.constant(high, "most")]
     u = build.emit("Clip", [x.value, *bounds], value, "within")
     u = build.emit("Sub", [u, build.constant(low, "first")], value, "from_least") if low else u
@@ -84,14 +83,6 @@ def wide_index(node: ir.Node, ctx: Context, x: Wide, place: int) -> tuple[NDArra
         index = part if index is None else build.emit("Add", [index, part], value, f"index_{number}")
     assert index is not None
     return entries, index
-
-
-def _function(node: ir.Node, place: int, reals: Doubles) -> NDArray[np.float32]:
-    """The float function of the node at some reals, all else being constant."""
-    arrays = [const_array(value) for value in node.inputs]
-    arrays[place] = np.asarray(reals, np.float32)
-    with np.errstate(all="ignore"):
-        return np.asarray(run_float_node(node, arrays)[0], np.float32)
 
 
 def _factor(build: WideBuilder, value: ir.Value, step: str) -> Wide:

@@ -12,6 +12,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper
 
+from qconv.model.graph import const_array
+
 Array = NDArray[Any]
 
 
@@ -20,6 +22,14 @@ def run_float_node(node: ir.Node, arrays: Sequence[Array | None]) -> list[Array]
     proto = ir.serde.serialize_node(node)
     del proto.input[:], proto.output[:]
     return _run(proto, arrays, len(node.outputs), node.domain)
+
+
+def function_of(node: ir.Node, place: int, reals: Array) -> NDArray[np.float32]:
+    """The first output of a node whose input `place` has these elements, and whose others are constant."""
+    arrays = [const_array(value) for value in node.inputs]
+    arrays[place] = np.asarray(reals, np.float32)
+    with np.errstate(all="ignore"):
+        return np.asarray(run_float_node(node, arrays)[0], np.float32)
 
 
 def run_node(

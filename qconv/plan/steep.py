@@ -21,11 +21,11 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from qconv.model.evaluate import run_float_node
+from qconv.model.evaluate import function_of
 from qconv.model.graph import const_array, is_float
 from qconv.model.traits import Trait, has_trait
 from qconv.ops.wide_forms import has_wide_form
-from qconv.quant.types import FloatArray, QuantParams
+from qconv.quant.types import QuantParams
 
 
 @dataclass(frozen=True)
@@ -184,13 +184,10 @@ def _left(node: ir.Node, place: int, met: Distribution, x: QuantParams, step: fl
 
 
 def _function(node: ir.Node, place: int, reals: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(all="ignore"):
-        if place:
+    if place:
+        with np.errstate(all="ignore"):
             return 1.0 / reals
-        arrays = [const_array(value) for value in node.inputs]
-        arrays[0] = np.asarray(reals, np.float32)
-        flat: FloatArray = run_float_node(node, arrays)[0]
-        return flat.reshape(-1).astype(np.float64)
+    return function_of(node, place, reals).reshape(-1).astype(np.float64)
 
 
 def _is_coarse(value: ir.Value, tensors: Mapping[str, QuantParams], met_of: DistributionOf) -> bool:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ from qconv.model.graph import attr_int, const_array
 
 from .remove_noops import slice_arguments
 from .simplify import MADE_UP, infer_again
+
+_MOST_ROUNDS = 64  # each settles what the one before made known; a handful in networks met so far
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,10 @@ class Size:
 def static_reshape(model: ir.Model) -> int:
     """Give Reshape nodes a constant target; returns their number. What one of them settles may settle others behind it."""
     editor, found = Editor(model.graph), 0
-    while settled := [node for node in tuple(model.graph) if not node.domain and _tell(editor, node)]:
+    for _ in range(_MOST_ROUNDS):
+        settled = [node for node in tuple(model.graph) if not node.domain and _tell(editor, node)]
+        if not settled:
+            break
         found += sum(node.op_type == "Reshape" for node in settled)
         infer_again(model)
     return found
@@ -46,15 +52,11 @@ def _tell(editor: Editor, node: ir.Node) -> bool:
 
 def _name_sizes(node: ir.Node) -> bool:
     """Gives the result of an Expand the sizes that its target tells, where inference lost them."""
-    x, y, target = node.inputs[0], node.outputs[0], node.inputs[1]
-    sizes = read_sizes(target)
+    x, sizes = node.inputs[0], read_sizes(node.inputs[1])
     if sizes is None or x is None or x.shape is None or not x.shape.is_static() or len(sizes) < len(x.shape):
         return False
     here = [1] * (len(sizes) - len(x.shape)) + list(x.shape.numpy())
-    shape = ir.Shape([_dim(size) if one == 1 else one for one, size in zip(here, sizes, strict=True)])
-    changed = _says_more(shape, y.shape)
-    y.shape = shape if changed else y.shape
-    return changed
+    return _learn(node.outputs[0], [_dim(size) if one == 1 else one for one, size in zip(here, sizes, strict=True)])
 
 
 def _settle(editor: Editor, node: ir.Node) -> bool:
@@ -79,18 +81,19 @@ def _settle(editor: Editor, node: ir.Node) -> bool:
 
 def _name(node: ir.Node, x: ir.Value, sizes: list[int | Size]) -> bool:
     """Gives the result of a Reshape these sizes, where all are told; whether that says more than inference did."""
-    y = node.outputs[0]
     if not sizes or -1 in sizes or x.shape is None or any(not size and axis >= len(x.shape) for axis, size in enumerate(sizes)):
         return False
-    shape = ir.Shape([_dim(x.shape[axis] if size == 0 else size) for axis, size in enumerate(sizes)])
-    changed = _says_more(shape, y.shape)
-    y.shape = shape if changed else y.shape
-    return changed
+    return _learn(node.outputs[0], [_dim(x.shape[axis] if size == 0 else size) for axis, size in enumerate(sizes)])
 
 
-def _says_more(shape: ir.Shape, than: ir.Shape | None) -> bool:
-    """Whether a shape has a number or a name where another has neither."""
-    return than is None or any(_is_made_up(old) and not _is_made_up(new) for old, new in zip(than, shape, strict=True))
+def _learn(value: ir.Value, sizes: Sequence[int | ir.SymbolicDim]) -> bool:
+    """Gives a value these sizes if one of them is a number or has a name where the present one is neither; whether it is so."""
+    more = value.shape is None or any(
+        _is_made_up(old) and not _is_made_up(new) for old, new in zip(value.shape, sizes, strict=True)
+    )
+    if more:
+        value.shape = ir.Shape(sizes)
+    return more
 
 
 def _dim(size: int | Size | ir.SymbolicDim) -> int | ir.SymbolicDim:
