@@ -31,11 +31,34 @@ def run(table, inputs):
     """All tensors by name; `inputs` are codes by the name of the tensor."""
     values = {name: tensor["values"] for name, tensor in table["tensors"].items() if "values" in tensor}
     values.update({name: np.asarray(array) for name, array in inputs.items()})
-    for node in table["nodes"]:
-        tensor = table["tensors"][node["output"]]
-        found = OPERATORS[node["op"]](node, [values[name] for name in node["inputs"]], tensor)
-        values[node["output"]] = found.reshape(tensor["shape"]).astype(tensor["dtype"])
+    compute(table, table["nodes"], values)
     return values
+
+
+def compute(table, nodes, values):
+    """Adds what nodes make to the tensors by name."""
+    for node in nodes:
+        if "body" in node:
+            repeat(table, node["body"], values)
+            continue
+        tensor = table["tensors"][node["output"]]
+        inputs = [values[name] for name in node["inputs"]]
+        found = PLAIN[node["op"]](*inputs) if node["op"] in PLAIN else OPERATORS[node["op"]](node, inputs, tensor)
+        values[node["output"]] = found.reshape(tensor["shape"]).astype(tensor["dtype"])
+
+
+def repeat(table, body, values):
+    """A body, once for each row of what it reads; `states` go from round to round."""
+    states, kept = [values[state["initial"]] for state in body["states"]], []
+    for t in range(body["count"]):
+        values.update({state["before"]: found for state, found in zip(body["states"], states)})
+        values.update({s["row"]: values[s["whole"]][-1 - t if s["backwards"] else t] for s in body["slices"]})
+        compute(table, body["nodes"], values)
+        states = [values[state["after"]] for state in body["states"]]
+        kept.append([values[stack["row"]] for stack in body["stacks"]])
+    values.update({state["final"]: found for state, found in zip(body["states"], states)})
+    for stack, *rows in zip(body["stacks"], *kept):
+        values[stack["whole"]] = np.stack(rows[::-1] if stack["backwards"] else rows)
 
 
 def quantize(table, name, reals):
@@ -236,49 +259,23 @@ def put(node, inputs, tensor):
     return found
 
 
+PLAIN = {
+    "plus": np.add, "minus": np.subtract, "times": np.multiply, "divide": truncated, "max": np.maximum, "min": np.minimum,
+    "xor": np.bitwise_xor, "and": np.bitwise_and, "or": np.bitwise_or, "at_least": np.greater_equal, "above": np.greater,
+    "below": np.less, "at_most": np.less_equal, "equal": np.equal, "where": np.where, "reshape": np.array, "cast": np.array,
+    "lookup": lambda x, entries: entries[x.view(np.uint8)],
+    "gather": lambda x, places: x.reshape(-1)[places],
+}  # fmt: skip
 OPERATORS = {
-    "conv": conv,
-    "matmul": matmul,
-    "add": add,
-    "mul": mul,
-    "lookup": lambda node, inputs, tensor: inputs[1][inputs[0].view(np.uint8)],
+    "conv": conv, "matmul": matmul, "add": add, "mul": mul, "softmax": softmax, "global_average": global_average,
+    "average_pool": average_pool, "max_pool": max_pool, "move": move, "pad": pad, "top": top, "put": put,
     "take": lambda node, inputs, tensor: np.take(inputs[0], inputs[1], node["attributes"]["axis"]),
     "pick": lambda node, inputs, tensor: np.take_along_axis(inputs[0], inputs[1], node["attributes"]["axis"]),
-    "put": put,
-    "top": top,
-    "gather": lambda node, inputs, tensor: inputs[0].reshape(-1)[inputs[1]],
     "concat": lambda node, inputs, tensor: np.concatenate(inputs, node["attributes"]["axis"]),
-    "reshape": lambda node, inputs, tensor: inputs[0],
-    "global_average": global_average,
-    "average_pool": average_pool,
-    "max_pool": max_pool,
-    "softmax": softmax,
-    "move": move,
-    "pad": pad,
     "clip": lambda node, inputs, tensor: np.clip(inputs[0], node["attributes"]["low"], node["attributes"]["high"]),
-    "cast": lambda node, inputs, tensor: inputs[0].astype(tensor["dtype"]),
-    "plus": lambda node, inputs, tensor: inputs[0] + inputs[1],
-    "minus": lambda node, inputs, tensor: inputs[0] - inputs[1],
-    "times": lambda node, inputs, tensor: inputs[0] * inputs[1],
-    "divide": lambda node, inputs, tensor: truncated(*inputs),
-    "max": lambda node, inputs, tensor: np.maximum(*inputs),
-    "min": lambda node, inputs, tensor: np.minimum(*inputs),
-    "xor": lambda node, inputs, tensor: inputs[0] ^ inputs[1],
-    "at_least": lambda node, inputs, tensor: inputs[0] >= inputs[1],
-    "above": lambda node, inputs, tensor: inputs[0] > inputs[1],
-    "below": lambda node, inputs, tensor: inputs[0] < inputs[1],
-    "at_most": lambda node, inputs, tensor: inputs[0] <= inputs[1],
-    "equal": lambda node, inputs, tensor: inputs[0] == inputs[1],
-    "and": lambda node, inputs, tensor: inputs[0] & inputs[1],
-    "or": lambda node, inputs, tensor: inputs[0] | inputs[1],
-    "where": lambda node, inputs, tensor: np.where(*inputs),
-    "reduce_sum": over(np.sum),
-    "reduce_max": over(np.max),
-    "reduce_min": over(np.min),
-    "reduce_mean": reduce_mean,
-    "argmax": arg(np.argmax),
-    "argmin": arg(np.argmin),
-}
+    "reduce_sum": over(np.sum), "reduce_max": over(np.max), "reduce_min": over(np.min), "reduce_mean": reduce_mean,
+    "argmax": arg(np.argmax), "argmin": arg(np.argmin),
+}  # fmt: skip
 
 
 def main():

@@ -6,7 +6,7 @@ data is a constant. The sizes are those of one sample. docs/table.md tells what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,8 +61,38 @@ class Rescale:
 
 
 @dataclass(frozen=True)
+class State:
+    """What one round of a repeated body hands to the next; `final` is a tensor of its own behind the last round."""
+
+    initial: str
+    before: str
+    after: str
+    final: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A tensor of one round that is a row of a whole one: of round t, or t rows from the end where `backwards`."""
+
+    whole: str
+    row: str
+    backwards: bool
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Nodes that run `count` times: what a round is given, and what is kept of it."""
+
+    count: int
+    states: tuple[State, ...]
+    slices: tuple[Row, ...]
+    nodes: tuple[Node, ...]
+    stacks: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
 class Node:
-    """One operation. `source` is the node of the integer model that it comes from."""
+    """One operation. One that repeats has a body; its inputs are those of the states, then the whole tensors that it reads."""
 
     name: str
     op: str
@@ -71,6 +101,14 @@ class Node:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     rescales: tuple[Rescale, ...] = ()
     certificate: Certificate | None = None
+    body: Repeated | None = None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The tensors that it makes for other nodes; one, but for a node that repeats."""
+        if self.body is None:
+            return (self.output,)
+        return (*(state.final for state in self.body.states), *(stack.whole for stack in self.body.stacks))
 
 
 @dataclass(frozen=True)
@@ -84,7 +122,23 @@ class Network:
     reals: Mapping[str, str]
 
     @property
+    def results(self) -> list[tuple[Node, str]]:
+        """What every node makes for others; what lives within one round of a body is not among it."""
+        return [(node, name) for node in self.nodes for name in node.outputs]
+
+    def all_nodes(self) -> Iterator[Node]:
+        """The nodes, and behind each one that repeats those of its body."""
+        return _all(self.nodes)
+
+    @property
     def constants(self) -> list[Tensor]:
         """The tensors that have values, in the order in which nodes read them."""
-        read = dict.fromkeys([*(name for node in self.nodes for name in node.inputs), *self.outputs])
+        read = dict.fromkeys([*(name for node in self.all_nodes() for name in node.inputs), *self.outputs])
         return [self.tensors[name] for name in read if self.tensors[name].data is not None]
+
+
+def _all(nodes: Sequence[Node]) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        if node.body is not None:
+            yield from _all(node.body.nodes)

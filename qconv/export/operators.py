@@ -21,6 +21,7 @@ from qconv.export.layers import (
     softmax,
 )
 from qconv.export.network import Array, Attribute, Tensor
+from qconv.export.repeated import scan
 from qconv.export.tracer import Tracer, no_form
 from qconv.integer.execution.kernels import compute
 from qconv.integer.step import Step
@@ -164,6 +165,7 @@ RULES: dict[str, Callable[[Tracer, Step], None]] = {
     "ArgMax": _arg("argmax"),
     "ArgMin": _arg("argmin"),
     "Where": _elementwise("where"),
+    "Scan": scan,
     **{name: _elementwise(op) for name, op in _ELEMENTWISE.items()},
     **{f"Reduce{name}": _reduce(f"reduce_{name.lower()}") for name in ("Sum", "Mean", "Max", "Min")},
 }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qconv.export.network import Network, Node, Rescale, Tensor
+from qconv.export.network import Network, Node, Repeated, Rescale, Row, Tensor
 from qconv.integer.metadata import shortest
 
 FORMAT = "qconv-network-1"
@@ -63,7 +63,23 @@ def _node(node: Node) -> dict[str, Any]:
     if node.certificate is not None:
         c = node.certificate
         entry["accumulator"] = {"low": c.low, "high": c.high, "proved": c.proved == c.scales, "why": c.why}
+    if node.body is not None:
+        entry["body"] = _body(node.body)
     return entry
+
+
+def _body(body: Repeated) -> dict[str, Any]:
+    return {
+        "count": body.count,
+        "states": [{"initial": s.initial, "before": s.before, "after": s.after, "final": s.final} for s in body.states],
+        "slices": [_row(row) for row in body.slices],
+        "nodes": [_node(node) for node in body.nodes],
+        "stacks": [_row(row) for row in body.stacks],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {"whole": row.whole, "row": row.row, "backwards": row.backwards}
 
 
 def _rescale(rescale: Rescale) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +31,8 @@ class Tracer:
     nodes: list[Node] = field(default_factory=list)
     reals: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    dynamic: Set[ir.Value] = frozenset()
 
     def network(self) -> Network:
         """Runs the program on zeros, and goes through its steps."""

@@ -43,7 +43,7 @@ def memory_files(network: Network) -> Iterator[tuple[str, str]]:
     """Weights, biases, tables, mantissas and shifts as .hex files, and network.vh with their widths and depths."""
     taken: set[str] = set()
     lines = ["// Made by qconv: widths and depths of the memories, and what every node is made of."]
-    for node in network.nodes:
+    for node in network.all_nodes():
         label = file_name(node.name, taken)
         found = {f"{label}_in{i}": network.tensors[name].data for i, name in enumerate(node.inputs)}
         arrays: dict[str, Array] = {name: data for name, data in found.items() if data is not None}

@@ -18,8 +18,8 @@ from qconv.export.c.vectors import Sample
 from qconv.export.trace import network_of
 from qconv.integer.execution.executor import Executor
 from qconv.integer.program import Program
-from tests.export.test_network import COMPILER, by_table
-from tests.lower.harness import Given
+from tests.export.test_network import COMPILER, by_table, runs
+from tests.lower.harness import Given, normal, quantize_graph
 from tests.probe.outcome import CONFIG
 from tests.probe.read import FORMS
 
@@ -52,6 +52,40 @@ def test_by_table_and_in_c(name: str, tmp_path: Path) -> None:
         ["make", "-C", str(tmp_path), "check", "CFLAGS=-O0 -Werror"], capture_output=True, text=True, check=False
     )
     assert "1 samples, 0 differences" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("way", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize(("op", "gates"), [("GRU", 3), ("LSTM", 4)])
+def test_a_body_repeats(op: str, gates: int, way: str, tmp_path: Path) -> None:
+    """A layer of 40 steps is one body, whose states and rows lie where nothing else writes meanwhile."""
+    ways, steps, size, hidden = 2 if way == "bidirectional" else 1, 40, 5, 4
+    states = f"float[{ways}, 1, {hidden}]"
+    text = (
+        f"g (float[{steps}, 1, {size}] x) => (float[{steps}, {ways}, 1, {hidden}] y, {states} z) "
+        f'{{ y, z = {op}<hidden_size={hidden}, direction="{way}">(x, w, r, b) }}'
+    )
+    weights = {
+        "w": normal(ways, gates * hidden, size, seed=1, scale=0.4),
+        "r": normal(ways, gates * hidden, hidden, seed=2, scale=0.4),
+        "b": normal(ways, 2 * gates * hidden, seed=3, scale=0.2),
+    }
+    model = quantize_graph(tmp_path, text, weights, [{"x": normal(steps, 1, size, seed=seed)} for seed in (5, 6)]).quantized.model
+    network, samples = network_of(model), runs(model, 2)
+    assert sum(node.op == "repeat" for node in network.nodes) == ways
+    for values in samples:
+        found = by_table(network, tmp_path, values)
+        for node, name in network.results:
+            if name in values:
+                assert np.array_equal(found[name], values[name]), node.name
+    if COMPILER is None:
+        return
+    sources = write_sources(network, "digest", [Sample(values) for values in samples])
+    assert sources.arena.size == sources.arena.live
+    for file, written in sources.files.items():
+        (tmp_path / file).write_text(written)
+    flags = "CFLAGS=-O1 -fsanitize=undefined -fno-sanitize-recover=all -Werror"
+    done = subprocess.run(["make", "-C", str(tmp_path), "check", flags], capture_output=True, text=True, check=False)
+    assert "2 samples, 0 differences" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qconv.export.network import Network, Node, Tensor
@@ -35,30 +35,57 @@ class _Block:
     last: int
 
 
+@dataclass(frozen=True)
+class _Moment:
+    """One point of a run: tensors that begin to live there, and those that are read there. `node` computes the only one made."""
+
+    made: tuple[str, ...]
+    read: tuple[str, ...]
+    node: Node | None = None
+
+
 def plan_arena(network: Network) -> Arena:
     """Places the largest blocks first, each as low as what lives at the same time allows."""
-    last = _last_uses(network)
+    moments = list(_moments(network.nodes))
+    last = _last_uses(network, moments)
     blocks: dict[str, _Block] = {}
-    for index, node in enumerate(network.nodes):
-        output = network.tensors[node.output]
-        home = _home(network, node, index, blocks, last)
-        if home is None:
-            blocks[node.output] = _Block(output.bytes, index, last[node.output])
-        else:
-            blocks[node.output] = home
-            home.last = max(home.last, last[node.output])
+    for index, moment in enumerate(moments):
+        for name in moment.made:
+            home = None if moment.node is None else _home(network, moment.node, index, blocks, last)
+            if home is None:
+                blocks[name] = _Block(network.tensors[name].bytes, index, last[name])
+            else:
+                blocks[name] = home
+                home.last = max(home.last, last[name])
     unique = list({id(block): block for block in blocks.values()}.values())
     places = _place(unique)
-    live = max((sum(b.size for b in unique if b.first <= at <= b.last) for at in range(len(network.nodes))), default=0)
+    live = max((sum(b.size for b in unique if b.first <= at <= b.last) for at in range(len(moments))), default=0)
     size = max((places[id(b)] + b.size for b in unique), default=0)
     return Arena({name: places[id(block)] for name, block in blocks.items()}, size, live)
 
 
-def _last_uses(network: Network) -> dict[str, int]:
-    last = {node.output: index for index, node in enumerate(network.nodes)}
-    for index, node in enumerate(network.nodes):
-        last |= dict.fromkeys(node.inputs, index)
-    return last | {name: len(network.nodes) for name in network.outputs}
+def _moments(nodes: Sequence[Node]) -> Iterator[_Moment]:
+    """The nodes one by one, and for a body its beginning and its end.
+
+    What rounds hand on lives from one to the other, and what they write into as well; what else a round makes is used in it.
+    """
+    for node in nodes:
+        body = node.body
+        if body is None:
+            yield _Moment((node.output,), node.inputs, node)
+            continue
+        given, made = [state.before for state in body.states], [stack.whole for stack in body.stacks]
+        yield _Moment((*given, *(part.row for part in body.slices), *made), node.inputs)
+        yield from _moments(body.nodes)
+        kept = [state.after for state in body.states] + [stack.row for stack in body.stacks]
+        yield _Moment(tuple(s.final for s in body.states), (*node.inputs[len(body.states) :], *given, *made, *kept))
+
+
+def _last_uses(network: Network, moments: Sequence[_Moment]) -> dict[str, int]:
+    last = {name: index for index, moment in enumerate(moments) for name in moment.made}
+    for index, moment in enumerate(moments):
+        last |= dict.fromkeys(moment.read, index)
+    return last | {name: len(moments) for name in network.outputs}
 
 
 def _home(network: Network, node: Node, index: int, blocks: Mapping[str, _Block], last: Mapping[str, int]) -> _Block | None:

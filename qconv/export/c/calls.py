@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qconv.export.c import bits, chosen, cubes, elements, layers
+from qconv.export.c import bits, chosen, cubes, elements, layers, rounds
 from qconv.export.c.writer import Writer, refused
 from qconv.export.network import Node
 
@@ -73,4 +73,5 @@ _RULES: dict[str, Callable[[Writer, Node], list[str]]] = {
     "reduce_min": layers.reduce("{first}", "total = value < total ? value : total;"),
     "argmax": layers.arg(">"),
     "argmin": layers.arg("<"),
+    "repeat": rounds.repeat(statements),
 }

@@ -59,9 +59,9 @@ def write_sources(network: Network, digest: str, samples: Sequence[Sample], *, b
         "Makefile": _MAKEFILE,
     }
     sizes = {name: data.nbytes for name, (_, data) in constants.items() if data is not None}
-    readers = {name: node.name for node in network.nodes for name in node.inputs}
+    readers = {name: node.name for node in network.all_nodes() for name in node.inputs}
     largest = sorted(((readers[t.name], t.bytes) for t in network.constants if t.name in readers), key=lambda pair: -pair[1])
-    tensors = sorted(((n.name, network.tensors[n.output].bytes) for n in network.nodes), key=lambda pair: -pair[1])
+    tensors = sorted(((n.name, network.tensors[n.output].bytes) for n in network.all_nodes()), key=lambda pair: -pair[1])
     return Sources(
         files, arena, sum(sizes.values()), largest[:5], tensors[:5], 4 * writer.scratch + 2 * writer.patch + 8 * writer.bits
     )
@@ -88,7 +88,7 @@ def _arguments(network: Network, names: Mapping[str, str]) -> str:
 def _header(network: Network, names: Mapping[str, str], arena: Arena, digest: str) -> str:
     lines = ["/* Made by qconv; do not edit. */", "#ifndef MODEL_H", "#define MODEL_H", "", "#include <stdint.h>", ""]
     lines += [f'#define MODEL_SHA256 "{digest}"', f"#define MODEL_ARENA_BYTES {max(arena.size, 1)}"]
-    lines += [f"#define MODEL_NODES {len(network.nodes)}", ""]
+    lines += [f"#define MODEL_NODES {len(network.results)}", ""]
     for kind, tensors in (("INPUT", network.inputs), ("OUTPUT", network.outputs)):
         for index, name in enumerate(tensors):
             tensor = network.tensors[name]
@@ -121,14 +121,16 @@ def _model(
     lines += ["", f"void model_run({_arguments(network, names)})", "{"]
     read = {name for node in network.nodes for name in node.inputs} | set(network.outputs)
     lines += [f"    (void){names[name]};" for name in network.inputs if name not in read]
-    for node in network.nodes:
-        kind = c_type(network.tensors[node.output])
-        lines.append(f"    {kind} *const {names[node.output]} = ({kind} *)(void *)(arena.bytes + {arena.offsets[node.output]});")
-    for index, (node, body) in enumerate(zip(network.nodes, bodies, strict=True)):
+    for name, offset in arena.offsets.items():
+        kind = c_type(network.tensors[name])
+        lines.append(f"    {kind} *const {names[name]} = ({kind} *)(void *)(arena.bytes + {offset});")
+    numbers = {name: index for index, (_, name) in enumerate(network.results)}
+    for node, body in zip(network.nodes, bodies, strict=True):
         lines += ["", f"    /* {comment(node.name)}: {node.op} */", "    {"]
         lines += [f"        {line}" for line in body]
         lines += ["    }", "#ifdef MODEL_TRACE"]
-        lines += [f"    model_trace({index}, {names[node.output]}, {network.tensors[node.output].bytes});", "#endif"]
+        lines += [f"    model_trace({numbers[name]}, {names[name]}, {network.tensors[name].bytes});" for name in node.outputs]
+        lines += ["#endif"]
     lines.append("")
     for index, name in enumerate(network.outputs):
         lines.append(f"    memcpy(output{index}, {names[name]}, {network.tensors[name].bytes});")

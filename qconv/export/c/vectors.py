@@ -50,8 +50,8 @@ def vectors(network: Network, names: Mapping[str, str], samples: Sequence[Sample
             lines.append("};")
     lines += ["", "#ifdef MODEL_TRACE", "static const uint64_t hashes[SAMPLES][MODEL_NODES] = {"]
     for sample in samples:
-        hashes = [_hash(sample, node.output) for node in network.nodes]
+        hashes = [_hash(sample, name) for _, name in network.results]
         lines.append("  {" + ", ".join(hashes) + "},")
-    quoted = ['"' + comment(node.name).replace("\\", "\\\\").replace('"', "'") + '"' for node in network.nodes]
+    quoted = ['"' + comment(node.name).replace("\\", "\\\\").replace('"', "'") + '"' for node, _ in network.results]
     lines += ["};", f"static const char *const node_names[MODEL_NODES] = {{{', '.join(quoted)}}};", "#endif", ""]
     return "\n".join(lines)

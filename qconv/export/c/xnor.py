@@ -81,7 +81,7 @@ def _read(network: Network, nodes: Sequence[Node]) -> list[Node]:
     """The nodes without those that nothing reads any more."""
     read, kept = set(network.outputs), list[Node]()
     for node in reversed(nodes):
-        if node.output in read:
+        if not read.isdisjoint(node.outputs):
             kept.append(node)
             read.update(node.inputs)
     return kept[::-1]

@@ -24,7 +24,8 @@ def scan(compute: Compute) -> Compute:
         results: list[list[Array]] = []
         for number in range(len(scanned[0])):
             parts = [array[-1 - number if way else number] for array, way in zip(scanned, back, strict=True)]
-            found = _run(body, [*states, *parts], compute)
+            values = run_once(body, [*states, *parts], compute)
+            found = [_array(output, values) for output in body.outputs]
             states = found[: len(states)]
             results.append(found[len(states) :])
         rows = [np.stack(made) for made in zip(*results, strict=True)]
@@ -34,12 +35,13 @@ def scan(compute: Compute) -> Compute:
     return kernel
 
 
-def _run(body: Body, given: Sequence[Array], compute: Compute) -> list[Array]:
+def run_once(body: Body, given: Sequence[Array], compute: Compute) -> dict[ir.Value, Array]:
+    """All tensors of a body for the values of its inputs."""
     values: dict[ir.Value, Array] = dict(zip((operand.value for operand in body.inputs), given, strict=True))
     for step in body.steps:
         arrays = [None if operand is None else _array(operand, values) for operand in step.arguments]
         values.update(zip((write.value for write in step.writes), compute(step, arrays), strict=False))
-    return [_array(output, values) for output in body.outputs]
+    return values
 
 
 def _array(operand: Operand, values: Mapping[ir.Value, Array]) -> Array:
