@@ -43,7 +43,7 @@ def export(
     Exits with 8 where the network does not fit in --flash or --ram.
     """  # noqa: D301  click's mark for a paragraph that is not to be filled
     from qconv import pipeline
-    from qconv.cli.console import out
+    from qconv.cli.console import out, warn
     from qconv.errors import UsageError
 
     chip = pipeline.Chip.parse(flash, ram)
@@ -66,6 +66,9 @@ def export(
     )  # fmt: skip
     nodes = "" if made.network is None else f"{counted(len(made.network.nodes), 'node')}, "
     out.print(f"{target}: {nodes}{counted(len(made.files), 'file')}" if nodes else f"{target}: written")
+    if made.taken_as_one:
+        sizes = ", ".join(made.taken_as_one)
+        warn(f"the free sizes {sizes} are taken as 1; give them numbers with `qconv quantize --pin {made.taken_as_one[0]}=...`")
     return 0 if made.sources is None else _tell_sizes(made, chip)
 
 

@@ -4,6 +4,7 @@ For an input of shape (d0, d1, ...), with B = d0 where that is fixed and 1 where
 
     (n, d1, ...)        n // B samples of B rows; rows that do not fill a batch are left out
     (n, d0, d1, ...)    n samples of one row each
+    (d0, d1, ...)       one sample, where axis 0 holds the steps of a sequence
     (d1, ...)           one sample, where B = 1
     ()                  one sample, for a scalar input
 """
@@ -37,6 +38,8 @@ def cut(info: InputInfo, shape: tuple[int, ...], where: str) -> Cut:
     rank, batch = len(info.shape), info.batch
     if len(shape) == rank + 1 and _fits(shape[1:], info.shape):
         return _some(Cut(1, shape[1:], shape[0]), shape[0], info, where)
+    if len(shape) == rank and info.whole and _fits(shape, info.shape):
+        return Cut(None, shape, 1)
     if len(shape) == rank and rank and _fits(shape[1:], info.shape[1:]):
         return _some(Cut(batch, (batch, *shape[1:]), shape[0] // batch if batch else 0), shape[0], info, where)
     if len(shape) == rank - 1 and batch == 1 and _fits(shape, info.shape[1:]):

@@ -18,13 +18,15 @@ from qconv.errors import ModelError
 class InputInfo:
     """An input of the model: its numpy type and its shape, where None stands for a size that is free.
 
-    `masks` says that it may hold -inf, as what is added in front of a Softmax may.
+    `masks` says that it may hold -inf, as what is added in front of a Softmax may; `whole` that axis 0 holds the steps of one
+    sequence, so that rows of it are no samples.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
     masks: bool = False
+    whole: bool = False
 
     @property
     def batch(self) -> int:

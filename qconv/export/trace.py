@@ -22,6 +22,14 @@ def network_of(model: ir.Model) -> Network:
     return Tracer(Program.read(model), RULES).network()
 
 
+def sizes_taken_as_one(model: ir.Model, network: Network | None) -> list[str]:
+    """The names of free sizes that a network of one sample has as 1 although they count no samples."""
+    names = [str(size) for value in model.graph.inputs for size in (value.shape or ())[1:] if not isinstance(size, int)]
+    if network is not None and any(node.body is not None and node.body.count == 1 for node in network.nodes):
+        names += [str(value.shape[0]) for value in model.graph.inputs if value.shape and not isinstance(value.shape[0], int)]
+    return list(dict.fromkeys(names))
+
+
 def refuse_float_nodes(model: ir.Model) -> None:
     """Raises FloatNodesError for a model with float nodes."""
     left = audit(model).float_nodes

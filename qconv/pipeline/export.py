@@ -21,7 +21,7 @@ from qconv.export.c.vectors import Sample
 from qconv.export.network import Network
 from qconv.export.qdq import qdq_model
 from qconv.export.table import dumps, table_of
-from qconv.export.trace import network_of
+from qconv.export.trace import network_of, sizes_taken_as_one
 from qconv.export.vectors import file_name, memory_files, vector_files
 from qconv.integer.execution.executor import Executor
 from qconv.integer.metadata import read_origin
@@ -52,11 +52,12 @@ class Chip:
 
 @dataclass(frozen=True)
 class Exported:
-    """The files that were written, the network, and the C sources where it is in C."""
+    """The files that were written, the network, the C sources where it is in C, and free sizes that became 1."""
 
     files: tuple[Path, ...]
     network: Network | None
     sources: Sources | None = None
+    taken_as_one: tuple[str, ...] = ()
 
 
 def export(
@@ -75,6 +76,20 @@ def export(
     if form == "qdq":
         save(qdq_model(loaded.ir), output)
         return Exported((output,), None)
+    made = _of_one_sample(loaded, form, output, data, images, samples, everything)
+    return replace(made, taken_as_one=tuple(sizes_taken_as_one(loaded.ir, made.network)))
+
+
+def _of_one_sample(
+    loaded: LoadedModel,
+    form: str,
+    output: Path,
+    data: str | SampleSource | None,
+    images: ImageOptions,
+    samples: int,
+    everything: bool,
+) -> Exported:
+    """The forms that have the sizes of one sample."""
     if form == "tflite":
         _write_bytes(output, _tflite(loaded.ir))
         return Exported((output,), None)

@@ -23,6 +23,7 @@ from qconv.model.fix_inputs import fix_inputs
 from qconv.model.load import LoadedModel, load
 from qconv.model.opset import OPSET
 from qconv.model.session import open_session, reason
+from qconv.model.steps import inputs_of_steps
 from qconv.prepare import prepare
 from qconv.prepare.selfcheck import largest_relative_difference
 from qconv.prepare.simplify import simplify
@@ -66,8 +67,11 @@ class PreparedModel(LoadedModel):
     @cached_property
     def inputs(self) -> tuple[InputInfo, ...]:
         """What samples must fill, in order."""
-        masks = Floors.of(self.ir.graph).carriers
-        return tuple(replace(info, masks=info.name in masks) for info in inputs_of(self.ir))
+        masks, steps = Floors.of(self.ir.graph).carriers, inputs_of_steps(self.original.graph)
+        return tuple(
+            replace(info, masks=info.name in masks, whole=info.name in steps and info.shape[0] is None)
+            for info in inputs_of(self.ir)
+        )
 
     @cached_property
     def front(self) -> ir.Model | None:

@@ -7,7 +7,9 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import parser
 
 from qconv.cli.main import run
 from tests.cli.test_errors import refused
@@ -91,3 +93,12 @@ def test_models_of_other_operators_are_refused(
 ) -> None:
     assert run(["quantize", "m.onnx", "--data", "d.npz", *how]) == 0
     assert " ".join(how) in refused(capsys, 3, "export", "m.int8.onnx", "--to", form)
+
+
+def test_free_sizes_that_become_one_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = "g (float[N,3,h,w] x) => (float[N,3,h,w] y) { y = Sigmoid(x) }"
+    onnx.save(parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {graph}'), folder / "free.onnx")
+    np.savez(folder / "free.npz", x=np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32))
+    assert run(["quantize", "free.onnx", "--data", "free.npz"]) == 0
+    assert run(["export", "free.int8.onnx", "--to", "json"]) == 0
+    assert "the free sizes h, w are taken as 1" in capsys.readouterr().err

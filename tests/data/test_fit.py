@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ def info(*shape: int | None, dtype: Any = np.float32) -> InputInfo:
         (info(), (10,), Cut(1, (), 10)),
         (info(), (), Cut(None, (), 1)),
         (info(None), (10,), Cut(1, (1,), 10)),
+        (replace(info(None, 1, 5), whole=True), (40, 1, 5), Cut(None, (40, 1, 5), 1)),
+        (replace(info(None, 1, 5), whole=True), (7, 40, 1, 5), Cut(1, (40, 1, 5), 7)),
     ],
 )
 def test_rows_become_samples(expected: InputInfo, shape: tuple[int, ...], made: Cut) -> None:
