@@ -1,4 +1,13 @@
-"""Integer graphs made faster; every element stays what it was."""
+"""Integer graphs made faster; every element stays what it was.
+
+A rule is `name(graph, names, meanings) -> int`: it edits the graph that lowering has written, in place, together with what its
+nodes mean, and returns how many places it changed. It takes new names from `names`, and gives each node that rescales the
+multipliers and the proof that hold for it now. `Target.tuning` says where a rule runs, and `--no-tune` leaves all of them out.
+
+Rules work on nodes and meanings, and not on the Program. A Program is frozen, and describes a graph that is finished: `lower`
+builds it once, behind the last rule, and checks it against the language and the target. A rule on the Program would have to edit
+the nodes all the same, as files are written from them, and every rule would build the Program anew for the next one.
+"""
 
 from collections.abc import Callable, Mapping
 
