@@ -50,6 +50,10 @@ def shapes() -> Iterator[Shape]:
     for x in ((1, 128, 384), (1, 197, 768)):
         body = "y = LayerNormalization<axis=-1>(x, g, h)"
         yield Shape("sums as products", f"LayerNormalization {list(x)}", body, x, {"g": x[-1:], "h": x[-1:]})
+    for channels, groups, size in ((128, 32, 56), (256, 32, 28), (512, 32, 14), (56, 7, 28)):
+        body, weights = f"y = Conv<group={groups}, pads=[1,1,1,1]>(x, w)", {"w": (channels, channels // groups, 3, 3)}
+        what = f"{groups} groups of {channels // groups} channels, {size} x {size}"
+        yield Shape("groups merged", what, body, (1, channels, size, size), weights)
     body = "a = Conv(x, u) b = Conv<group=8, pads=[1,1,1,1]>(a, v) y = Conv(b, w)"
     weights = {"u": (8, 16, 1, 1), "v": (8, 1, 3, 3), "w": (16, 8, 1, 1)}
     yield Shape("filters of zeros for a depthwise layer", "16, 8 depthwise, 16, 112 x 112", body, (1, 16, 112, 112), weights)

@@ -49,6 +49,7 @@ class Tuning(Enum):
     """What gives the same codes in less time."""
 
     WIDEN_DEPTHWISE = "depthwise layers get the channels that kernels like (tuning/widen_channels.py)"
+    MERGE_GROUPS = "groups of few channels become fewer groups with zero weights (tuning/merge_groups.py)"
     SUMS_AS_PRODUCTS = "sums of rows in int32 become products with ones (lower/wide.py)"
     CHEAPER_TABLES = "nodes that give the very codes of a table take its place (lower/cheaper.py)"
 

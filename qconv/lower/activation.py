@@ -21,6 +21,7 @@ from qconv.model.graph import attr_float, attr_int, const_array
 from qconv.ops.scale_rules import hard_sigmoid_params
 from qconv.quant.certify import Certificate, certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
+from qconv.quant.hard_swish import cut_gate
 from qconv.quant.tables import codes_of, leaky_relu_table, ort_leaky_relu_table, sigmoid_table
 from qconv.quant.types import FloatArray, QuantParams
 
@@ -111,11 +112,17 @@ def lower_hard_sigmoid(node: ir.Node, ctx: Context) -> None:
 
 
 def lower_hard_swish(node: ir.Node, ctx: Context) -> None:
-    """x clip(x / 6 + 1/2, 0, 1): a HardSigmoid and a product."""
+    """x clip(x / 6 + 1/2, 0, 1): a product of x and its codes cut off, or of x and a HardSigmoid."""
     if not ctx.grid.free:
         lower_table(node, ctx)
         return
-    x = ctx.codes(node.inputs[0])
+    x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
+    found = cut_gate(x.params, y)
+    if found is not None:
+        gate_params, high = found
+        cut = ctx.clip(Codes(x.value, gate_params), node.outputs[0], int(gate_params.zero_point), high, final=False)
+        ctx.set_codes(node.outputs[0], emit_mul(node, ctx, x, cut))
+        return
     params = hard_sigmoid_params(0.5, x.params.int_type)
     gate = _hard_sigmoid(node, ctx, 1.0 / 6.0, 0.5, params, "hard_sigmoid")
     assert gate is not None

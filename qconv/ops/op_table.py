@@ -212,7 +212,7 @@ _ROWS = [
     OpSpec("LeakyRelu", (D,), FREE, "QLinearLeakyRelu; a table of 256 codes where the slope is not positive"),
     OpSpec("Sigmoid", (D,), Within(unit_interval), "QLinearSigmoid"),
     OpSpec("HardSigmoid", (D,), Fixed(hard_sigmoid_interval), "QLinearConcat of one input (a change of parameters) and Clip"),
-    OpSpec("HardSwish", (D,), FREE, "HardSigmoid as above, and QLinearMul", limit=limit_of_hard_swish),
+    OpSpec("HardSwish", (D,), FREE, "the codes cut off, or HardSigmoid as above, and QLinearMul", limit=limit_of_hard_swish),
     OpSpec("Softmax", (D,), Within(unit_interval), "QLinearSoftmax", needs_rank, limit=limit_of_softmax),
     OpSpec(
         "LayerNormalization",

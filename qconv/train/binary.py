@@ -24,12 +24,16 @@ class SimulatedBinary(BetweenQuantizers):
         self.product, self._adds_in_integers = product, adds_in_integers
         self._table: tuple[tuple[QuantParams, ...], Tensor] | None = None
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact in training, where rounding follows; what the kernel gives in evaluation."""
+    def forward(self, x: Tensor, y: Tensor, of_second: QuantParams | None = None) -> Tensor:
+        """Exact in training, where rounding follows; what the kernel gives in evaluation.
+
+        `of_second` are parameters of y other than those of its quantizer.
+        """
         a, b, target = self._ends
         if self.training or a is None or b is None or target is None or not target.ready:
             return self.frozen()(x, y)
         first, second, result = (end.quant_params() for end in (a, b, target))
+        second = of_second or second
         table = self._table_of(first, second, result)
         lows = [int(np.iinfo(params.zero_point.dtype).min) for params in (first, second)]
         rows, columns = (

@@ -16,8 +16,9 @@ import onnx_ir as ir
 from qconv.integer.metadata import Meaning
 from qconv.model.names import Names
 from qconv.targets import Tuning
+from qconv.tuning.merge_groups import merge_groups
 from qconv.tuning.widen_channels import widen_depthwise
 
 Pass = Callable[[ir.Graph, Names, dict[ir.Node, Meaning]], int]
 
-TUNING_PASSES: Mapping[Tuning, Pass] = {Tuning.WIDEN_DEPTHWISE: widen_depthwise}
+TUNING_PASSES: Mapping[Tuning, Pass] = {Tuning.MERGE_GROUPS: merge_groups, Tuning.WIDEN_DEPTHWISE: widen_depthwise}

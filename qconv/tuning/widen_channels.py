@@ -20,6 +20,7 @@ from qconv.model.graph import attr_int, const_array, sole_consumer
 from qconv.model.names import Names
 from qconv.ops.kernel_order import padded_channels
 from qconv.quant.fixedpoint import Multiplier
+from qconv.tuning.constants import new_constant, replace_constant
 
 _DEPTHWISE = 16
 _X_ZERO_POINT, _WEIGHT, _W_SCALE, _W_ZERO_POINT, _BIAS = 2, 3, 4, 5, 8
@@ -60,8 +61,8 @@ def _pad_input(node: ir.Node, names: Names) -> int:
     assert zero_point is not None
     inputs = [
         x,
-        _constant(graph, names, f"{node.name}_pads", pads),
-        _constant(graph, names, f"{node.name}_pad_value", zero_point),
+        new_constant(graph, names, f"{node.name}_pads", pads),
+        new_constant(graph, names, f"{node.name}_pad_value", zero_point),
     ]
     graph.insert_before(node, ir.Node("", "Pad", inputs, outputs=[padded], name=names.fresh_node(f"{node.name}/pad")))
     node.replace_input_with(0, padded)
@@ -103,19 +104,19 @@ def _keeps_pairs(node: ir.Node) -> bool:
 
 
 def _widen_input(node: ir.Node, names: Names, added: int) -> None:
-    _replace(node, _WEIGHT, names, _zeros(_array(node, _WEIGHT), added, 1))
+    replace_constant(node, _WEIGHT, names, _zeros(_array(node, _WEIGHT), added, 1))
 
 
 def _widen_output(node: ir.Node, names: Names, added: int) -> None:
     """Adds zero filters; their scale is the smallest of the layer, which is as certified as that one."""
     output = node.outputs[0]
-    _replace(node, _WEIGHT, names, _zeros(_array(node, _WEIGHT), added, 0))
+    replace_constant(node, _WEIGHT, names, _zeros(_array(node, _WEIGHT), added, 0))
     scale = _array(node, _W_SCALE)
     if scale.ndim:
-        _replace(node, _W_SCALE, names, np.concatenate([scale, np.full(added, scale.min(), scale.dtype)]))
-        _replace(node, _W_ZERO_POINT, names, _zeros(_array(node, _W_ZERO_POINT), added, 0))
+        replace_constant(node, _W_SCALE, names, np.concatenate([scale, np.full(added, scale.min(), scale.dtype)]))
+        replace_constant(node, _W_ZERO_POINT, names, _zeros(_array(node, _W_ZERO_POINT), added, 0))
     if len(node.inputs) > _BIAS:
-        _replace(node, _BIAS, names, _zeros(_array(node, _BIAS), added, 0))
+        replace_constant(node, _BIAS, names, _zeros(_array(node, _BIAS), added, 0))
     if output.shape is not None and isinstance(output.shape[1], int):
         output.shape = _with_channels(output, output.shape[1] + added)
 
@@ -145,20 +146,3 @@ def _array(node: ir.Node, index: int) -> NDArray[np.generic]:
 
 def _zeros(array: NDArray[np.generic], added: int, axis: int) -> NDArray[np.generic]:
     return np.pad(array, [(0, added if i == axis else 0) for i in range(array.ndim)])
-
-
-def _replace(node: ir.Node, index: int, names: Names, array: NDArray[np.generic]) -> None:
-    old = node.inputs[index]
-    graph = node.graph
-    assert old is not None and isinstance(graph, ir.Graph)
-    node.replace_input_with(index, _constant(graph, names, str(old.name), array))
-    if not old.uses() and old.name in graph.initializers:
-        del graph.initializers[str(old.name)]
-
-
-def _constant(graph: ir.Graph, names: Names, wish: str, array: NDArray[np.generic]) -> ir.Value:
-    name = names.fresh(wish)
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)
-    graph.register_initializer(value)
-    return value

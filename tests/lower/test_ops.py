@@ -235,7 +235,7 @@ CASES = [
     _unary("HardSigmoid", "<alpha=0.2, beta=0.5>", becomes=("QLinearConcat",)),
     _unary("HardSigmoid", "<alpha=0.2, beta=0.3>"),
     _unary("HardSigmoid", "<alpha=0.2, beta=0.0>", sqnr=25.0),
-    _unary("HardSwish", becomes=("QLinearConcat", "QLinearMul")),
+    _unary("HardSwish", becomes=("Clip", "QLinearMul")),
     _unary("Softmax", "<axis=1>", becomes=("QLinearSoftmax",)),
     _unary("Softmax", becomes=("QLinearSoftmax",)),
     _unary("Tanh", becomes=("QLinearSigmoid",)),
