@@ -192,6 +192,7 @@ KNOWS_OPS = (
     "model.traits",
     "model.edit",
     "model.meaning",
+    "model.newer_",
     "model.opset",
     "model.qonnx",
 )

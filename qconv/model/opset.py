@@ -13,6 +13,7 @@ from qconv.errors import ModelError
 from qconv.model.light import attach_weights, detach_weights
 from qconv.model.meaning import keep_sampling, prepare_for_conversion, signatures_are_alike
 from qconv.model.names import give_back_names, node_names
+from qconv.model.newer_ops import has_newer_ops, write_newer_ops
 from qconv.model.shapes import infer_shapes
 
 OPSET = 21
@@ -29,6 +30,9 @@ def to_working_opset(model: ir.Model) -> ir.Model:
     opset = model.opset_imports.get("", OPSET)
     sampling = prepare_for_conversion(model, opset)
     weights = detach_weights(model)
+    if opset > OPSET and has_newer_ops(model):
+        model = ir.from_proto(infer_shapes(ir.to_proto(model)))
+        write_newer_ops(model)
     proto = ir.to_proto(model)
     if opset < OPSET and _uses_group_norm(model):
         proto = _convert_group_norm(_convert(proto, opset, OPSET - 1))

@@ -15,9 +15,8 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.edit import Editor
+from qconv.model.formula import Steps, reduced
 from qconv.model.graph import attr_float, attr_int, const_array, is_float
-
-from .steps import Steps, reduced
 
 _MOST_CHANNELS = 1024
 

@@ -12,9 +12,8 @@ import math
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.formula import Formula, Steps, rewrite_by
 from qconv.model.graph import attr_int, attr_ints, attr_str, const_array, is_float
-
-from .steps import Formula, Steps, rewrite_by
 
 _LARGEST_EYE = 1 << 20
 

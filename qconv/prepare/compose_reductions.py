@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.formula import Formula, Steps, reduced, rewrite_by
 from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
 from qconv.ops.forms import reduced_axes
-
-from .steps import Formula, Steps, reduced, rewrite_by
 
 _WINDOW = ("pads", "strides", "dilations", "kernel_shape")
 _LONGEST = 2048  # of an axis that is summed up step by step

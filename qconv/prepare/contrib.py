@@ -10,9 +10,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from qconv.model.edit import Attribute, Editor
+from qconv.model.formula import Steps
 from qconv.model.graph import attr_float, attr_int
-
-from .steps import Steps
 
 
 def write_contrib(editor: Editor, node: ir.Node) -> int:

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from qconv.model.attention_formula import Size, by_heads, by_tokens, cut_out, is_read, shared_out, softmax, turn
+from qconv.model.attention_formula import scores as attention_scores
+from qconv.model.formula import Steps
 from qconv.model.graph import attr_float, attr_int, const_array
 
-from .steps import Steps
-
 _FILTER = -10000.0
-_Size = int | ir.SymbolicDim | None
 
 
 def write_attention(node: ir.Node, steps: Steps) -> int:
@@ -30,12 +30,12 @@ def write_attention(node: ir.Node, steps: Steps) -> int:
         return 0
     mask, past, scores, length = [*others, None, None][:4]
     width = weight.shape[1]
-    if past is not None or length is not None or not isinstance(width, int) or _is_read(node, 1) or width % 3:
+    if past is not None or length is not None or not isinstance(width, int) or is_read(node, 1) or width % 3:
         return 0
     whole = steps("MatMul", x, weight, shape=[*x.shape[:2], width])
     whole = whole if bias is None else steps("Add", whole, bias)
     hidden = width // 3
-    parts = [_slice(steps, whole, 2, i * hidden, (i + 1) * hidden) for i in range(3)]
+    parts = [cut_out(steps, whole, 2, i * hidden, (i + 1) * hidden) for i in range(3)]
     return _attend(node, steps, parts, mask, scores)
 
 
@@ -74,8 +74,8 @@ def _attend(
     if len(known) < 3 or (causal and not all(isinstance(size, int) for size in tokens)) or not _fits(mask):
         return 0
     batch = shapes[0][0] if shapes[0] is not None else None
-    q, k, v = (_by_heads(steps, part, heads) for part in parts)
-    total: _Size = tokens[1]
+    q, k, v = (by_heads(steps, part, heads) for part in parts)
+    total: Size = tokens[1]
     if past is not None:
         before = past[0].shape[2] if past[0].shape is not None and len(past[0].shape) == 4 else None
         total = before + total if isinstance(before, int) and isinstance(total, int) else None
@@ -84,12 +84,9 @@ def _attend(
             for old, new, width in zip(past, (k, v), known[1:], strict=True)
         )
     for index, value in ((1, k), (2, v)):
-        if _is_read(node, index):
+        if is_read(node, index):
             steps.hand_over(node.outputs[index], value)
-    turned = steps("Transpose", k, shape=[batch, heads, known[1] // heads, total], perm=[0, 1, 3, 2])
-    product = steps("MatMul", q, turned, shape=[batch, heads, tokens[0], total])
-    scale = attr_float(node, "scale", 0.0) or 1.0 / math.sqrt(known[0] // heads)
-    product = steps("Mul", product, steps.constant(scale))
+    product = attention_scores(steps, q, k, attr_float(node, "scale", 0.0) or 1.0 / math.sqrt(known[0] // heads))
     lowest = attr_float(node, "mask_filter_value", _FILTER)
     for term in (scores, None if mask is None else _as_scores(steps, mask, lowest)):
         product = product if term is None else steps("Add", product, term, shape=product.shape)
@@ -97,19 +94,7 @@ def _attend(
         rows, columns = int(str(tokens[0])), int(str(tokens[1]))
         seen = np.tril(np.ones((rows, columns), np.bool_), columns - rows)
         product = steps("Where", steps.constant(seen, np.bool_), product, steps.constant(lowest), shape=product.shape)
-    shares = steps("Softmax", product, axis=-1)
-    found = steps("MatMul", shares, v, shape=[batch, heads, tokens[0], known[2] // heads])
-    rows_first = steps("Transpose", found, shape=[batch, tokens[0], heads, known[2] // heads], perm=[0, 2, 1, 3])
-    return steps.last("Reshape", rows_first, steps.constant([0, 0, known[2]], np.int64))
-
-
-def _by_heads(steps: Steps, part: ir.Value, heads: int) -> ir.Value:
-    """[batch, tokens, width] as [batch, heads, tokens, width / heads]."""
-    assert part.shape is not None
-    batch, tokens, width = part.shape
-    size = int(str(width)) // heads
-    split = steps("Reshape", part, steps.constant([0, 0, heads, size], np.int64), shape=[batch, tokens, heads, size])
-    return steps("Transpose", split, shape=[batch, heads, tokens, size], perm=[0, 2, 1, 3])
+    return by_tokens(steps, shared_out(steps, softmax(steps, product), v))
 
 
 def _fits(mask: ir.Value | None) -> bool:
@@ -126,17 +111,6 @@ def _as_scores(steps: Steps, mask: ir.Value, lowest: float) -> ir.Value:
     real = steps("Cast", mask, shape=mask.shape, to=int(ir.DataType.FLOAT))
     spread = steps("Unsqueeze", real, steps.constant(axes, np.int64), shape=shape)
     return steps("Mul", steps("Sub", steps.constant(1.0), spread, shape=shape), steps.constant(lowest))
-
-
-def _slice(steps: Steps, x: ir.Value, axis: int, start: int, end: int) -> ir.Value:
-    assert x.shape is not None
-    shape = [end - start if place == axis else size for place, size in enumerate(x.shape)]
-    return steps("Slice", x, *(steps.constant([number], np.int64) for number in (start, end, axis)), shape=shape)
-
-
-def _is_read(node: ir.Node, index: int) -> bool:
-    output = node.outputs[index] if index < len(node.outputs) else None
-    return output is not None and (bool(output.uses()) or output.is_graph_output())
 
 
 def write_rotary(node: ir.Node, steps: Steps) -> int:
@@ -157,33 +131,8 @@ def write_rotary(node: ir.Node, steps: Steps) -> int:
     rows = [steps("Gather", t, places, shape=[*places.shape, half], axis=0) for t in (cosines, sines)]
     spread = [*angles[0][:1], 1, angles[0][1], half] if axis == 1 else [*angles[0], 1, half]
     c, s = (steps("Unsqueeze", row, steps.constant([axis], np.int64), shape=spread) for row in rows)
-    joined = _turn_pairs(steps, value, c, s, half) if attr_int(node, "interleaved", 0) else _turn_halves(steps, value, c, s, half)
+    joined = turn(steps, value, c, s, pairs=bool(attr_int(node, "interleaved", 0)))
     return steps.last("Identity", joined) if rank == 4 else steps.last("Reshape", joined, steps.constant([0, 0, width], np.int64))
-
-
-def _turn_halves(steps: Steps, x: ir.Value, c: ir.Value, s: ir.Value, half: int) -> ir.Value:
-    first, second = _slice(steps, x, 3, 0, half), _slice(steps, x, 3, half, 2 * half)
-    left, right = _turned(steps, first, second, c, s)
-    return steps("Concat", left, right, shape=x.shape, axis=3)
-
-
-def _turn_pairs(steps: Steps, x: ir.Value, c: ir.Value, s: ir.Value, half: int) -> ir.Value:
-    assert x.shape is not None
-    shape = [*x.shape[:3], half, 2]
-    pairs = steps("Reshape", x, steps.constant([0, 0, 0, half, 2], np.int64), shape=shape)
-    last = steps.constant([4], np.int64)
-    flat = steps.constant([4], np.int64)
-    first, second = (
-        steps("Squeeze", _slice(steps, pairs, 4, place, place + 1), flat, shape=[*x.shape[:3], half]) for place in (0, 1)
-    )
-    parts = [steps("Unsqueeze", part, last, shape=[*shape[:4], 1]) for part in _turned(steps, first, second, c, s)]
-    joined = steps("Concat", *parts, shape=shape, axis=4)
-    return steps("Reshape", joined, steps.constant([0, 0, 0, 2 * half], np.int64), shape=x.shape)
-
-
-def _turned(steps: Steps, a: ir.Value, b: ir.Value, c: ir.Value, s: ir.Value) -> tuple[ir.Value, ir.Value]:
-    left = steps("Sub", steps("Mul", a, c, shape=a.shape), steps("Mul", b, s, shape=a.shape))
-    return left, steps("Add", steps("Mul", b, c, shape=a.shape), steps("Mul", a, s, shape=a.shape))
 
 
 def write_embedding(node: ir.Node, steps: Steps) -> int:
@@ -193,7 +142,7 @@ def write_embedding(node: ir.Node, steps: Steps) -> int:
         return 0
     hidden = words.shape[1] if words.shape is not None else None
     shape = [*ids.shape, hidden]
-    if _is_read(node, 1) or gamma is None:
+    if is_read(node, 1) or gamma is None:
         return 0
     total = steps("Gather", words, ids, shape=shape, axis=0)
     if positions is not None:
@@ -204,7 +153,7 @@ def write_embedding(node: ir.Node, steps: Steps) -> int:
         total = steps("Add", total, steps("Slice", places, zero, length, zero, shape=[ids.shape[1], hidden]), shape=shape)
     if segments is not None and kinds is not None:
         total = steps("Add", total, steps("Gather", kinds, segments, shape=shape, axis=0), shape=shape)
-    if _is_read(node, 2):
+    if is_read(node, 2):
         steps.hand_over(node.outputs[2], total)
     return steps.last(
         "LayerNormalization", total, gamma, *([] if beta is None else [beta]), axis=-1, epsilon=attr_float(node, "epsilon", 1e-12)

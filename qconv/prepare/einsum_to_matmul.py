@@ -12,9 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.edit import Editor
+from qconv.model.formula import Steps
 from qconv.model.graph import attr_float, attr_int, attr_str, const_array, is_float
-
-from .steps import Steps
 
 _Sizes = dict[str, int | None]
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from qconv.model.edit import Editor
+from qconv.model.formula import Steps
 from qconv.model.graph import const_array
 
 from .affine import affine_of
 from .product import remove_dead
-from .steps import Steps
 
 
 def fuse_logistic(model: ir.Model) -> int:

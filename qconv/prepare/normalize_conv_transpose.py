@@ -11,9 +11,8 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.edit import Editor, set_attribute
+from qconv.model.formula import Steps
 from qconv.model.graph import attr_ints, attr_str, const_array
-
-from .steps import Steps
 
 _LISTS = ("strides", "dilations", "output_padding", "kernel_shape")
 

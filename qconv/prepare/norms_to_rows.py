@@ -15,9 +15,9 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.edit import Editor
+from qconv.model.formula import Steps, reduced
 from qconv.model.graph import attr_float, attr_int, attr_ints, const_array
 
-from .steps import Steps, reduced
 from .write_norm import write_norm
 
 _NO_LENGTH = 1e-30  # a row of zeros stays one

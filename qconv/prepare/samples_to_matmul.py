@@ -17,9 +17,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.evaluate import run_float_node
+from qconv.model.formula import Formula, Steps, rewrite_by
 from qconv.model.graph import attr_int, attr_str, const_array
-
-from .steps import Formula, Steps, rewrite_by
 
 _LARGEST = 1 << 22  # elements of a matrix; more would be larger than most networks
 _Array = NDArray[np.float32]

@@ -11,11 +11,11 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.edit import Attribute, Editor
+from qconv.model.formula import Steps
 from qconv.model.graph import attr_float, attr_str
 
 from .contrib import write_contrib
 from .contrib_attention import write_attention, write_embedding, write_multi_head, write_rotary
-from .steps import Steps
 
 _MS = "com.microsoft"
 _PARAMETERS = {"LeakyRelu": ("alpha",), "HardSigmoid": ("alpha", "beta"), "Elu": ("alpha",)}

@@ -2,7 +2,8 @@
 
 1. Softmax gives what lies far below the largest of its row next to nothing, and 8 bits give it nothing at all. So what only a
    Softmax reads is looked at as max(x, largest of the row - REACH - ln n), where a row has n elements: all that is left out
-   adds up to exp(-REACH) of the row.
+   adds up to exp(-REACH) of the row. A row that lies GONE below another one is masked as a whole, as of padding: it is not
+   looked at.
 2. What such a tensor is made of by sums and selections may hold the mask itself: -inf, float32's lowest, -1e4. It is looked at
    as max(x, LOWEST), and may be infinite without being wrong.
 """
@@ -24,6 +25,7 @@ from qconv.model.traits import Trait, has_trait
 
 REACH = 7.5
 LOWEST = -1e9
+GONE = 1e3
 _LONGEST_ROW = 1 << 12  # where the length of a row is not known
 
 _MEETS = Trait.SUMS | Trait.CHOOSES
@@ -60,7 +62,11 @@ class Floors:
             axis, reach = self.rows[name]
             attributes = {"keepdims": 1}
             top = appender.append("ReduceMax", [value, appender.integers(axis)], f"{name}_row_maximum", attributes)
-            floor = appender.append("Sub", [top, appender.real(reach)], f"{name}_row_floor")
+            best = appender.append("ReduceMax", [top], f"{name}_maximum", attributes)
+            least = appender.append("Sub", [best, appender.real(GONE)], f"{name}_least_maximum")
+            gone = appender.append("Less", [top, least], f"{name}_row_is_masked", dtype=ir.DataType.BOOL)
+            row_floor = appender.append("Sub", [top, appender.real(reach)], f"{name}_row_floor")
+            floor = appender.append("Where", [gone, best, row_floor], f"{name}_floor")
         elif name in self.carriers:
             floor = appender.real(LOWEST)
         else:
@@ -73,7 +79,9 @@ class Floors:
         """An array raised to the floor of its tensor."""
         if name in self.rows and array.size:
             axis, reach = self.rows[name]
-            raised: NDArray[Any] = np.maximum(array, array.max(axis=axis, keepdims=True) - np.float32(reach))
+            top = array.max(axis=axis, keepdims=True)
+            gone = top < top.max() - np.float32(GONE)
+            raised: NDArray[Any] = np.maximum(array, np.where(gone, top.max(), top - np.float32(reach)))
             return raised
         return np.asarray(np.maximum(array, np.float32(LOWEST))) if name in self.carriers else array
 

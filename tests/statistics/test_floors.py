@@ -49,3 +49,15 @@ def test_the_graph_and_the_array_are_raised_alike(tmp_path: Path) -> None:
     assert np.array_equal(found[0], floors.raised_array("z", plain))
     assert np.array_equal(found[1], np.maximum(mask, np.float32(LOWEST)))
     assert np.isfinite(found[0]).all() and floors.raised_array("r", mask) is mask
+
+
+def test_a_row_that_is_masked_as_a_whole_is_not_looked_at(tmp_path: Path) -> None:
+    model = graph(tmp_path)
+    floors, appender = Floors.of(model.graph), Appender(model.graph)
+    z = next(o for n in model.graph for o in n.outputs if o.name == "z")
+    raised = str(floors.raised(z, appender).name)
+    feeds = {"x": normal(2, 4, 8), "m": np.zeros((2, 4, 8), np.float32)}
+    feeds["m"][1, 2] = np.finfo(np.float32).min
+    plain, found = open_session(model, outputs=["z", raised]).run(None, feeds)
+    assert np.array_equal(found, floors.raised_array("z", plain))
+    assert found.min() > -20 and found.max() == plain.max()

@@ -1,0 +1,205 @@
+"""Attention and RotaryEmbedding, which the standard has from opset 23 on, taken apart.
+
+y = softmax(softcap(scale q k') + mask) v      keys and values behind what came before, each for several heads of queries
+
+A query attends to the keys that a mask of truth values allows, a causal one to those before it, and to those within the lengths
+that opset 24 gives for each sample. What attends to no key of a mask is zero.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from .attention_formula import Size, by_heads, by_tokens, cut_out, is_read, scores, shared_out, sizes_of, softmax, turn
+from .formula import Steps
+from .graph import attr_float, attr_int, const_array
+
+_LOWEST = float(np.finfo(np.float32).min)
+_ODD = ("left_window_size", "right_window_size")
+_MODES = {0: "scores", 3: "shares"}  # of what the fourth output holds
+
+
+def write_attention(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    """Rewrites Attention; 0 where a size that the formula needs is not known."""
+    mask, past_key, past_value, lengths = [*node.inputs[3:7], *[None] * 4][:4]
+    found = [_heads(node, value, steps, name) for value, name in zip(node.inputs, ("q", "kv", "kv"), strict=False)]
+    q, k, v = (value for value in (*found, None, None, None)[:3])
+    mode = attr_int(node, "qk_matmul_output_mode", 0)
+    if q is None or k is None or v is None or any(attr_int(node, name, -1) >= 0 for name in _ODD):
+        return 0
+    if (is_read(node, 3) and mode not in _MODES) or not _is_whole(mask, k, past_key):
+        return 0
+    rows = _counted(steps, q, past_key, lengths)
+    if past_key is not None and past_value is not None:
+        k, v = _behind(steps, past_key, k), _behind(steps, past_value, v)
+    for index, value in ((1, k), (2, v)):
+        if is_read(node, index):
+            steps.hand_over(node.outputs[index], value)
+    heads = int(str(sizes_of(q)[1]))
+    k, v = _for_heads(steps, k, heads), _for_heads(steps, v, heads)
+    scale = attr_float(node, "scale", 0.0) or 1.0 / math.sqrt(int(str(sizes_of(q)[3])))
+    product = scores(steps, q, k, scale)
+    if is_read(node, 3) and mode == 0:
+        steps.hand_over(node.outputs[3], product)
+    masked = _masked(node, steps, _capped(node, steps, product), mask, rows, k, lengths)
+    shares = softmax(steps, masked)
+    if is_read(node, 3) and mode == 3:
+        steps.hand_over(node.outputs[3], shares)
+    given = shared_out(steps, shares, v)
+    if mask is not None and mask.dtype is ir.DataType.BOOL:
+        given = _where_any(steps, mask, given)
+    return by_tokens(steps, given) if len(sizes_of(x)) == 3 else steps.last("Identity", given)
+
+
+def write_rotary(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    """Rewrites RotaryEmbedding; 0 where the size of a head is not known."""
+    cosines, sines, places = [*node.inputs[1:4], None][:3]
+    rank, count = len(sizes_of(x)), attr_int(node, "num_heads", 0)
+    width = sizes_of(x)[-1]
+    if cosines is None or sines is None or not isinstance(width, int) or (rank == 3 and not count):
+        return 0
+    batch, tokens = (sizes_of(x)[place] for place in ((0, 2) if rank == 4 else (0, 1)))
+    size = width if rank == 4 else width // count
+    turned = attr_int(node, "rotary_embedding_dim", 0) or size
+    value = x
+    if rank == 3:
+        shape = [batch, tokens, count, size]
+        value = steps("Reshape", x, steps.constant([0, 0, count, size], np.int64), shape=shape)
+    axis, half = (1 if rank == 4 else 2), turned // 2
+    spread = [batch, 1, tokens, half] if rank == 4 else [batch, tokens, 1, half]
+    rows = [t if places is None else steps("Gather", t, places, shape=[batch, tokens, half], axis=0) for t in (cosines, sines)]
+    c, s = (steps("Unsqueeze", row, steps.constant([axis], np.int64), shape=spread) for row in rows)
+    first = value if turned == size else cut_out(steps, value, 3, 0, turned)
+    found = turn(steps, first, c, s, pairs=bool(attr_int(node, "interleaved", 0)))
+    if turned != size:
+        found = steps("Concat", found, cut_out(steps, value, 3, turned, size), shape=value.shape, axis=3)
+    return steps.last("Identity", found) if rank == 4 else steps.last("Reshape", found, steps.constant([0, 0, width], np.int64))
+
+
+def _heads(node: ir.Node, x: ir.Value | None, steps: Steps, name: str) -> ir.Value | None:
+    """[batch, heads, tokens, size], the number and the size of the heads being known; else None."""
+    if x is None or x.shape is None:
+        return None
+    if len(x.shape) == 4:
+        return x if isinstance(x.shape[1], int) and isinstance(x.shape[3], int) else None
+    count = attr_int(node, f"{name}_num_heads", 0)
+    return by_heads(steps, x, count) if count and isinstance(x.shape[2], int) else None
+
+
+def _is_whole(mask: ir.Value | None, k: ir.Value, past: ir.Value | None) -> bool:
+    """Whether a mask has a place for each key, as far as is known: a shorter one of opset 24 forbids what lies beyond it."""
+    shapes = [value.shape for value in (mask, k, past) if value is not None]
+    if mask is None:
+        return True
+    if any(shape is None for shape in shapes):
+        return False
+    keys = [sizes_of(value)[2] for value in (k, past) if value is not None]
+    known = [size for size in keys if isinstance(size, int)]
+    last = sizes_of(mask)[-1] if sizes_of(mask) else 1
+    return len(known) < len(keys) or not isinstance(last, int) or last in (1, sum(known))
+
+
+def _behind(steps: Steps, past: ir.Value, new: ir.Value) -> ir.Value:
+    batch, heads, tokens, size = sizes_of(new)
+    before: Size = None if past.shape is None else past.shape[2]
+    total = before + tokens if isinstance(before, int) and isinstance(tokens, int) else None
+    return steps("Concat", past, new, shape=[batch, heads, total, size], axis=2)
+
+
+def _for_heads(steps: Steps, x: ir.Value, heads: int) -> ir.Value:
+    """Keys or values for each head of queries: several in a row share one."""
+    batch, count, tokens, size = sizes_of(x)
+    if count == heads:
+        return x
+    times = heads // int(str(count))
+    apart = steps("Unsqueeze", x, steps.constant([2], np.int64), shape=[batch, count, 1, tokens, size])
+    times_each = steps.constant([1, 1, times, 1, 1], np.int64)
+    spread = steps("Expand", apart, times_each, shape=[batch, count, times, tokens, size])
+    return steps("Reshape", spread, steps.constant([0, heads, -1, int(str(size))], np.int64), shape=[batch, heads, tokens, size])
+
+
+def _capped(node: ir.Node, steps: Steps, x: ir.Value) -> ir.Value:
+    cap = attr_float(node, "softcap", 0.0)
+    if not cap:
+        return x
+    return steps("Mul", steps("Tanh", steps("Mul", x, steps.constant(1.0 / cap))), steps.constant(cap))
+
+
+def _masked(
+    node: ir.Node, steps: Steps, x: ir.Value, mask: ir.Value | None, rows: ir.Value, k: ir.Value, lengths: ir.Value | None
+) -> ir.Value:  # fmt: skip
+    """Scores plus a mask of reals, and the lowest one where none is allowed."""
+    columns, allowed = _count(steps, k, 2), list[ir.Value]()
+    if mask is not None and mask.dtype is not ir.DataType.BOOL:
+        x = steps("Add", x, mask, shape=x.shape)
+    elif mask is not None:
+        allowed.append(mask)
+    if attr_int(node, "is_causal", 0):
+        allowed.append(_truth(steps, "LessOrEqual", columns, rows))
+    if lengths is not None:
+        allowed.append(_truth(steps, "Less", columns, _by_sample(steps, lengths)))
+    if not allowed:
+        return x
+    both = allowed[0]
+    for other in allowed[1:]:
+        both = _truth(steps, "And", both, other)
+    return steps("Where", both, x, steps.constant(_LOWEST), shape=x.shape)
+
+
+def _where_any(steps: Steps, mask: ir.Value, x: ir.Value) -> ir.Value:
+    """Zero where a query may attend to no key, else x; most constant masks let each attend to some."""
+    constant = const_array(mask)
+    if not sizes_of(mask) or (constant is not None and constant.any(axis=-1).all()):
+        return x
+    shape, last = [*sizes_of(mask)[:-1], 1], steps.constant([-1], np.int64)
+    numbers = steps("Cast", mask, shape=mask.shape, dtype=ir.DataType.INT32, to=int(ir.DataType.INT32))
+    most = steps("ReduceMax", numbers, last, shape=shape, dtype=ir.DataType.INT32, keepdims=1)
+    some = steps("Cast", most, shape=shape, dtype=ir.DataType.BOOL, to=int(ir.DataType.BOOL))
+    return steps("Where", some, x, steps.constant(0.0), shape=x.shape)
+
+
+def _counted(steps: Steps, q: ir.Value, past: ir.Value | None, lengths: ir.Value | None) -> ir.Value:
+    """The place of each query among the keys: [queries, 1], or [batch, 1, queries, 1] where samples differ in length."""
+    rows = _count(steps, q, 2)
+    rows = _integers(steps, "Unsqueeze", rows, steps.constant([1], np.int64), shape=[*sizes_of(rows), 1])
+    if past is not None:
+        return _integers(steps, "Add", rows, _size(steps, past, 2))
+    if lengths is not None:
+        return _integers(steps, "Add", rows, _integers(steps, "Sub", _by_sample(steps, lengths), _size(steps, q, 2)))
+    return rows
+
+
+def _count(steps: Steps, x: ir.Value, axis: int) -> ir.Value:
+    """0, 1, 2 ... along an axis."""
+    size = sizes_of(x)[axis]
+    if isinstance(size, int):
+        return steps.constant(np.arange(size), np.int64)
+    count = _integers(steps, "Squeeze", _size(steps, x, axis), shape=[])
+    ends = (steps.constant(number, np.int64) for number in (0, 1))
+    return _integers(steps, "Range", next(ends), count, next(ends), shape=[size])
+
+
+def _size(steps: Steps, x: ir.Value, axis: int) -> ir.Value:
+    """The size of an axis, as a vector of one."""
+    size = None if x.shape is None else x.shape[axis]
+    if isinstance(size, int):
+        return steps.constant([size], np.int64)
+    return _integers(steps, "Shape", x, shape=[1], start=axis, end=axis + 1)
+
+
+def _by_sample(steps: Steps, lengths: ir.Value) -> ir.Value:
+    batch = None if lengths.shape is None else lengths.shape[0]
+    return _integers(steps, "Unsqueeze", lengths, steps.constant([1, 2, 3], np.int64), shape=[batch, 1, 1, 1])
+
+
+def _integers(
+    steps: Steps, op_type: str, *inputs: ir.Value, shape: list[Size] | None = None, **attributes: int
+) -> ir.Value:  # fmt: skip
+    return steps(op_type, *inputs, shape=shape, dtype=ir.DataType.INT64, **attributes)
+
+
+def _truth(steps: Steps, op_type: str, a: ir.Value, b: ir.Value) -> ir.Value:
+    return steps(op_type, a, b, dtype=ir.DataType.BOOL)
