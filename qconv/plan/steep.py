@@ -9,7 +9,8 @@ these the typical element has many codes: the expected share of noise v / (x^2 +
 such a tensor, finer steps help only if all that leads to it is finer, so that the nodes begin at the inputs of the graph.
 
 All of them become wide integers (lower/steep.py) where each has such a form. Else they stay in float, unless everything is to be
-integer; and where the nodes are too many, a warning is all that is left.
+integer. Many nodes do so only as a front end that makes the network useless in 8 bits, and where some of the weights stand behind
+them. Else a warning is all that is left.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ DistributionOf = Callable[[str], Distribution | None]
 _LOWEST_DB = 27.0
 _COARSE = 0.02  # share of noise in a tensor that 8 bits do not serve
 _MOST_NODES = 12
+_UNUSABLE_DB = 15.0
+_MOST_WEIGHTS = 0.75  # of those of the network, in a region of many nodes
 _ALIKE = Trait.SUMS | Trait.MULTIPLIES | Trait.MOVES | Trait.CLAMPS | Trait.NEGATES
 _BITS_OF_INPUT, _BITS_OF_SUMS = 15, 20  # what wide integers resolve at least of the largest
 
@@ -62,15 +65,14 @@ class Steep:
 class SteepFunction:
     """A node, what 8 bits of its input `x` would leave of its output in dB, and x in finer steps.
 
-    `region` are the nodes that lead to it, itself the first, and None where they are too many; `inputs` are inputs of the graph
-    among what they read.
+    `region` are the nodes that lead to it, itself the first; `inputs` are inputs of the graph among what they read.
     """
 
     node: ir.Node
     x: ir.Value
     db: float
     fine_db: float
-    region: tuple[ir.Node, ...] | None
+    region: tuple[ir.Node, ...]
     inputs: tuple[ir.Value, ...] = ()
 
     @property
@@ -119,9 +121,10 @@ def settle(
     """
     found = Steep()
     for steep in steep_functions(nodes, tensors, met_of):
-        if steep.region is None:
+        few = len(steep.region) <= _MOST_NODES
+        if not few and (steep.db >= _UNUSABLE_DB or not steep.inputs or _share_of_weights(steep.region, nodes) > _MOST_WEIGHTS):
             continue
-        if steep.fine_db >= _LOWEST_DB and steep.has_table and all(map(has_wide_form, steep.region[1:])):
+        if few and steep.fine_db >= _LOWEST_DB and steep.has_table and all(map(has_wide_form, steep.region[1:])):
             values = [*(steep.inputs if float_inputs else ()), *(n.outputs[0] for n in steep.region[1:])]
             names = frozenset(str(n.name) for n in steep.region)
             found = found.joined(Steep(names, frozenset(str(v.name) for v in values)))
@@ -205,7 +208,7 @@ def _is_coarse(value: ir.Value, tensors: Mapping[str, QuantParams], met_of: Dist
 
 def _region(
     x: ir.Value, node: ir.Node, nodes: Collection[ir.Node], tensors: Mapping[str, QuantParams], met_of: DistributionOf
-) -> tuple[tuple[ir.Node, ...] | None, tuple[ir.Value, ...]]:
+) -> tuple[tuple[ir.Node, ...], tuple[ir.Value, ...]]:
     """The nodes back to tensors that 8 bits serve, and the inputs of the graph that they begin at.
 
     A tensor that differs from x by a factor and a constant serves no better than x.
@@ -226,6 +229,16 @@ def _region(
         operands = [v for v in maker.inputs if v is not None and is_float(v) and const_array(v) is None]
         same = alike and len(operands) == 1 and has_trait(maker, _ALIKE)
         pending += [(v, same) for v in operands]
-        if len(found) > _MOST_NODES:
-            return None, ()
     return tuple(found), tuple(inputs)
+
+
+def _share_of_weights(region: Collection[ir.Node], nodes: Collection[ir.Node]) -> float:
+    """Which share of the weights of the nodes those of a region have; equal ones are counted once."""
+    within, whole = (_count_of_weights(part) for part in (region, nodes))
+    return within / whole if whole else 1.0
+
+
+def _count_of_weights(nodes: Collection[ir.Node]) -> int:
+    layers = [node for node in nodes if has_trait(node, Trait.WEIGHTS)]
+    arrays = [array for node in layers for value in node.inputs if (array := const_array(value)) is not None]
+    return sum(size for _, size in {(hash(array.tobytes()), array.size) for array in arrays})

@@ -4,7 +4,8 @@
     c / sqrt(mean(x^2) - mean(x)^2 + e)        the same layer norm
     x / max(sqrt(sum(x^2)), e)                 an RMS norm with e^2 / N, times 1 / sqrt(N)
 
-The quotient may be a product with a Reciprocal or a Pow(-1/2), which may have a factor by element of the row.
+The quotient may be a product with a Reciprocal, a Pow(-1/2) or the quotient of a constant, which may have a factor by element of
+the row.
 """
 
 from __future__ import annotations
@@ -83,6 +84,9 @@ def _inverse(value: ir.Value | None) -> tuple[NDArray[np.floating] | None, ir.Va
                 return (array, inner[1]) if inner[0] is None else (None, None)
     if maker is None or maker.domain:
         return None, None
+    if maker.op_type == "Div":
+        array = const_array(maker.inputs[0])
+        return (None, None) if array is None else (array, maker.inputs[1])
     if maker.op_type == "Reciprocal":
         return None, maker.inputs[0]
     return (None, value) if maker.op_type == "Pow" and exponent_of(maker) == -0.5 else (None, None)

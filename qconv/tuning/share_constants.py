@@ -1,6 +1,7 @@
 """Large constants that are equal are stored once: a recurrent network that was unrolled has the same weights many times.
 
-Scales and zero points stay apart: onnxruntime has crashed on a zero point that two nodes shared.
+So are weights of layers in float, which preparing has separated. Scales and zero points, vectors at most, stay apart: onnxruntime
+has crashed on a zero point that two nodes shared.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ def share_constants(graph: ir.Graph) -> int:
     gone = 0
     for name, value in list(graph.initializers.items()):
         array = const_array(value)
-        if array is None or array.nbytes < _LEAST_BYTES or array.dtype.kind not in "iu" or value.is_graph_output():
+        if array is None or array.nbytes < _LEAST_BYTES or value.is_graph_output():
+            continue
+        if array.dtype.kind not in "iu" and array.ndim < 2:
             continue
         kept = first.setdefault((array.dtype.str, array.shape, array.tobytes()), value)
         if kept is not value:

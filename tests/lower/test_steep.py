@@ -133,3 +133,25 @@ def test_a_quotient_by_an_exponential(tmp_path: Path, integer_only: bool) -> Non
     assert set(result.quantized.plan.float_nodes) == (set() if integer_only else {"exp0", "div2"})
     assert len(result.quantized.warnings) == integer_only
     assert (result.sqnr_db() < 15) if integer_only else (result.sqnr_db() > 30)
+
+
+@pytest.mark.parametrize("width", [1, 16])
+def test_a_front_end_of_many_nodes_stays_in_float_unless_it_is_most_of_the_network(tmp_path: Path, width: int) -> None:
+    bands = range(6)
+    parts = " ".join(f"f{i} = MatMul(x, w{i}) s{i} = Mul(f{i}, f{i})" for i in bands)
+    joined = ", ".join(f"s{i}" for i in bands)
+    text = f"""g (float[1,8,16] x) => (float[1,8,{width}] y)
+        {{ {parts} s = Concat<axis=-1>({joined}) e = Add(s, floor) l = Log(e) y = MatMul(l, last) }}"""
+    weights = {f"w{i}": normal(16, 3, seed=i, scale=4.0**-i) for i in bands}
+    weights |= {"last": normal(18, width, seed=9), "floor": np.asarray(1e-7, np.float32)}
+    result = quantize_graph(tmp_path, text, weights, _quiet_and_loud(1, 8, 16))
+    result.assert_exact()
+    assert (result.sqnr_db() > 20) == (width == 16)
+    assert any("varies faster" in reason for reason in result.quantized.plan.kept.values()) == (width == 16)
+
+
+def test_equal_weights_of_layers_in_float_are_stored_once(tmp_path: Path) -> None:
+    text = "g (float[1,8,32] x) => (float[1,8,32] y) { a = MatMul(x, w) b = Cos(a) y = MatMul(b, w) }"
+    config = QuantConfig(exclude="*")
+    result = quantize_graph(tmp_path, text, {"w": normal(32, 32)}, _quiet_and_loud(1, 8, 32), config=config)
+    assert [value.shape for value in result.quantized.model.graph.initializers.values()] == [(32, 32)]
