@@ -25,10 +25,10 @@ from qconv.prepare.selfcheck import relative_difference
 from qconv.statistics.calibration import Calibration
 from tests.lower.harness import Array, Given
 
-from .generator import random_graph
+from .generator import ALL_STEPS_FROM, random_graph
 
 FIRST = int(os.environ.get("QCONV_RANDOM_SEED", "0"))
-COUNT = int(os.environ.get("QCONV_RANDOM_GRAPHS", "40"))
+COUNT = int(os.environ.get("QCONV_RANDOM_GRAPHS", "30"))
 FOUND = (
     23,  # what moves wide integers to a steep function had no codes for its other readers
     900_005,  # a range that followed from others was missing once nodes around a steep function stayed in float
@@ -69,7 +69,7 @@ def calibrated(loaded: pipeline.PreparedModel, model: onnx.ModelProto, feeds: li
         raise
 
 
-@pytest.mark.parametrize("seed", [*range(FIRST, FIRST + COUNT), *FOUND])
+@pytest.mark.parametrize("seed", [*range(FIRST, FIRST + COUNT), *range(ALL_STEPS_FROM, ALL_STEPS_FROM + COUNT // 2), *FOUND])
 def test_a_random_graph_is_converted_exactly(tmp_path: Path, seed: int) -> None:
     model, feeds = random_graph(seed)
     onnx.checker.check_model(model, full_check=True)
