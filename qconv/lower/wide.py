@@ -207,6 +207,8 @@ class WideBuilder:
         unit = float(1 << bits)
         gain = np.rint(per_step * 2.0**cut * unit).astype(np.int64)
         base = np.rint(offset * unit - gain * v.zero).astype(np.int64)
+        if like.shape is not None and not len(like.shape):
+            gain, base = gain.reshape(()), base.reshape(())  # a vector of one would make a vector of it
         low, high = (np.clip(end, -(most >> cut) - 1, (most >> cut) + 1) for end in (v.low, v.high))
         ends = np.stack([gain * low + base, gain * high + base])
         if ends.min() < -_INT32 or ends.max() >= _INT32:

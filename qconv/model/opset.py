@@ -10,6 +10,7 @@ from onnx import version_converter
 from onnxscript.version_converter import convert_version
 
 from qconv.errors import ModelError
+from qconv.model.defined_ops import write_defined_ops
 from qconv.model.light import attach_weights, detach_weights
 from qconv.model.meaning import keep_sampling, prepare_for_conversion, signatures_are_alike
 from qconv.model.names import give_back_names, node_names
@@ -34,6 +35,9 @@ def to_working_opset(model: ir.Model) -> ir.Model:
         model = ir.from_proto(infer_shapes(ir.to_proto(model)))
         write_newer_ops(model)
     proto = ir.to_proto(model)
+    if opset > OPSET:
+        proto = write_defined_ops(proto, opset, OPSET)
+        model = ir.from_proto(proto)
     if opset < OPSET and _uses_group_norm(model):
         proto = _convert_group_norm(_convert(proto, opset, OPSET - 1))
     elif opset > OPSET and signatures_are_alike(model, opset, OPSET):
@@ -43,6 +47,7 @@ def to_working_opset(model: ir.Model) -> ir.Model:
     proto = infer_shapes(proto)
     proto.ir_version = IR_VERSION
     converted = ir.from_proto(proto)
+    converted.opset_imports.setdefault("", OPSET)  # a model of ai.onnx.ml alone has none
     attach_weights(converted, weights)
     give_back_names(converted, names)
     keep_sampling(converted, sampling)
@@ -55,7 +60,7 @@ def _convert(proto: onnx.ModelProto, opset: int, target: int) -> onnx.ModelProto
         converted = version_converter.convert_version(proto, target)
     except (RuntimeError, version_converter.ConvertError) as error:
         named = _NAMED_OP.search(str(error))
-        culprit = f"{named.group(1)} has" if named else "its nodes have"
+        culprit = f"{named.group(1)} has" if named and onnx.defs.has(named.group(1)) else "its nodes have"
         raise ModelError(
             f"the model has opset {opset}, and {culprit} no equivalent at opset {OPSET}: export to opset {OPSET}"
         ) from error

@@ -99,7 +99,7 @@ def _reason(node: ir.Node, excluded: Mapping[str, Collection[ir.Node]]) -> str |
     if not data and spec.roles[0] is Role.INTEGER:
         return spec.refuse(node)
     if not data or any(not is_float(value) for value in data):
-        return None if not any(map(is_float, node.outputs)) else "its input is not a float32 tensor; cast it"
+        return None if not any(map(is_float, (*data, *node.outputs))) else "its input is not a float32 tensor; cast it"
     return spec.refuse(node)
 
 

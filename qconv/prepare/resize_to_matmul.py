@@ -36,6 +36,8 @@ def _replace(editor: Editor, node: ir.Node) -> int:
     if attr_str(node, "keep_aspect_ratio_policy", "stretch") != "stretch" or x.shape is None or y.shape is None:
         return 0
     rank, scales = len(x.shape), const_array(node.inputs[_SCALES]) if len(node.inputs) > _SCALES else None
+    if scales is None and len(node.inputs) > _SCALES and node.inputs[_SCALES] is not None:
+        return 0  # factors that are computed are not told by the sizes, as 0.6 of 4 elements are 2
     given = scales if scales is not None and scales.size == rank else None
     sizes = [(axis, x.shape[axis], y.shape[axis]) for axis in range(rank)]
     if rank < 3 or not all(_is_kept(size, given, rank) for size in sizes[:-2]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -33,13 +34,17 @@ class PartReport:
 
 @dataclass(frozen=True)
 class OutputReport:
-    """One output of the integer model against the float model's, over all samples, and the parts that a Concat joined."""
+    """One output of the integer model against the float model's, over all samples, and the parts that a Concat joined.
+
+    `unlike` samples have another size in the integer model, as where other boxes are kept; no figure is of them.
+    """
 
     name: str
     similarity: Similarity
     classes: ClassAgreement | None  # None where the output is not class scores
     dead: bool = False
     parts: tuple[PartReport, ...] = ()
+    unlike: int = 0
 
     @property
     def whole(self) -> PartReport:
@@ -67,7 +72,8 @@ def compare(
     float_side.read_as(integer_side)
     names = float_side.outputs
     places = _places(names, integer_side.outputs)
-    meters = [_OutputMeter(name, parts.get(name, ())) for name in names]
+    free = [_free_axes(shape) for shape in float_side.shapes]
+    meters = [_OutputMeter(name, parts.get(name, ()), axes) for name, axes in zip(names, free, strict=True)]
     samples = 0
     for sample in source:
         reference, theirs = float_side.run(sample.feeds), integer_side.run(sample.feeds)
@@ -105,8 +111,8 @@ class _PartMeter:
 class _OutputMeter:
     """All that is counted for one output. Whether it is class scores is decided by the first sample."""
 
-    def __init__(self, name: str, parts: tuple[Part, ...]) -> None:
-        self._name = name
+    def __init__(self, name: str, parts: tuple[Part, ...], free: frozenset[int]) -> None:
+        self._name, self._free, self._unlike = name, free, 0
         self._whole = _PartMeter(name)
         self._parts = [(part, _PartMeter(part.tensor)) for part in parts]
         self._agreement: AgreementMeter | None = None
@@ -116,10 +122,8 @@ class _OutputMeter:
     def add(self, reference: Array, other: Array, sample: Sample) -> None:
         reference, other = _as_array(reference), _as_array(other)
         if reference.shape != other.shape:
-            raise ModelError(
-                f"output {self._name} has shape {other.shape} in the integer model and {reference.shape} in the float model on "
-                f"sample {sample.name}; the two files belong to different models"
-            )
+            self._add_unlike(reference, other, sample)
+            return
         if self._first:
             self._decide(reference, sample)
         self._whole.add(reference, other)
@@ -130,6 +134,16 @@ class _OutputMeter:
         if self._accuracy is not None and sample.label is not None:
             self._accuracy.add(reference, other, sample.label)
 
+    def _add_unlike(self, reference: Array, other: Array, sample: Sample) -> None:
+        """Counts a sample whose size follows from its values. Raises ModelError where the model declares another size."""
+        differing = {axis for axis, (a, b) in enumerate(zip(reference.shape, other.shape, strict=False)) if a != b}
+        if reference.ndim != other.ndim or not differing <= self._free:
+            raise ModelError(
+                f"output {self._name} has shape {other.shape} in the integer model and {reference.shape} in the float model on "
+                f"sample {sample.name}; the two files belong to different models"
+            )
+        self._unlike += 1
+
     def _decide(self, reference: Array, sample: Sample) -> None:
         self._first = False
         axis = class_axis(reference, [array.shape for array in sample.feeds.values()])
@@ -139,10 +153,18 @@ class _OutputMeter:
     def result(self) -> OutputReport:
         agreement = None if self._agreement is None else self._agreement.result()
         whole, parts = self._whole.result(), tuple(meter.result() for _, meter in self._parts)
-        return OutputReport(self._name, whole.similarity, agreement, whole.dead, parts)
+        similarity = whole.similarity
+        if self._unlike and not similarity.elements:
+            similarity = Similarity(-math.inf, 0.0, math.inf, 0)
+        return OutputReport(self._name, similarity, agreement, whole.dead, parts, self._unlike)
 
     def accuracy(self) -> Accuracy | None:
         return None if self._accuracy is None else self._accuracy.result()
+
+
+def _free_axes(shape: Sequence[object]) -> frozenset[int]:
+    """The axes whose size a model leaves open."""
+    return frozenset(axis for axis, size in enumerate(shape) if not isinstance(size, int))
 
 
 def _as_array(output: Array | list[Array] | None) -> Array:

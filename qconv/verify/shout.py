@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import onnx_ir as ir
 
+from qconv.sentences import counted
 from qconv.verify.classes import Accuracy
 from qconv.verify.compare import OutputReport, PartReport
 from qconv.verify.layers import LayerReport
@@ -31,8 +32,10 @@ def output_warnings(
         bad = [part for part in output.parts if _trouble(part)] or [output.whole]
         for part in bad:
             trouble = _trouble(part)
-            if trouble is not None:
+            if trouble is not None and (part.similarity.elements or not output.unlike):
                 found.append(_sentence(output.name, part, trouble, model, culprit(part.tensor), made_up, mode))
+        if output.unlike:
+            found.append(_unlike(output))
     return tuple(found)
 
 
@@ -74,6 +77,13 @@ def _ancestors(graph: ir.Graph, tensor: str) -> set[ir.Value]:
         reached.update(new)
         pending.extend(new)
     return reached
+
+
+def _unlike(output: OutputReport) -> str:
+    return (
+        f"output {output.name} has another size in the integer model in {counted(output.unlike, 'sample')}, as its size follows "
+        "from its values, and no figure is of these; score both models on labelled data"
+    )
 
 
 def _trouble(part: PartReport) -> str | None:

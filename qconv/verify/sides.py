@@ -48,6 +48,11 @@ class Side:
         """Names of the outputs, in order."""
         return [node.name for node in self._session.get_outputs()]
 
+    @property
+    def shapes(self) -> list[list[int | str | None]]:
+        """What the outputs declare; a name or None for a size that is left open."""
+        return [list(node.shape or ()) for node in self._session.get_outputs()]
+
     def feeds(self, sample: Mapping[str, Array]) -> dict[str, Array]:
         """What onnxruntime is given for a sample. Raises DataError for an input that the sample lacks."""
         sample = {**sample, **self._fixed}

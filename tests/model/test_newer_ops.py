@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qconv.errors import ModelError
 from qconv.model.load import load
 from qconv.model.newer_ops import has_newer_ops
 from qconv.model.session import open_session
@@ -82,7 +81,11 @@ def test_it_computes_the_same_at_opset_21(name: str, tmp_path: Path) -> None:
     assert np.abs(right - found).max() <= 1e-5 * np.abs(right).max()
 
 
-def test_a_mask_that_ends_early_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_mask_that_ends_early_is_written_as_the_standard_does(tmp_path: Path) -> None:
     text = f"g ({QKV}, float[6,4] m) => (float y) {{ y = Attention<{HEADS}>(q, k, v, m) }}"
-    with pytest.raises(ModelError, match="Attention"):
-        load(write_model(tmp_path / "m.onnx", text, {}, 24))
+    model = load(write_model(tmp_path / "m.onnx", text, {}, 24)).ir
+    given = {name: normal(1, 6, 16, seed=n) for n, name in enumerate("qkv")} | {"m": normal(6, 4)}
+    whole = np.pad(given["m"], [(0, 0), (0, 2)], constant_values=-np.inf)
+    same = write_model(tmp_path / "padded.onnx", text.replace("6,4", "6,6"), {}, 24)
+    right, found = (open_session(m).run(None, given | {"m": mask})[0] for m, mask in ((same, whole), (model, given["m"])))
+    assert np.abs(right - found).max() <= 1e-5 * np.abs(right).max()

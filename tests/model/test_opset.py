@@ -107,15 +107,34 @@ def test_ops_in_subgraphs_are_converted_too(tmp_path: Path) -> None:
     assert_same(path, load(path).ir)
 
 
-@pytest.mark.parametrize(
-    ("opset", "op", "body"),
-    [(26, "CumProd", "y = CumProd(x, x)"), (23, "Attention", "y = Attention(x, x, x)")],
-)
-def test_ops_that_opset_21_lacks_are_refused_by_name(tmp_path: Path, opset: int, op: str, body: str) -> None:
-    text = f"""<ir_version: 10, opset_import: ["" : {opset}]> g (float[4] x) => (float[4] y) {{ {body} }}"""
+NEWER = {
+    "Swish, whose factor has a default": (24, "float[2, 4] x", "y", "y = Swish(x)"),
+    "RMSNormalization of free sizes": (23, "float[M, N] x", "y", "y = RMSNormalization(x, x)"),
+    "Attention": (23, "float[1, 2, 3, 4] x", "y", "y = Attention <is_causal = 1> (x, x, x)"),
+    "Attention of free sizes": (23, "float[A, B, 3, 4] x", "y", "y = Attention <is_causal = 1> (x, x, x)"),
+    "Attention whose mask is left out": (24, "float[1, 2, 3, 4] x", "ykv", 'y, k, v = Attention(x, x, x, "", x, x)'),
+    "two of a kind": (24, "float[2, 4] x", "y", "z = Swish <alpha = 2.0> (x) y = Swish(z)"),
+    "CausalConvWithState": (27, "float[1, 2, 3] x, float[2, 1, 2] w", "yk", "y, k = CausalConvWithState(x, w)"),
+}
+
+
+@pytest.mark.parametrize("case", NEWER)
+def test_ops_that_opset_21_lacks_are_written_out(tmp_path: Path, case: str) -> None:
+    opset, inputs, outputs_of, body = NEWER[case]
+    outputs = ", ".join(f"float[] {output}" for output in outputs_of)
+    text = f"""<ir_version: 10, opset_import: ["" : {opset}]> g ({inputs}) => ({outputs}) {{ {body} }}"""
+    proto = onnx.parser.parse_model(text)
+    for info in proto.graph.output:
+        info.type.tensor_type.ClearField("shape")
+    path = write(tmp_path, proto)
+    assert_same(path, load(path).ir)
+
+
+def test_ops_that_opset_21_lacks_and_onnx_has_no_function_for_are_refused_by_name() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 26]> g (float[4] x, int64 a) => (float[4] y) { y = CumProd(x, a) }"""
     proto = onnx.parser.parse_model(text)
     proto.graph.node[0].name = "last"
-    with pytest.raises(ModelError, match=rf"opset {opset}, and {op} has no equivalent at opset 21") as refusal:
+    with pytest.raises(ModelError, match="opset 26, and CumProd has no equivalent at opset 21") as refusal:
         to_working_opset(ir.from_proto(proto))
     assert "\n" not in str(refusal.value)
 

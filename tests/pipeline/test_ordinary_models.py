@@ -13,6 +13,7 @@ from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.errors import DataError
 from qconv.integer.language.audit import audit
+from qconv.model.session import open_session
 from tests.lower.harness import Array, Given, normal
 
 
@@ -132,6 +133,43 @@ def test_indices_of_a_pool_that_are_an_output(tmp_path: Path) -> None:
     body = "c = Conv(x, w, b) y, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(c)"
     text = f"{HEAD} g (float[1,3,8,8] x) => (float[1,4,3,3] y, int64[1,4,3,3] i) {{ {body} }}"
     assert converted(tmp_path, text, CONV, pictures())[0] > 25
+
+
+def test_a_mean_of_everything_is_a_scalar(tmp_path: Path) -> None:
+    text = f"{HEAD} g (float[1,3,8,8] x) => (float y, float z) {{ y = ReduceMean<keepdims=0>(x) z = ReduceSum<keepdims=0>(x) }}"
+    _, path = converted(tmp_path, text, {}, pictures())
+    assert [info.shape for info in open_session(path).get_outputs()] == [[], []]
+
+
+def test_a_power_of_integers_stays_as_it_is(tmp_path: Path) -> None:
+    text = f"{HEAD} g (int64[3] n, float[3] x) => (int64[3] y, float[3] z) {{ y = Pow(n, x) z = Neg(x) }}"
+    feeds: list[dict[str, Array]] = [{"n": np.arange(1, 4), "x": np.asarray([2, 0, factor], np.float32)} for factor in (1, 3)]
+    assert converted(tmp_path, text, {}, feeds)[0] > 30
+
+
+def test_a_resize_by_factors_that_are_an_input(tmp_path: Path) -> None:
+    text = f'{HEAD} g (float[1,3,8,8] x, float[4] s) => (float[1,3,4,4] y) {{ y = Resize<mode="linear">(x, , s) }}'
+    feeds = [feed | {"s": np.asarray([1, 1, 0.55, 0.6], np.float32)} for feed in pictures()]
+    assert converted(tmp_path, text, {}, feeds)[0] > 30
+
+
+def test_a_model_of_trees_alone_stays_as_it_is(tmp_path: Path) -> None:
+    head = '<ir_version: 8, opset_import: ["ai.onnx.ml" : 3]>'
+    text = f"{head} g (float[1,4] x) => (float[1,4] y) {{ y = ai.onnx.ml.Scaler<offset=[1.0], scale=[2.0]>(x) }}"
+    assert converted(tmp_path, text, {}, [{"x": normal(1, 4)}])[0] == np.inf
+
+
+def test_boxes_whose_number_differs_are_told_and_not_compared(tmp_path: Path) -> None:
+    body = (
+        "b = MatMul(x, w) s = MatMul(x, v) t = Transpose<perm=[0,2,1]>(s) n = NonMaxSuppression(b, t, most, overlap, least) "
+        "c = Cast<to=1>(n) y = Relu(c)"
+    )
+    text = f"{HEAD} g (float[1,60,8] x) => (float[M,3] y) {{ {body} }}"
+    numbers = {"most": np.asarray([60]), "overlap": np.asarray(0.9, np.float32), "least": np.asarray(0, np.float32)}
+    feeds = [{"x": normal(1, 60, 8, seed=i)} for i in range(4)]
+    _, path = converted(tmp_path, text, {"w": normal(8, 4), "v": normal(8, 2, seed=5), **numbers}, feeds)
+    report = pipeline.verify(path.with_name("m.onnx"), path, Given(feeds))
+    assert report.outputs[0].unlike and any("another size" in warning for warning in report.warnings)
 
 
 def test_a_sequence_of_parts(tmp_path: Path) -> None:

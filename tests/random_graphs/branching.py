@@ -65,7 +65,7 @@ def boxes(g: Growing) -> None:
     """Boxes that are not suppressed: how many, as a real, beside the network that gives them."""
     if (x := g.pick(3)) is None:
         return
-    batch, rows, width = g.shapes[x]
+    _, rows, width = g.shapes[x]
     corners = _hidden(g, "MatMul", [x, g.weight(width, 4)])
     scores = _hidden(g, "Transpose", [_hidden(g, "MatMul", [x, g.weight(width, 2)])], perm=[0, 2, 1])
     most, overlap, least = g.constant(np.asarray([rows], np.int64)), _real(g, 0.5), _real(g, 0.0)
