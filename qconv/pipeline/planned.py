@@ -16,6 +16,7 @@ from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recove
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.shared_scales import integer_nodes
+from qconv.plan.signals import signal_layers
 from qconv.plan.steep import Steep, settle
 from qconv.recover.from_moments import FromMoments
 from qconv.statistics.calibration import Calibration
@@ -61,10 +62,11 @@ def planned(
 
 
 def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: QuantConfig) -> Steep:
-    """What becomes of functions that 8 bits do not serve; those of a model that is quantized already stay as they are."""
+    """What becomes of functions and layers that 8 bits do not serve; those of a quantized model stay as they are."""
     if config.pins or config.pixels is not None or calibration.derived:
         return Steep()
     nodes = list(integer_nodes(graph, plan.kept))
-    return settle(
+    found = settle(
         nodes, plan.tensors, distributions(calibration), float_inputs=config.io == "float", keep_integer=config.integer_only
     )
+    return found.joined(signal_layers([n for n in nodes if n.name not in found.in_float])) if config.io == "float" else found

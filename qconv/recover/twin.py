@@ -10,6 +10,7 @@ from qconv.config import QuantConfig
 from qconv.model.traits import Trait, has_trait
 from qconv.plan.activations import ActivationPlan
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.wide import is_norm
 from qconv.ranges.search.fake_quant import insert_codes
 from qconv.recover.fit import Weights
 from qconv.recover.layers import Layer
@@ -74,7 +75,7 @@ def _insert_roundings(graph: ir.Graph, plan: QuantPlan, config: QuantConfig) -> 
         (str(node.name), index)
         for node in graph
         for index, value in enumerate(node.inputs)
-        if node.name in plan.steep and value is not None and value.name in plan.wide
+        if (node.name in plan.steep or is_norm(node)) and value is not None and value.name in plan.wide
     )
     activations = ActivationPlan(graph, config, plan.float_nodes, plan.aside, wide)
     given = {name: plan.tensors[name].dequantize(codes) for name, codes in plan.weight_codes.items()}

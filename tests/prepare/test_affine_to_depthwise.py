@@ -40,6 +40,18 @@ def test_scalars_and_other_axes_stay(shape: tuple[int, ...]) -> None:
     assert ops(model) == ["Mul"]
 
 
+def test_a_shift_in_front_of_padding_becomes_a_depthwise_convolution() -> None:
+    nodes = [
+        node("Relu", "x", "r"),
+        node("Mul", "r k", "a"),
+        node("Add", "a t", "b"),
+        node("Conv", "b w", "y", pads=[1, 1, 1, 1]),
+    ]
+    model = graph(nodes, {"x": (1, 4, 3, 3)}, "y", {"k": positive(1), "t": positive(1), "w": rand(2, 4, 3, 3)})
+    assert changes(affine_to_depthwise, model) == 1
+    assert ops(model) == ["Relu", "Conv", "Conv"]
+
+
 def test_a_constant_that_widens_its_operand_stays() -> None:
     model = graph([node("Mul", "x k", "y")], {"x": (1, 1, 3, 3)}, "y", {"k": positive(4, 1, 1)})
     assert changes(affine_to_depthwise, model) == 0
