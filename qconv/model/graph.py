@@ -13,13 +13,13 @@ _WRITTEN_AS = "written_as"
 _LARGE = 1024  # bytes of a constant that is worth being stored once
 
 
-def remember_form(node: ir.Node) -> None:
-    """Keeps the op type under which a person knows a node, before preparation turns it into another."""
-    node.meta.setdefault(_WRITTEN_AS, node.op_type)
+def remember_form(node: ir.Node, form: str | None = None) -> None:
+    """Keeps the op type under which a person knows a node, before preparation turns it into another; or the name `form`."""
+    node.meta.setdefault(_WRITTEN_AS, form or node.op_type)
 
 
 def written_as(node: ir.Node) -> str:
-    """The op type of a node in the model as it was written."""
+    """The op type of a node in the model as it was written; of a part of a node, the name of that."""
     return str(node.meta.get(_WRITTEN_AS, node.op_type))
 
 

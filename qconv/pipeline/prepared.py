@@ -89,7 +89,7 @@ def load_prepared(model: AnyModel, fixed: Mapping[str, float] = {}) -> PreparedM
     arrays = fix_inputs(loaded.ir, fixed)
     imported = import_quantized(loaded.ir) if is_quantized(loaded.ir) else None
     original = loaded.ir.clone()
-    prepare(loaded.ir)
+    prepare(loaded.ir, keep_tensors=imported is not None)
     return PreparedModel(loaded.path, loaded.digest, loaded.ir, original, imported, arrays, home)
 
 

@@ -117,6 +117,6 @@ def quick_check(
 def _culprit(model: PreparedModel, integer: ir.Model, program: Program, side: Side, samples: SampleSource) -> Culprit:
     """What names the node that lost a tensor; the layers are run for this only, as they cost more than the whole check."""
     prepared = model.original.clone()
-    prepare(prepared)
+    prepare(prepared, keep_tensors=model.imported is not None)
     layers = layer_reports(prepared, integer, program, side, islice(iter(samples), Effort().layer_samples))
     return first_loss(prepared.graph, layers)

@@ -38,8 +38,10 @@ from .resolve_auto_pad import resolve_auto_pad
 from .samples_to_matmul import samples_to_matmul
 from .separate_weights import separate_weights
 from .simplify import simplify
+from .split_layers import split_layers
 from .static_reshape import static_reshape
 from .sum_to_add import sum_to_add
+from .take_apart import take_apart
 from .unfuse import unfuse
 from .whole_resize import whole_resize
 from .write_out_loops import write_out_loops
@@ -89,13 +91,18 @@ FOLDING: Final[tuple[Pass, ...]] = (
 )
 # What no layer took is written in one way; a convolution that this makes may in turn take what stands next to it.
 WRITING: Final[tuple[Pass, ...]] = (affine_to_depthwise, normalize_affine)
+# Tensors of unlike parts have scales of their own then; those of a quantized model have one that was decided elsewhere.
+PARTING: Final[tuple[Pass, ...]] = (split_layers, take_apart)
 # Folds look for a bias behind its product, so the rest of these are joined late. Weights are separated last, as simplifying joins
 # equal constants.
 FINISHING: Final[tuple[Pass, ...]] = (matmul_with_bias, simplify, separate_weights)
 
 
-def prepare(model: ir.Model) -> dict[str, int]:
-    """Bring a loaded model into canonical form, in place; returns the number of changes by pass."""
+def prepare(model: ir.Model, *, keep_tensors: bool = False) -> dict[str, int]:
+    """Bring a loaded model into canonical form, in place; returns the number of changes by pass.
+
+    `keep_tensors` says that the scales of tensors are decided already, so that none is to be parted.
+    """
     changes: dict[str, int] = {}
 
     def run(steps: Sequence[Pass]) -> int:
@@ -107,6 +114,7 @@ def prepare(model: ir.Model) -> dict[str, int]:
     run(CLEANING)
     while run(FOLDING) or run(WRITING):
         pass
+    run(() if keep_tensors else PARTING)
     run(FINISHING)
     return changes
 
