@@ -4,6 +4,9 @@ What 8 bits leave of a function f is estimated from the histogram of its input x
 
     SQNR = var f(x) / E (f(q(x)) - f(x))^2
 
+A product is off by as large a part of itself as its factors are, and a quotient as its divisor: there E f(x)^2 takes the place
+of the variance.
+
 Where that is too little, the node and the nodes that lead to it are taken together, back to tensors that 8 bits serve well. In
 these the typical element has many codes: the expected share of noise v / (x^2 + v), v = S^2 / 12, is small. Where x itself is
 such a tensor, finer steps help only if all that leads to it is finer, so that the nodes begin at the inputs of the graph.
@@ -181,9 +184,15 @@ def _left(node: ir.Node, place: int, met: Distribution, x: QuantParams, step: fl
     lo, hi = (float(exact[known].min()), float(exact[known].max())) if y is None or place else y.ends
     exact, weights = np.clip(exact[known], lo, hi), weights[known]
     rounded = np.clip(np.where(np.isnan(rounded[known]), lo, rounded[known]), lo, hi)
-    mean = np.average(exact, weights=weights)
+    mean = 0.0 if place or _is_factor(node.outputs[0]) else np.average(exact, weights=weights)
     signal, noise = np.average((exact - mean) ** 2, weights=weights), np.average((rounded - exact) ** 2, weights=weights)
     return float("inf") if noise <= 0 or signal <= 0 else float(10 * np.log10(signal / noise))
+
+
+def _is_factor(value: ir.Value) -> bool:
+    """Whether nothing but products and quotients read a tensor."""
+    users = value.consumers()
+    return bool(users) and not value.is_graph_output() and all(has_trait(u, Trait.MULTIPLIES | Trait.DIVIDES) for u in users)
 
 
 def _function(node: ir.Node, place: int, reals: NDArray[np.float64]) -> NDArray[np.float64]:

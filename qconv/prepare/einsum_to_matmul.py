@@ -1,7 +1,8 @@
 """Write an Einsum of two tensors as one product of matrices, and Gemm of two computed ones.
 
 Letters are of three kinds: in both operands and the result (batches), in both and not in the result (summed), in one and the
-result (free). Transposes and reshapes bring the operands to [batch, free, summed] and [batch, summed, free].
+result (free). Transposes and reshapes bring the operands to [batches, free, summed] and [batches, summed, free]. Batches keep an
+axis each, so that their sizes need not be known.
 """
 
 from __future__ import annotations
@@ -49,27 +50,41 @@ def _einsum(node: ir.Node, steps: Steps) -> int:
     alone = [c for c in (*a, *b) if c not in result and not (c in a and c in b)]
     if alone or not summed:
         return 0
-    groups = batch, rows, summed, columns
-    if sum(sizes[letter] is None for letter in {*a, *b}) > 1 or any(len(g) > 1 and None in [sizes[c] for c in g] for g in groups):
+    groups = rows, summed, columns
+    if any(len(group) > 1 and None in [sizes[c] for c in group] for group in groups):
+        return 0
+    parts = [[rows, summed], [summed, columns], [rows, columns]]
+    if any(not _stay(part) and sum(sizes[c] is None for group in part for c in group) > 1 for part in parts):
         return 0
     x, y = node.inputs
     assert x is not None and y is not None
-    first = _ordered(steps, x, a, [batch, rows, summed], sizes)
-    second = _ordered(steps, y, b, [batch, summed, columns], sizes)
-    shape = [_product(group, sizes) for group in (batch, rows, columns)]
-    product = steps("MatMul", first, second, shape=shape)
+    first = _ordered(steps, x, a, batch, parts[0], sizes)
+    second = _ordered(steps, y, b, batch, parts[1], sizes)
+    lead = [sizes[c] for c in batch]
+    found = steps("MatMul", first, second, shape=[*lead, _product(rows, sizes), _product(columns, sizes)])
     made = [*batch, *rows, *columns]
-    apart = steps("Reshape", product, steps.constant(_target(made, sizes), np.int64), shape=[sizes[c] for c in made])
-    return steps.last("Transpose", apart, perm=[made.index(c) for c in result])
+    if not _stay(parts[2]):
+        target = [0] * len(batch) + _target([*rows, *columns], sizes)
+        found = steps("Reshape", found, steps.constant(target, np.int64), shape=[sizes[c] for c in made])
+    return steps.last("Transpose", found, perm=[made.index(c) for c in result])
 
 
-def _ordered(steps: Steps, value: ir.Value, term: str, groups: list[list[str]], sizes: _Sizes) -> ir.Value:
-    """An operand with one axis for each group of letters."""
-    order = [letter for group in groups for letter in group]
-    shape = [_product(group, sizes) for group in groups]
+def _stay(groups: list[list[str]]) -> bool:
+    """Whether each group is one letter, so that no axes are joined."""
+    return all(len(group) == 1 for group in groups)
+
+
+def _ordered(
+    steps: Steps, value: ir.Value, term: str, batch: list[str], groups: list[list[str]], sizes: _Sizes
+) -> ir.Value:  # fmt: skip
+    """An operand with an axis for each batch, and one for each group of letters."""
+    order = [*batch, *(letter for group in groups for letter in group)]
     turned = steps("Transpose", value, shape=[sizes[c] for c in order], perm=[term.index(c) for c in order])
-    target = [-1 if size is None else size for size in shape]
-    return steps("Reshape", turned, steps.constant(target, np.int64), shape=shape)
+    if _stay(groups):
+        return turned
+    joined = [_product(group, sizes) for group in groups]
+    target = [0] * len(batch) + [-1 if size is None else size for size in joined]
+    return steps("Reshape", turned, steps.constant(target, np.int64), shape=[*(sizes[c] for c in batch), *joined])
 
 
 def _product(group: list[str], sizes: _Sizes) -> int | None:

@@ -42,7 +42,7 @@ def _units(size: int, kernel: list[int]) -> _Array:
 
 
 def _grid_sample(node: ir.Node, x: ir.Value, steps: Steps) -> int:
-    grid, sizes = const_array(node.inputs[1]), _known(x, 1)
+    grid, sizes = _grid_of_all(node.inputs[1]), _known(x, 1)
     if grid is None or sizes is None or x.shape is None or not grid.size or (grid[1:] != grid[:1]).any():
         return 0
     channels, *kernel = sizes
@@ -55,6 +55,16 @@ def _grid_sample(node: ir.Node, x: ir.Value, steps: Steps) -> int:
     flat = steps("Reshape", x, steps.constant([number, channels, places], np.int64), shape=[batch, channels, places])
     product = steps("MatMul", flat, steps.constant(matrix), shape=[batch, channels, math.prod(out)])
     return steps.last("Reshape", product, steps.constant([number, channels, *out], np.int64))
+
+
+def _grid_of_all(value: ir.Value | None) -> NDArray[np.generic] | None:
+    """A constant grid; one for all samples may be repeated for each of them."""
+    maker = None if value is None else value.producer()
+    if value is None or maker is None or maker.op_type != "Expand":
+        return const_array(value)
+    grid = const_array(maker.inputs[0])
+    alike = grid is not None and value.shape is not None and list(value.shape[1:]) == list(grid.shape[1:])
+    return grid if alike and grid is not None and len(grid) == 1 else None
 
 
 def _roi_align(node: ir.Node, x: ir.Value, steps: Steps) -> int:

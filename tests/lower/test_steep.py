@@ -155,3 +155,16 @@ def test_equal_weights_of_layers_in_float_are_stored_once(tmp_path: Path) -> Non
     config = QuantConfig(exclude="*")
     result = quantize_graph(tmp_path, text, {"w": normal(32, 32)}, _quiet_and_loud(1, 8, 32), config=config)
     assert [value.shape for value in result.quantized.model.graph.initializers.values()] == [(32, 32)]
+
+
+@pytest.mark.parametrize("divisor", ["d = Identity(k)", "d = Pow(k, power)"])
+def test_a_divisor_that_hardly_varies_is_not_steep(tmp_path: Path, divisor: str) -> None:
+    """It is off by little of itself, and so is the quotient, though its steps are all that it varies by."""
+    text = (
+        f"g (float[1,8,16] x) => (float[1,8,16] y) {{ s = Mul(x, x) a = Mul(s, tiny) k = Add(a, one) {divisor} y = Div(x, d) }}"
+    )
+    weights = {"tiny": np.asarray(1e-4, np.float32), "one": np.asarray(1.0, np.float32), "power": np.asarray(0.75, np.float32)}
+    result = quantize_graph(tmp_path, text, weights, _quiet_and_loud(1, 8, 16))
+    result.assert_exact()
+    assert result.quantized.audit.integer_only and not result.quantized.plan.steep
+    assert result.sqnr_db() > 30
