@@ -12,12 +12,14 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.analyze.analysis import Analysis, PlaceReport
-from qconv.analyze.findings import Known, findings
+from qconv.analyze.findings import Known, Rank, findings
 from qconv.analyze.propose import LEAST_GAIN_DB, Group, Proposal, groups
 from qconv.analyze.sensitivity import BITS, Measure, sensitivity, worst_sqnr_db
 from qconv.config import QuantConfig
 from qconv.errors import DataError
+from qconv.model.graph import const_array
 from qconv.model.session import open_session
+from qconv.ops.op_table import has_weight
 from qconv.pipeline.calibrate import calibrate
 from qconv.pipeline.choices import choose, spread
 from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared
@@ -46,6 +48,8 @@ def analyze(
 ) -> Analysis:
     """Measures every place of a network on a few of the samples, by default those of the calibration.
 
+    Places with a fault come first, then those that cost most.
+
     Raises ArtifactError where the calibration belongs to another model, DataError without samples.
     """
     config = recalled(config, calibration.setup)
@@ -60,12 +64,14 @@ def analyze(
     measure, bits = _affordable(loaded, ranges, config, feeds, threads)
     found = sensitivity(measure, len(feeds), bits, progress)
     known = Known(calibration.tensors, _extremes(loaded.ir, measure, feeds, threads))
+    odd = {loss.place: findings(loaded.ir.graph, loss, known) for loss in found.places}
+    ranked = sorted(found.places, key=lambda loss: min((finding.rank for finding in odd[loss.place]), default=Rank.ODD))
     reports = tuple(
         PlaceReport(
             loss.place.node, loss.place.op_type, loss.place.tensors, loss.place.readers, loss.alone.both, loss.alone.weight,
-            loss.alone.activation, loss.without_db, findings(loaded.ir.graph, loss, known),
+            loss.alone.activation, loss.without_db, tuple(finding.text for finding in odd[loss.place]),
         )
-        for loss in found.places
+        for loss in ranked
     )  # fmt: skip
     enough = found.whole_db[max(bits)] + LEAST_GAIN_DB
     proposals = tuple(
@@ -96,13 +102,19 @@ def _affordable(
 
 
 def _extremes(model: ir.Model, measure: Measure, feeds: Sequence[_FEEDS], threads: int) -> dict[str, Extremes]:
-    """The extremes of the channels of pictures."""
+    """The extremes of the channels of pictures, and of those of matrices with a product for each."""
     values = {str(value.name): value for value in (*model.graph.inputs, *(v for node in model.graph for v in node.outputs))}
+    nodes = {str(node.name): node for node in model.graph}
+    makers = {tensor: nodes.get(place.node) for place in measure.places for tensor in place.tensors}
     axes = {}
     for name in measure.plan.rounded:
-        shape = values[name].shape
-        if shape is not None and len(shape) >= 2 and isinstance(shape[1], int):
-            axes[name] = 1
+        shape, maker = values[name].shape, makers.get(name)
+        if shape is None or len(shape) < 2:
+            continue
+        weight = const_array(maker.inputs[1]) if maker is not None and has_weight(maker) else None
+        axis = len(shape) - 1 if weight is not None and weight.ndim == 2 else 1
+        if isinstance(shape[axis], int):
+            axes[name] = axis
     return channel_extremes(model, axes, feeds, threads) if axes else {}
 
 

@@ -80,6 +80,34 @@ def test_a_wrong_bias(tmp_path: Path) -> None:
     assert any("the bias of output channel 7, 400" in text for text in first.findings)
 
 
+_MATRICES = """g (float[1,6,32] x) => (float[1,6,8] y) {
+    a = MatMul(x, w1) b = Add(a, b1) c = Relu(b) d = MatMul(c, w2) e = Add(d, b2) f = Relu(e) y = MatMul(f, w3)
+}"""
+
+
+def _matrices() -> tuple[dict[str, Array], list[dict[str, Array]]]:
+    shapes = {"w1": (32, 24), "w2": (24, 24), "w3": (24, 8)}
+    weights = {name: normal(*shape, seed=i, scale=shape[0] ** -0.5) for i, (name, shape) in enumerate(shapes.items())}
+    weights |= {"b1": normal(24, seed=4, scale=0.1), "b2": normal(24, seed=5, scale=0.1)}
+    return weights, [{"x": normal(1, 6, 32, seed=seed)} for seed in range(6)]
+
+
+def test_an_outlier_weight_of_a_small_matrix(tmp_path: Path) -> None:
+    weights, feeds = _matrices()
+    weights["w2"][3, 11] = 30.0
+    first = _analysis(tmp_path, _MATRICES, weights, feeds).places[0]
+    assert first.node.startswith("matmul3")
+    assert first.findings[0].startswith("a weight of output channel 11, 30,")
+
+
+def test_a_wrong_bias_behind_a_matrix(tmp_path: Path) -> None:
+    weights, feeds = _matrices()
+    weights["b2"][5] = -60.0  # so that its channel is always cut off, and nothing is lost by it
+    first = _analysis(tmp_path, _MATRICES, weights, feeds).places[0]
+    assert first.node.startswith("matmul3")
+    assert first.findings[0].startswith("the bias of output channel 5, -60,")
+
+
 def test_a_logarithm_behind_few_codes(tmp_path: Path) -> None:
     text = BODY.replace("y = Gemm(f, w4, b4)", "g = Gemm(f, w4, b4) e = Exp(g) y = Log(e)")
     weights = _weights()
@@ -102,6 +130,7 @@ def test_a_mask_makes_a_tensor_wide(tmp_path: Path) -> None:
     feeds = [{"x": normal(1, 8, 16, seed=i), "m": (np.arange(8) > 5).astype(np.float32).reshape(1, 1, 8)} for i in range(6)]
     found = _analysis(tmp_path, text, weights, feeds)
     assert "softmax5" in found.places[0].readers
+    assert any("a mask of 0 and -1e+04" in text for text in found.places[0].findings)
 
 
 FRONT = """g (float[1,64] x) => (float[1,8] y) {
