@@ -7,11 +7,15 @@ behind the point:
 
     q = N / D,  r = N - q D,  y = 2^b q + (2^b r) / D        |r| < D, so that 2^b r fits in int32 for b = 31 - bits of D
 
+Scores are codes, or wide integers (plan/scores.py) in steps of 6.3 / 4096 at least, of which 4,097 have an entry each.
+
 m = 1 + length / 32768, both divisions rounded down, so that no sum passes int32: 255 / m codes m 32768 times fit. Of rows whose
 length is not known, m is computed from the shape. It ends at 255, where the largest exponential is 1.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import onnx_ir as ir
@@ -24,6 +28,8 @@ from qconv.quant.types import UINT8, QuantParams
 from qconv.targets import Tuning
 
 _INT32_BITS = 31
+_FARTHEST = 1 << 29  # so that differences of scores stay in int32
+_REACH, _ENTRIES = 6.3, 4096  # 255 exp(-6.3) < 1/2; of a table of the exponentials of wide scores
 _LONGEST = 1 << 15  # rows of so many products of two codes fit in int32
 _LARGEST_DIVISOR = 255  # see plan/wide.py for the longest rows
 _MOST_BITS = 15  # behind the point: what is cut off there is nothing beside the codes of the values
@@ -32,29 +38,45 @@ _MOST_BITS = 15  # behind the point: what is cut off there is nothing beside the
 def lower_exponentials(node: ir.Node, ctx: Context) -> None:
     """The exponentials of a Softmax along the last axis, as codes of 1 / 255 that are not divided yet."""
     value, output, name = node.inputs[0], node.outputs[0], str(node.name)
-    x, build = ctx.codes(value), WideBuilder(ctx, name)
-    assert output.shape is not None
+    build = WideBuilder(ctx, name)
+    assert output.shape is not None and value is not None
     axes = ctx.initializer(np.asarray([-1], np.int64), f"{name}_axes")
     column = ir.Value(shape=ir.Shape([*output.shape[:-1], 1]))
-    wide = build.of_codes(x, "wide")
+    found_wide = ctx.wide(value)
+    wide = build.of_codes(ctx.codes(value), "wide") if found_wide is None else build.within(found_wide, _FARTHEST, "scores")
     most = build.emit("ReduceMax", [wide.value, axes], column, "most", keepdims=1)
     below = build.emit("Sub", [most, wide.value], output, "below")
+    step = wide.scale
+    if found_wide is not None:
+        cut = max(0, math.ceil(math.log2(_REACH / _ENTRIES / step)))
+        step *= 1 << cut
+        below = build.over(below, 1 << cut, output, "steps") if cut else below
+        below = build.emit("Min", [below, build.constant(_entries(step) - 1, "last")], output, "nearest")
     flat = ir.Value(shape=ir.Shape([None]))
     every = ctx.initializer(np.asarray([-1], np.int64), f"{name}_flat")
     index = build.emit("Reshape", [below, every], flat, "flatten")
-    entries = _table(node, build, float(x.params.scale))
+    entries = _table(node, build, step, 256 if found_wide is None else _entries(step))
     found = build.emit("GatherElements", [entries, index], flat, "lookup", ir.DataType.UINT8, axis=0)
-    exponentials = build.emit("Reshape", [found, ctx.shape_of(output, x.value, name)], output, "exponentials", ir.DataType.UINT8)
+    exponentials = build.emit(
+        "Reshape", [found, ctx.shape_of(output, wide.value, name)], output, "exponentials", ir.DataType.UINT8
+    )
     scale = np.asarray(1.0 / 255.0, np.float32)
     ctx.set_codes(output, Codes(exponentials, QuantParams(scale, np.asarray(0), UINT8)))
 
 
-def _table(node: ir.Node, build: WideBuilder, scale: float) -> ir.Value:
-    """The exponentials by the distance from the largest code of their row."""
-    table, size = np.rint(255.0 * np.exp(-np.arange(256) * scale)).astype(np.int32), row_size(node)
+def _entries(step: float) -> int:
+    """How many steps there are to an exponential of nothing."""
+    return min(math.ceil(_REACH / step) + 1, _ENTRIES + 1)
+
+
+def _table(node: ir.Node, build: WideBuilder, step: float, count: int) -> ir.Value:
+    """The exponentials by the distance from the largest score of their row."""
+    table, size = np.rint(255.0 * np.exp(-np.arange(count) * step)).astype(np.int32), row_size(node)
     if size is not None:
         return build.ctx.initializer((table // divisor(size)).astype(np.uint8), f"{node.name}_exponentials")
-    x, place = build.ctx.codes(node.inputs[0]).value, ir.Value(shape=ir.Shape([1]))
+    scores = None if node.inputs[0] is None else build.ctx.wide(node.inputs[0])
+    x = build.ctx.codes(node.inputs[0]).value if scores is None else scores.value
+    place = ir.Value(shape=ir.Shape([1]))
     rank = ir.Value(shape=None if x.shape is None else ir.Shape([len(x.shape)]))
     axis = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_last")
     sizes = build.emit("Shape", [x], rank, "sizes", ir.DataType.INT64)

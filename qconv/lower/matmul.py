@@ -15,13 +15,14 @@ from qconv.lower.context import Context
 from qconv.lower.copies import with_copies
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.lower.planes import lower_planes
+from qconv.lower.steep import set_wide
 from qconv.lower.values import Codes, Wide
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_int, const_array
 from qconv.ops.forms import inner_size, reads_probabilities, summed_axes
 from qconv.ops.kernel_order import kernel_order
 from qconv.ops.op_table import Role, role_of
-from qconv.plan.wide import divides_last
+from qconv.plan.wide import divides_last, is_product_of_two
 from qconv.quant.certify import certify_one, effective_scale
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.params import accumulator_bounds
@@ -63,6 +64,9 @@ def lower_matmul(node: ir.Node, ctx: Context) -> None:
     """A product with a constant weight, or of two activations."""
     if node.inputs[0] is not None and str(node.inputs[0].name) in ctx.plan.wide and divides_last(node.inputs[0]):
         lower_weighted_mean(node, ctx)
+        return
+    if is_product_of_two(node) and str(node.outputs[0].name) in ctx.plan.wide:
+        _wide_product_of_activations(node, ctx)
         return
     if _reads_wide(node, ctx):
         lower_planes(node, ctx)
@@ -157,6 +161,18 @@ def _product_of_activations(node: ir.Node, ctx: Context) -> None:
     multiplier = [Multiplier.of(scale_of(scale))]
     codes = ctx.emit_codes("QLinearMatMul", inputs, node.outputs[0], y, multiplier=multiplier, certificate=certificate)
     ctx.set_codes(node.outputs[0], codes)
+
+
+def _wide_product_of_activations(node: ir.Node, ctx: Context) -> None:
+    """The accumulators of a product of two activations, as they are."""
+    a, b, output = ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1]), node.outputs[0]
+    build, (low, high) = WideBuilder(ctx, str(node.name)), _sums(node, a.params, b.params)
+    zero_points = [
+        ctx.initializer(codes.params.zero_point.reshape(()), f"{node.name}_{step}_zero_point")
+        for codes, step in ((a, "a"), (b, "b"))
+    ]
+    sums = build.emit("MatMulInteger", [a.value, b.value, *zero_points], output, "sums")
+    set_wide(node, ctx, build, Wide(sums, float(a.params.scale) * float(b.params.scale), 0.0, low, high))
 
 
 def _sums(node: ir.Node, a: QuantParams, b: QuantParams) -> tuple[int, int]:

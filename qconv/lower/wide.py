@@ -66,6 +66,8 @@ class WideBuilder:
             return wide
         if array is None:
             return self.of_codes(self.ctx.codes(value), step)
+        params = self.ctx.plan.tensors.get(str(value.name))
+        array = array if params is None else array.clip(*params.ends)  # such as the infinity of a mask
         scale = max(float(np.abs(array).max(initial=0.0)), 1e-30) / (1 << _SUM_BITS)
         codes = np.rint(array.astype(np.float64) / scale).astype(np.int64)
         return Wide(self.constant(codes, step), scale, 0.0, int(codes.min(initial=0)), int(codes.max(initial=0)))

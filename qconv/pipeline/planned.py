@@ -15,6 +15,7 @@ from qconv.pipeline.raw_pixels import as_pixels
 from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
 from qconv.plan.make import make_plan
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.scores import coarse_scores
 from qconv.plan.shared_scales import integer_nodes
 from qconv.plan.signals import signal_layers
 from qconv.plan.steep import Steep, settle
@@ -69,4 +70,6 @@ def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: Q
     found = settle(
         nodes, plan.tensors, distributions(calibration), float_inputs=config.io == "float", keep_integer=config.integer_only
     )
-    return found.joined(signal_layers([n for n in nodes if n.name not in found.in_float])) if config.io == "float" else found
+    nodes = [node for node in nodes if node.name not in found.in_float]
+    found = found.joined(coarse_scores(nodes, plan.tensors))
+    return found.joined(signal_layers(nodes)) if config.io == "float" else found

@@ -91,18 +91,23 @@ def _is_long_softmax(node: ir.Node, integer: Collection[ir.Node]) -> bool:
     Each probability of a long row is a few codes at most. The exponentials have all codes, and the division by their sum may
     as well follow the product.
     """
+    size = row_size(node)
+    return (size is None or size >= _FEWEST) and weighs_values(node, integer)
+
+
+def weighs_values(node: ir.Node, integer: Collection[ir.Node]) -> bool:
+    """Whether a node makes probabilities along the last axis that only weigh values; their sums are proved to stay in int32."""
     output, size = node.outputs[0], row_size(node)
     if not has_trait(node, Trait.PROBABILITIES) or output.is_graph_output() or output.shape is None:
         return False
-    if (size is not None and not _FEWEST <= size <= LONGEST_SUM) or attr_int(node, "axis", -1) % len(output.shape) != len(
-        output.shape
-    ) - 1:
+    rank = len(output.shape)
+    if (size is not None and size > LONGEST_SUM) or attr_int(node, "axis", -1) % rank != rank - 1:
         return False
     uses = list(output.uses())
-    return bool(uses) and all(use.node in integer and use.idx == 0 and _is_product_of_two(use.node) for use in uses)
+    return bool(uses) and all(use.node in integer and use.idx == 0 and is_product_of_two(use.node) for use in uses)
 
 
-def _is_product_of_two(node: ir.Node) -> bool:
+def is_product_of_two(node: ir.Node) -> bool:
     """Whether a node multiplies two computed matrices."""
     return has_trait(node, Trait.WEIGHTS) and len(node.inputs) == 2 and const_array(node.inputs[1]) is None
 
