@@ -24,7 +24,8 @@ from qconv.quant.grids import Grid, ScaleOf
 from qconv.quant.ties import tie_free
 from qconv.quant.types import BoolArray, FloatArray, QuantParams
 
-MAX_ULPS = 2048  # 2.4e-4 relative: far below the rounding of an 8-bit weight
+MAX_ULPS = 2048  # of an activation's scale, which others share
+MAX_ULPS_OF_WEIGHTS = 8192  # 1e-3 relative: far below the rounding of an 8-bit weight
 _EXACT_IN_FLOAT32 = 1 << 24  # larger integers are rounded when they become float32
 _LUCK = 10  # thresholds beyond that can all hold once in 2^10 tries
 
@@ -34,7 +35,7 @@ Table = Callable[[QuantParams], Int64Array]  # the outputs for all codes of an o
 
 _BEYOND_FLOAT32 = "accumulators beyond 2^24, which float32 rounds, reach too many output codes"
 _BEYOND_INT32 = "onnxruntime's kernel is off by more than one code, as where values leave int32 before they are clamped"
-_NO_SCALE = f"no scale within {MAX_ULPS} ulps makes float32 and fixed point equal"
+_NO_SCALE = "no scale within {} ulps makes float32 and fixed point equal"
 _NOT_IN_GRID = "no multiplier of so few bits nearby makes float32 and fixed point equal"
 _MOST_IN_GRID = 64  # multipliers of few bits that are tried
 
@@ -164,12 +165,12 @@ class Nudged:
 
 def nudge(
     start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray], hopeless: BoolArray | None = None,
-    grid: Grid = Grid.FREE, scale_of: ScaleOf | None = None,
+    grid: Grid = Grid.FREE, scale_of: ScaleOf | None = None, most: int = MAX_ULPS,
 ) -> Nudged:  # fmt: skip
     """Raises each of `start` (shape (channels,)) until `failing(values, indices)` is false for it.
 
     By ulps; where a grid has few multipliers, which `scale_of` makes of the values, from one to the next. Powers of two stay what
-    they are. A value that is `hopeless`, or stays unproved after MAX_ULPS, keeps what it began with.
+    they are. A value that is `hopeless`, or stays unproved after `most` ulps, keeps what it began with.
     """
     of_values = scale_of or (lambda values: values)
     start = start if grid.powers else grid.snapped(start, of_values)
@@ -178,7 +179,7 @@ def nudge(
     proved = ~failed
     open_ = np.flatnonzero(failed if hopeless is None else failed & ~hopeless)
     ulps = np.zeros(len(values), np.int64)
-    for _ in range(MAX_ULPS if grid.free else 0 if grid.powers else _MOST_IN_GRID):
+    for _ in range(most if grid.free else 0 if grid.powers else _MOST_IN_GRID):
         if not len(open_):
             break
         values[open_] = grid.raised(values[open_], of_values)
@@ -230,11 +231,11 @@ def certify_weight_scale(
 
     every = np.arange(len(w_scale))
     hopeless = inexact_thresholds(scale_of(w_scale), lo, hi, *reach(w_scale, every)) > _LUCK
-    found = nudge(w_scale, failing, hopeless, grid, scale_of)
+    found = nudge(w_scale, failing, hopeless, grid, scale_of, MAX_ULPS_OF_WEIGHTS)
     if not grid.free and not found.proved.all():
-        found = found.where_proved(nudge(w_scale, failing, hopeless))
+        found = found.where_proved(nudge(w_scale, failing, hopeless, most=MAX_ULPS_OF_WEIGHTS))
     acc_lo, acc_hi = reach(found.values, every)
-    why = _BEYOND_FLOAT32 if (hopeless & ~found.proved).any() else _why_none(grid)
+    why = _BEYOND_FLOAT32 if (hopeless & ~found.proved).any() else _why_none(grid, MAX_ULPS_OF_WEIGHTS)
     free = int(tie_free(scale_of(found.values), lo, hi, acc_lo, acc_hi).sum())
     return found.values, found.certificate(int(acc_lo.min()), int(acc_hi.max()), why, free)
 
@@ -284,5 +285,5 @@ def certify_table(
     return values, found.certificate(int(limits.min), int(limits.max), why, free)
 
 
-def _why_none(grid: Grid) -> str:
-    return _NO_SCALE if grid.free else _NOT_IN_GRID
+def _why_none(grid: Grid, most: int = MAX_ULPS) -> str:
+    return _NO_SCALE.format(most) if grid.free else _NOT_IN_GRID
