@@ -19,7 +19,7 @@ from typing import Any
 
 from qconv.config import QuantConfig, Rule
 from qconv.errors import UsageError
-from qconv.model.near_paths import path_hint
+from qconv.model.near_paths import unreadable
 from qconv.model.text_files import read_text
 
 Kinds = Mapping[str, tuple[str, type | tuple[type, ...]]]
@@ -73,7 +73,7 @@ def read_settings(path: str | Path, kinds: Kinds = _KINDS) -> Settings:
     try:
         data = tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the settings {path} cannot be read ({error}); {path_hint(path)}") from None
+        raise UsageError(unreadable("file of settings", path, error)) from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the settings {path} are not valid TOML ({error}); mend that line") from None
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits

@@ -59,6 +59,9 @@ def analyze(
     known = known_calibration(model, calibration, data)
     config, pictures = recall(known, config, image_options(**images), data)
     loaded = pipeline.load_prepared(model, config.fixed)
+    if plot is not None:
+        read = [*pipeline.files_of(model, loaded.original), *filter(None, (calibration, Path(data) if data else None))]
+        pipeline.check_outputs(read, {"the picture": (plot, pipeline.Kind.SAMPLES)})
     job = pipeline.Job(model, loaded.digest, data, method, samples, pictures, config, threads=threads)
     found, source, _ = calibration_of(loaded, known, job, named=calibration is not None)
     for warning in found.warnings:

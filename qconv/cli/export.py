@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FORMS = ("json", "c", "qdq", "tflite", "vectors", "memh")
 DOES_NOT_FIT = 8
+_KINDS = {"json": ("the table", "NETWORK"), "qdq": ("the QDQ model", "QDQ"), "tflite": ("the TFLite model", "OTHER")}
+_MARKS = {"c": "weights.c", "vectors": "sample0*", "memh": "network.vh"}  # files by which a folder of each form is known
 
 
 @click.command(short_help="Write an integer model as C, as a complete table, or as test vectors.")
@@ -52,15 +54,7 @@ def export(
     if form in ("json", "qdq", "tflite") and data is not None:
         raise UsageError(f"--to {form} has no samples in it; leave out --data, or take --to vectors")
     target = output or _default(model, form)
-    if form == "json":
-        outputs = {"the table": (target, pipeline.Kind.NETWORK), "its data": (target.with_suffix(".bin"), pipeline.Kind.OTHER)}
-        pipeline.check_outputs([model], outputs)
-    elif form == "qdq":
-        pipeline.check_outputs([model], {"the QDQ model": (target, pipeline.Kind.MODEL)})
-    elif form == "tflite":
-        pipeline.check_outputs([model], {"the TFLite model": (target, pipeline.Kind.OTHER)})
-    elif target.exists() and not target.is_dir():
-        raise UsageError(f"{target} is a file, and --to {form} writes a folder; give another --output")
+    _check_target(model, form, target, data)
     made = pipeline.export(
         model, form, target, data, images=image_options(**images), samples=samples or 4, everything=all_tensors
     )  # fmt: skip
@@ -70,6 +64,24 @@ def export(
         sizes = ", ".join(made.taken_as_one)
         warn(f"the free sizes {sizes} are taken as 1; give them numbers with `qconv quantize --pin {made.taken_as_one[0]}=...`")
     return 0 if made.sources is None else _tell_sizes(made, chip)
+
+
+def _check_target(model: Path, form: str, target: Path, data: str | None) -> None:
+    """Refuses to overwrite what is read, files of another kind, and folders of something else."""
+    from qconv.errors import OutputError, UsageError
+    from qconv.pipeline import Kind, check_outputs
+
+    read = [model, Path(f"{model}.data"), *([] if data is None else [Path(data)])]
+    if form in _KINDS:
+        what, kind = _KINDS[form]
+        check_outputs(read, {what: (target, Kind[kind])})
+        blob = target.with_suffix(".bin")
+        if form == "json" and blob.exists() and not target.exists():
+            raise OutputError(f"the table's data would overwrite {blob}, which no table is beside: choose another name")
+    elif target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is a file, and --to {form} writes a folder; give another --output")
+    elif target.is_dir() and any(target.iterdir()) and not any(target.glob(_MARKS[form])):
+        raise OutputError(f"{target} holds files of something else: give a new folder, or one that --to {form} wrote")
 
 
 def _default(model: Path, form: str) -> Path:

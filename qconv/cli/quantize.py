@@ -222,7 +222,7 @@ def _check_outputs(loaded: PreparedModel, written: Path, save_plan: Path | None,
     from qconv.pipeline import CALIBRATION_SUFFIX, Kind, check_outputs, files_of
 
     inputs = [*files_of(loaded.path, loaded.original), loaded.path.with_suffix(CALIBRATION_SUFFIX), *filter(None, read)]
-    outputs = {"the model": (written, Kind.MODEL), "its table": (written.with_suffix(".json"), Kind.TABLE)}
+    outputs = {"the model": (written, Kind.INTEGER), "its table": (written.with_suffix(".json"), Kind.TABLE)}
     check_outputs(inputs, outputs | ({} if save_plan is None else {"the plan": (save_plan, Kind.PLAN)}))
 
 

@@ -51,7 +51,7 @@ def train(
     rules = click.get_current_context().meta.get(RULES, ())
     config = QuantConfig(weight_bits or bits, activation_bits or bits, per_tensor, exclude, target=target, rules=rules)
     written = output or model.with_suffix(_SUFFIX)
-    pipeline.check_outputs([model, Path(data)], {"the trained model": (written, pipeline.Kind.MODEL)})
+    pipeline.check_outputs([model, Path(data)], {"the trained model": (written, pipeline.Kind.QDQ)})
     with progress("training") as update:
         found = pipeline.train(
             model, data, written, config, labels=labels, samples=samples, images=image_options(**images), steps=steps,

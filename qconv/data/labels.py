@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qconv.errors import DataError
+from qconv.model.near_paths import unreadable
 
 _DIGITS = 9  # of the number of a class
 _ROOM = 60  # characters of a row in a message
@@ -32,9 +33,7 @@ class Labels:
             with path.open(newline="", encoding="utf-8-sig") as stream:
                 rows = [row for row in csv.reader(stream) if row]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(
-                f"the labels {path} cannot be read ({error}); give a CSV file with the columns file and class"
-            ) from None
+            raise DataError(unreadable("file of labels", path, error, "give a CSV file of the columns file and class")) from None
         return cls(_classes(rows, path))
 
 

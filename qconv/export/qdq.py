@@ -10,6 +10,7 @@ import onnx_ir.passes.common as common_passes
 
 from qconv.import_.unfuse import unfuse_operators
 from qconv.integer.metadata import PREFIX
+from qconv.model.save import PRODUCER
 
 
 def qdq_model(model: ir.Model) -> ir.Model:
@@ -21,6 +22,7 @@ def qdq_model(model: ir.Model) -> ir.Model:
             del node.metadata_props[key]
     for key in [key for key in copy.metadata_props if key.startswith(PREFIX)]:
         del copy.metadata_props[key]
+    copy.producer_name = PRODUCER
     common_passes.RemoveUnusedNodesPass()(copy)
     if not any(node.domain for node in copy.graph):
         copy.opset_imports.pop("com.microsoft", None)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError, UsageError
 from qconv.model.graph import const_array
-from qconv.model.near_paths import path_hint
+from qconv.model.near_paths import unreadable
 from qconv.model.text_files import read_json
 from qconv.quant.params import params_of_range
 from qconv.quant.pins import PinnedWeight, Pins
@@ -63,7 +63,7 @@ def read_encodings(path: str | Path, graph: ir.Graph) -> Pins:
     try:
         data = read_json(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"the encodings {path} cannot be read ({error}); {path_hint(path, 'give a JSON file')}") from None
+        raise UsageError(unreadable("file of encodings", path, error, "give a JSON file")) from None
     if not isinstance(data, dict):
         raise ArtifactError(f"the encodings {path} are no JSON object; see docs/import.md for the forms")
     activations, weights = {}, []

@@ -16,6 +16,15 @@ def path_hint(path: str | Path, otherwise: str = "check the path") -> str:
     return otherwise if near is None else f"did you mean {near}?"
 
 
+def unreadable(what: str, path: str | Path, error: Exception, otherwise: str = "check the path") -> str:
+    """The sentence about a file that a person named and that cannot be read as text; `what` says what it was to be."""
+    hint = path_hint(path, otherwise)
+    if isinstance(error, FileNotFoundError):
+        return f"there is no {what} {path}; {hint}"
+    reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
+    return f"the {what} {path} cannot be read ({reason}); {hint}"
+
+
 def _near(path: Path) -> Path | None:
     """The path whose parts are those given, or the most alike in their folders; None where one has none like it."""
     found = Path(path.anchor)

@@ -15,6 +15,7 @@ from qconv.errors import ModelError, OutputError
 from qconv.model.scratch import scratch_folder
 from qconv.model.session import check_file
 
+PRODUCER = "qconv"  # of models without qconv's metadata, that its files may be told from others
 LARGEST_SINGLE_FILE = 1_900_000_000  # bytes; a protobuf message ends at 2 GB
 
 

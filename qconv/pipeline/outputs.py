@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from itertools import combinations
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from qconv.errors import OutputError
+from qconv.integer.metadata import PREFIX
+from qconv.model.save import PRODUCER
 
 _FIRST_NAME = 30  # bytes in front of the name of the first entry of a zip
 _HEAD = 4096  # bytes; every file of ours names its format within them
@@ -18,7 +21,9 @@ _FORMAT = re.compile(rb'"format":\s*"qconv-([a-z]+)-\d+"')
 class Kind(Enum):
     """What a file holds, as a person says it."""
 
-    MODEL = "a model"
+    MODEL = "a model that qconv did not make"
+    INTEGER = "an integer model"
+    QDQ = "a model with QuantizeLinear and DequantizeLinear"
     TABLE = "a table of multipliers"
     CALIBRATION = "a calibration"
     PLAN = "a plan"
@@ -36,9 +41,11 @@ _KINDS = {
     b"network": Kind.NETWORK,
     b"progress": Kind.PROGRESS,
 }
-# A model begins with the tag of its field ir_version; samples are npz, npy, PNG or JPEG.
+_MODEL = b"\x08"  # the tag of the field ir_version, with which a model begins
+_FIRST_FIELDS = 32  # bytes, in which the producer stands
+_VERSION = f"{PREFIX}version".encode()
+# Samples are npz, npy, PNG or JPEG.
 _MAGIC = {
-    b"\x08": Kind.MODEL,
     b"PK": Kind.SAMPLES,
     b"\x93NUMPY": Kind.SAMPLES,
     b"\x89PNG": Kind.SAMPLES,
@@ -84,4 +91,15 @@ def _kind_of(path: Path) -> Kind | None:
         return _KINDS.get(named[1], Kind.OTHER) if named else None
     if head.startswith(b"PK") and head[_FIRST_NAME:].startswith(b"head.json"):
         return Kind.MOMENTS
+    if head.startswith(_MODEL):
+        return _kind_of_model(path, head)
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def _kind_of_model(path: Path, head: bytes) -> Kind:
+    """An integer model tells its version in its metadata, the others that qconv makes name their producer."""
+    with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
+        if data.find(_VERSION) >= 0:
+            return Kind.INTEGER
+    ours = b"\x12" + bytes([len(PRODUCER)]) + PRODUCER.encode() in head[:_FIRST_FIELDS]
+    return Kind.QDQ if ours else Kind.MODEL

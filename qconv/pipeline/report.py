@@ -8,7 +8,7 @@ from pathlib import Path
 from qconv.errors import ArtifactError, UsageError
 from qconv.integer.program import Program
 from qconv.model.load import load
-from qconv.model.near_paths import path_hint
+from qconv.model.near_paths import unreadable
 from qconv.model.save import write_text
 from qconv.model.text_files import read_json
 from qconv.report import comparison_page, report_page
@@ -48,7 +48,7 @@ def read_report(path: Path) -> Report:
     try:
         data = read_json(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the report {path} cannot be read ({error}); {path_hint(path)}") from None
+        raise UsageError(unreadable("report", path, error)) from None
     except ValueError:
         raise ArtifactError(f"{path} is not JSON; write a report with `qconv verify --json > {path}`") from None
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qconv.errors import ArtifactError
-from qconv.model.near_paths import path_hint
+from qconv.model.near_paths import unreadable
 from qconv.model.text_files import parse_json, read_text
 from qconv.plan.remark import Remark
 from qconv.quant.copies import fits_int8
@@ -118,7 +118,7 @@ class QuantPlan:
         try:
             return cls.from_json(parse_json(read_text(path)))
         except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(f"the plan {path} cannot be read ({error}); {path_hint(path)}") from None
+            raise ArtifactError(unreadable("plan", path, error)) from None
         except json.JSONDecodeError as error:
             raise ArtifactError(f"the plan {path} is not valid JSON (line {error.lineno}: {error.msg}); mend that line") from None
         except ValueError as error:  # nested too deeply, or a number of thousands of digits

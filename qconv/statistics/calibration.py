@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qconv.errors import ArtifactError
-from qconv.model.near_paths import path_hint
+from qconv.model.near_paths import unreadable
 from qconv.model.save import write_stream, write_text
 from qconv.model.text_files import parse_json, read_text
 from qconv.sentences import counted
@@ -164,7 +164,7 @@ class Calibration:
         try:
             text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(f"the calibration {path} cannot be read ({error}); {path_hint(path, _AGAIN)}") from None
+            raise ArtifactError(unreadable("calibration", path, error, _AGAIN)) from None
         found, moments = cls.loads(text, str(path)), moments_beside(Path(path))
         if found.moments_sha256 is None or not moments.exists():
             return found

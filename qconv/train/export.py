@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from qconv.model.save import save
+from qconv.model.save import PRODUCER, save
 
 from .binary import SimulatedBinary
 from .gates import SimulatedGate
@@ -81,4 +81,5 @@ def export(
     assert program is not None
     for node in program.model.graph.all_nodes():  # where in the source it stood, which is most of the file
         node.metadata_props.clear()
+    program.model.producer_name = PRODUCER
     save(program.model, Path(path))

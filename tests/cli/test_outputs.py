@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,14 +16,29 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, sample_models: Path) -> Path:
+    """A folder with one artefact of each kind, made once."""
+    folder = tmp_path_factory.mktemp("made")
+    for source, name in (("digits_mobilenet.onnx", "m.onnx"), ("digits_calib.npz", "d.npz"), ("digits_test.npz", "t.npz")):
+        shutil.copy(sample_models / source, folder / name)
+    with contextlib.chdir(folder):
+        assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "8"]) == 0
+        assert run(["quantize", "m.onnx", "--effort", "none", "--save-plan", "p.json"]) == 0
+        assert run(["export", "m.int8.onnx", "--to", "qdq", "-o", "q.onnx"]) == 0
+    for name, source in (("other.onnx", "m.onnx"), ("second.onnx", "m.int8.onnx"), ("data.bin", "d.npz")):
+        shutil.copy(folder / source, folder / name)
+    (folder / "sub").mkdir()
+    return folder
+
+
 @pytest.fixture
-def full(folder: Path) -> Path:
-    """A folder with one artefact of each kind, a link and a hard link to the model."""
-    assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "8"]) == 0
-    assert run(["quantize", "m.onnx", "--effort", "none", "--save-plan", "p.json"]) == 0
+def full(made: Path, folder: Path) -> Path:
+    """A copy of it as the working directory, with a link and a hard link to the models."""
+    shutil.copytree(made, folder, dirs_exist_ok=True)
     (folder / "link.onnx").symlink_to("m.onnx")
     (folder / "hard.onnx").hardlink_to(folder / "m.onnx")
-    (folder / "sub").mkdir()
+    (folder / "hard8.onnx").hardlink_to(folder / "m.int8.onnx")
     return folder
 
 
@@ -43,7 +60,7 @@ def full(folder: Path) -> Path:
         (["quantize", "m.onnx", "-o", "p.onnx"], "holds a plan"),
         (["calibrate", "m.onnx", "-o", "m.onnx"], "this command reads"),
         (["calibrate", "link.onnx", "-o", "m.onnx"], "this command reads"),
-        (["calibrate", "m.onnx", "-o", "m.int8.onnx"], "holds a model"),
+        (["calibrate", "m.onnx", "-o", "m.int8.onnx"], "holds an integer model"),
         (["calibrate", "m.onnx", "-o", "m.int8.json"], "holds a table of multipliers"),
         (["calibrate", "m.onnx", "--data", "d.npz", "-o", "d.npz"], "this command reads"),
         (["merge", "m.calib.json", "-o", "m.calib.json"], "this command reads"),
@@ -51,6 +68,19 @@ def full(folder: Path) -> Path:
         (["verify", "m.onnx", "--html", "m.onnx"], "this command reads"),
         (["verify", "m.onnx", "--data", "d.npz", "--html", "d.npz"], "this command reads"),
         (["verify", "m.onnx", "--html", "p.json"], "holds a plan"),
+        (["quantize", "m.onnx", "-o", "other.onnx"], "holds a model that qconv did not make"),
+        (["quantize", "m.onnx", "-o", "q.onnx"], "holds a model with QuantizeLinear"),
+        (["export", "m.int8.onnx", "--to", "qdq", "-o", "m.onnx"], "holds a model that qconv did not make"),
+        (["export", "m.int8.onnx", "--to", "qdq", "-o", "m.int8.onnx"], "this command reads"),
+        (["export", "m.int8.onnx", "--to", "qdq", "-o", "hard8.onnx"], "this command reads"),
+        (["export", "m.int8.onnx", "--to", "qdq", "-o", "second.onnx"], "holds an integer model"),
+        (["export", "m.int8.onnx", "--to", "json", "-o", "p.json"], "holds a plan"),
+        (["export", "m.int8.onnx", "--to", "json", "-o", "data.json"], "no table is beside"),
+        (["export", "m.int8.onnx", "--to", "c", "-o", "."], "files of something else"),
+        (["export", "m.int8.onnx", "--to", "vectors", "-o", "."], "files of something else"),
+        (["export", "m.int8.onnx", "--to", "memh", "-o", "."], "files of something else"),
+        (["analyze", "m.onnx", "--plot", "m.onnx"], "this command reads"),
+        (["analyze", "m.onnx", "--plot", "p.json"], "holds a plan"),
     ],
 )
 def test_nothing_is_lost(full: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
@@ -67,6 +97,11 @@ def test_results_of_the_same_kind_are_replaced(full: Path) -> None:
     for _ in range(2):
         assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "9"]) == 0
         assert run(["quantize", "m.onnx", "--effort", "none", "--save-plan", "p.json"]) == 0
+
+
+@pytest.mark.parametrize("form", ["json", "qdq", "c", "vectors", "memh"])
+def test_an_export_replaces_what_it_wrote(full: Path, form: str) -> None:
+    assert [run(["export", "m.int8.onnx", "--to", form, "-o", f"e.{form}"]) for _ in range(2)] == [0, 0]
 
 
 def test_a_damaged_calibration_is_replaced_as_its_message_asks(full: Path) -> None:

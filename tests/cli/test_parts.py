@@ -65,7 +65,7 @@ def test_moments_of_shards_serve_where_the_samples_are_gone(folder: Path, capsys
     ("arguments", "code", "sentence"),
     [
         (["merge", "m.calib.json", "-o", "all.json"], 5, "is no calibration of shards"),
-        (["merge", "absent.json", "-o", "all.json"], 5, "cannot be read"),
+        (["merge", "absent.json", "-o", "all.json"], 5, "there is no calibration absent.json"),
         (["merge", "m.calib.json", "m.calib.json", "-o", "all.json"], 2, "named twice"),
         (["calibrate", "m.onnx", "--data", "d.npz", "--shard", "4/3"], 2, "not '4/3'"),
         (["calibrate", "m.onnx", "--shard", "1/3"], 2, "--data"),

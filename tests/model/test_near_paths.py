@@ -9,7 +9,7 @@ import pytest
 
 from qconv import ArtifactError, DataError, ModelError, QuantPlan
 from qconv.data.source import InputInfo
-from qconv.model.near_paths import path_hint
+from qconv.model.near_paths import path_hint, unreadable
 from qconv.model.read import read_model
 from qconv.pipeline.open_source import open_source
 from qconv.statistics.calibration import Calibration
@@ -54,3 +54,19 @@ def test_models_samples_calibrations_and_plans_are_suggested(folder: Path) -> No
         Calibration.load(folder / "model.clib.json")
     with pytest.raises(ArtifactError, match=r"did you mean .*/plan\.json\?$"):
         QuantPlan.load(folder / "plna.json")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "x"), "there is no plan p.json; plan anew"),
+        (PermissionError(13, "Permission denied", "x"), "the plan p.json cannot be read (Permission denied); plan anew"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"), "the plan p.json cannot be read (it is not UTF-8 text); plan anew"),
+        (
+            OSError("it is a folder, a pipe or a device"),
+            "the plan p.json cannot be read (it is a folder, a pipe or a device); plan anew",
+        ),
+    ],
+)
+def test_the_sentence_about_a_file_has_no_numbers_of_errors(error: Exception, sentence: str) -> None:
+    assert unreadable("plan", "p.json", error, "plan anew") == sentence
