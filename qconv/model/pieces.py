@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import onnx_ir as ir
 
-LARGEST_PIECE = 96 << 20  # bytes
+LARGEST_PIECE = 32 << 20  # bytes
 
 
 def pieces(values: Iterable[ir.Value], limit: int = LARGEST_PIECE) -> Iterator[list[ir.Value]]:

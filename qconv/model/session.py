@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qconv.errors import ModelError, UsageError
 from qconv.model.light import LightModel, light_model
+from qconv.model.memory import share_memory
 from qconv.model.qonnx import has_qonnx, holds_qonnx, write_standard
 from qconv.model.traits import Trait, has_trait
 
@@ -70,13 +71,6 @@ def _takes_codes(graph: ir.Graph) -> bool:
     return any(has_trait(user, Trait.DEQUANTIZES) for user in users)
 
 
-def giving_back() -> ort.RunOptions:
-    """Options of a run that gives its memory back at its end, for where another session needs as much next."""
-    options = ort.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options
-
-
 def check_file(path: Path, *, optimize: bool) -> None:
     """Raise ModelError with onnxruntime's reason if it cannot load a file; weights are not repacked, so this is cheap."""
     options = _options(1, optimize)
@@ -96,7 +90,9 @@ def reason(error: BaseException) -> str:
 
 
 def _options(threads: int, optimize: bool) -> ort.SessionOptions:
+    share_memory()
     options = ort.SessionOptions()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 4
     if not 0 <= threads <= MOST_THREADS:
         raise UsageError(f"the number of threads is 0, for all cores, or up to {MOST_THREADS}, not {threads}")

@@ -9,6 +9,7 @@ import numpy as np
 from qconv.verify.metrics import Array
 
 BINS = 32
+_BLOCK = 1 << 18  # codes: their copies in int64 stay near the processor
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,13 @@ class CodeMeter:
 
     def add(self, codes: Array) -> None:
         """One more tensor of codes, all of one type."""
-        limits = np.iinfo(codes.dtype)
+        limits, flat = np.iinfo(codes.dtype), codes.reshape(-1)
         self._offset = int(limits.min)
-        found = np.bincount(codes.reshape(-1).astype(np.int64) - self._offset, minlength=int(limits.max) - self._offset + 1)
-        self._counts = found + self._counts if self._counts.size else found
+        size = int(limits.max) - self._offset + 1
+        if not self._counts.size:
+            self._counts = np.zeros(size, np.int64)
+        for start in range(0, flat.size, _BLOCK):
+            self._counts += np.bincount(flat[start : start + _BLOCK].astype(np.int64) - self._offset, minlength=size)
 
     def result(self) -> CodeUse:
         """What was counted."""

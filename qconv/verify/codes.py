@@ -15,6 +15,8 @@ from qconv.model.traits import Trait
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.verify.metrics import Array
 
+_BLOCK = 1 << 15  # elements: what is reckoned on the way stays in the processor's cache
+
 
 @dataclass(frozen=True)
 class Codes:
@@ -28,13 +30,20 @@ class Codes:
 
     def quantize(self, real: Array) -> IntArray:
         """The codes of reals, clipped as the graph clips them; channels that only the integer graph has are zero."""
-        codes = np.clip(self.params.quantize(real), self.lowest, self.highest)
+        codes = self._codes(real) if self.params.axis is not None else np.empty(real.shape, self.params.int_type.dtype)
+        if self.params.axis is None:
+            flat, reals = codes.reshape(-1), np.ravel(real)
+            for start in range(0, flat.size, _BLOCK):
+                flat[start : start + _BLOCK] = self._codes(reals[start : start + _BLOCK])
         width = self.value.shape[1] if codes.ndim > 1 and self.value.shape is not None else None
         added = width - codes.shape[1] if isinstance(width, int) else 0
         if added <= 0:
             return codes
         pads = [(0, added if axis == 1 else 0) for axis in range(codes.ndim)]
         return np.pad(codes, pads, constant_values=int(self.params.zero_point.flat[0]))
+
+    def _codes(self, real: Array) -> IntArray:
+        return np.clip(self.params.quantize(real), self.lowest, self.highest)
 
     @property
     def span(self) -> tuple[float, float]:

@@ -17,6 +17,8 @@ from qconv.ops.op_table import Role, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Same, Shared
 from qconv.verify.metrics import Array
 
+Extremes = tuple[float, float]
+
 
 def endings(graph: ir.Graph) -> dict[str, tuple[str, ...]]:
     """Float tensor -> the tensors that its values come to, for those that are merely selected from and no output of the graph."""
@@ -42,16 +44,20 @@ def _selects(node: ir.Node, index: int, graph: ir.Graph) -> bool:
     return isinstance(rule_of(node), Same | Shared)
 
 
-def used(real: Array, span: tuple[float, float], ends: Sequence[Array]) -> Array:
+def extremes(array: Array) -> Extremes | None:
+    """The least and the greatest element; None where there is none."""
+    return (float(array.min()), float(array.max())) if array.size else None
+
+
+def used(real: Array, span: Extremes, ends: Sequence[Extremes]) -> Array:
     """The float values of a tensor, less what its codes cannot hold and none of its endings does: that is cut, as codes are.
 
-    `span` is the least and the greatest real that the codes hold. A value beyond it that comes out in the end stays, but for
-    -inf, a mask, which the lowest code is there for.
+    `span` is the least and the greatest real that the codes hold, `ends` are those of the endings. A value beyond it that
+    comes out in the end stays, but for -inf, a mask, which the lowest code is there for. Each element is treated by itself.
     """
     real = np.where(np.isneginf(real), np.asarray(span[0], real.dtype), real) if np.isneginf(real).any() else real
-    arrays = [array for array in ends if array.size]
-    if not arrays or not real.size:
+    if not ends:
         return real
-    low = min(span[0], *(float(array.min()) for array in arrays))
-    high = max(span[1], *(float(array.max()) for array in arrays))
+    low = min(span[0], *(least for least, _ in ends))
+    high = max(span[1], *(greatest for _, greatest in ends))
     return real if math.isnan(low + high) else np.clip(real, low, high).astype(real.dtype, copy=False)

@@ -1,35 +1,36 @@
 """The error of every layer, and which part of it is the layer's own.
 
     error       the integer model's tensor, dequantized, against the same tensor of the prepared float model
-    own error   the layer alone: its float inputs are quantized with its input parameters, its integer nodes run in exact
-                arithmetic, and the result is dequantized and compared; what earlier layers did wrong is not in it
+    own error   the layer alone: its float inputs are quantized with its input parameters, its integer nodes run on them,
+                and the result is dequantized and compared; what earlier layers did wrong is not in it
 
 Float values that codes cannot hold are cut as codes are where no reader uses them, as behind a clamp (endings.py).
 
-A float layer may have become several integer nodes: its group reaches back to the codes of other float tensors.
+Both networks run piece by piece, each node once for a sample, and tensors are dropped after the last layer that wants them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from qconv.data.source import Sample
-from qconv.errors import ModelError
-from qconv.integer.execution.kernels import compute
 from qconv.integer.program import Program
 from qconv.integer.step import Step
 from qconv.model.pieces import pieces
-from qconv.model.session import open_session
-from qconv.model.traits import Trait
+from qconv.model.stages import Walk
 from qconv.quant.pixels import Pixels
-from qconv.verify.code_use import CodeMeter, CodeUse
+from qconv.verify.code_use import CodeUse
 from qconv.verify.codes import Codes, final_codes
-from qconv.verify.endings import endings, used
-from qconv.verify.metrics import Array, Similarity, SimilarityMeter
-from qconv.verify.sides import Side, pixels_of, run_session
+from qconv.verify.endings import Extremes, endings, extremes
+from qconv.verify.groups import Alone, Group, groups
+from qconv.verify.layer_meter import LayerMeter
+from qconv.verify.metrics import Array, Similarity
+from qconv.verify.sides import Side, pixels_of
 
 
 @dataclass(frozen=True)
@@ -44,169 +45,158 @@ class LayerReport:
     codes: CodeUse
 
 
-@dataclass(frozen=True)
-class Group:
-    """The integer steps of one layer, in order; the codes they start from, and those they end in."""
-
-    steps: tuple[Step, ...]
-    inputs: tuple[Codes, ...]
-    output: Codes
-
-
 def layer_reports(
-    prepared: ir.Model, integer: ir.Model, program: Program, side: Side, samples: Iterable[Sample]
+    prepared: ir.Model, integer: ir.Model, program: Program, side: Side, samples: Iterable[Sample], threads: int = 0
 ) -> tuple[LayerReport, ...]:
     """The reports of all layers, worst SQNR first; a handful of samples will do.
 
-    `prepared` is the float graph that was lowered, `integer` the graph of `program`.
-
-    Tensors are fetched in pieces, with a run of both models for each, so that memory does not grow with the depth of a network.
+    `prepared` is the float graph that was lowered, `integer` the graph of `program`; `side` knows how the integer model is fed.
     """
-    values = _float_tensors(prepared)
-    codes = final_codes(program, frozenset(values))
-    network = _Network.of(prepared, integer, program, codes)
-    taken, found = list(samples), []
-    for piece in pieces(values[tensor] for tensor, item in codes.items() if item.value in network.makers):
-        meter = _Meter(network, [str(value.name) for value in piece])
-        for sample in taken:
-            meter.add(side, sample)
-        found += meter.results()
-    return tuple(sorted(found, key=lambda layer: layer.similarity.sqnr_db))
-
-
-def groups(program: Program, codes: Mapping[str, Codes]) -> dict[str, Group | None]:
-    """Float tensor -> how it is made from the codes of others; None where something in float is on the way."""
-    ends = {item.value: item for item in codes.values()}
-    makers = program.makers
-    return {tensor: _group(item, ends, makers) for tensor, item in codes.items()}
-
-
-def _group(output: Codes, ends: Mapping[ir.Value, Codes], makers: Mapping[ir.Value, Step]) -> Group | None:
-    last = makers.get(output.value)
-    if last is None:
-        return None  # an integer input of the graph
-    found: dict[Step, None] = {}
-    inputs: dict[ir.Value, Codes] = {}
-    pending = [last]
-    while pending:
-        step = pending.pop()
-        if step in found:
-            continue
-        found[step] = None
-        if step.traits & Trait.QUANTIZES and step is last:
-            continue  # it starts from the float tensor itself
-        for operand in step.reads:
-            if operand.constant is not None:
-                continue
-            if operand.value in ends and operand.value is not output.value:
-                inputs[operand.value] = ends[operand.value]
-            elif operand.value not in makers:
-                return None
-            else:
-                pending.append(makers[operand.value])
-    if any(step.traits & (Trait.QUANTIZES | Trait.DEQUANTIZES) for step in found if step is not last):
-        return None
-    return Group(tuple(reversed(found)), tuple(inputs.values()), output)
+    network = _Network(prepared, program)
+    if not network.layers:
+        return ()
+    walk = _SideBySide(network, prepared, integer, side, threads)
+    for sample in samples:
+        walk.add(sample)
+    return tuple(sorted(network.results(), key=lambda layer: layer.similarity.sqnr_db))
 
 
 @dataclass(frozen=True)
+class _Layer:
+    """A float tensor that has codes, how they are made, where its values end (endings.py), and what is measured of it."""
+
+    codes: Codes
+    group: Group | None
+    endings: tuple[str, ...]
+    meter: LayerMeter
+
+    @property
+    def tensor(self) -> str:
+        """The float tensor."""
+        return self.codes.tensor
+
+    @property
+    def name(self) -> str:
+        """The tensor of codes."""
+        return str(self.codes.value.name)
+
+    @property
+    def inputs(self) -> tuple[Codes, ...]:
+        return () if self.group is None else self.group.inputs
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The float tensors that must be there to judge it."""
+        return (self.tensor, *(item.tensor for item in self.inputs), *self.endings)
+
+
 class _Network:
-    """The network: both graphs, the program, and what is known of all layers; `endings` as in endings.py."""
+    """All layers of a program, and the float tensors that they want, in pieces."""
 
-    prepared: ir.Model
-    integer: ir.Model
-    program: Program
-    codes: Mapping[str, Codes]
-    groups: Mapping[str, Group]
-    endings: Mapping[str, tuple[str, ...]]
-    makers: Mapping[ir.Value, Step]
-    pixels: Pixels | None
+    def __init__(self, prepared: ir.Model, program: Program) -> None:
+        tensors = _float_tensors(prepared)
+        codes = final_codes(program, frozenset(tensors))
+        self._program, self._makers = program, program.makers
+        ends = endings(prepared.graph)
+        groups_alone = {tensor: group for tensor, group in groups(program, codes).items() if group is not None and group.runs}
+        self.layers = [
+            _Layer(item, groups_alone.get(tensor), ends.get(tensor, ()), LayerMeter(item, alone=tensor in groups_alone))
+            for tensor, item in codes.items()
+            if item.value in self._makers
+        ]
+        wanted = {name for layer in self.layers for name in layer.wanted}
+        self.pieces = [[str(value.name) for value in piece] for piece in pieces(tensors[t] for t in tensors if t in wanted)]
+        place = {name: number for number, piece in enumerate(self.pieces) for name in piece}
+        self.due = [
+            [layer for layer in self.layers if max(place[name] for name in layer.wanted) == number]
+            for number in range(len(self.pieces))
+        ]
+        self.pixels: Pixels | None = pixels_of(program)
 
-    @classmethod
-    def of(cls, prepared: ir.Model, integer: ir.Model, program: Program, codes: Mapping[str, Codes]) -> _Network:
-        order = {step: place for place, step in enumerate(program.steps)}
-        found = {tensor: _sorted(group, order) for tensor, group in groups(program, codes).items() if group is not None}
-        return cls(
-            prepared, integer, program, codes, found, endings(prepared.graph), program.makers, pixels_of(program)
-        )  # fmt: skip
-
-
-class _Meter:
-    """Runs samples through both graphs with the layers of a piece exposed, and through every group of it alone."""
-
-    def __init__(self, network: _Network, tensors: Sequence[str]) -> None:
-        self._network, self._codes = network, network.codes
-        self._tensors = tensors
-        self._groups = {tensor: network.groups[tensor] for tensor in tensors if tensor in network.groups}
-        read = [item.tensor for group in self._groups.values() for item in group.inputs]
-        ends = [end for tensor in tensors for end in network.endings.get(tensor, ())]
-        self._reals = list(dict.fromkeys((*tensors, *read, *ends)))
-        self._float = open_session(network.prepared, outputs=self._reals)
-        self._integer = open_session(network.integer, outputs=[str(self._codes[tensor].value.name) for tensor in tensors])
-        self._errors = {tensor: SimilarityMeter() for tensor in tensors}
-        self._own = {tensor: SimilarityMeter() for tensor in self._groups}
-        self._used = {tensor: CodeMeter(self._codes[tensor].lowest, self._codes[tensor].highest) for tensor in tensors}
-
-    def add(self, side: Side, sample: Sample) -> None:
-        """One more sample; `side` knows how the integer model is fed."""
-        arrays = run_session(self._float, self._reals, dict(sample.feeds), "the prepared model")
-        reals = dict(zip(self._reals, arrays, strict=True))
-        wanted = [str(self._codes[tensor].value.name) for tensor in self._tensors]
-        found = run_session(self._integer, wanted, side.feeds(sample.feeds), "the integer model")
-        for tensor, array in zip(self._tensors, found, strict=True):
-            self._add_error(self._errors[tensor], self._codes[tensor], array, reals)
-            self._used[tensor].add(array)
-        for tensor, group in list(self._groups.items()):
-            self._add_own(tensor, group, reals)
-
-    def _add_own(self, tensor: str, group: Group, reals: Mapping[str, Array]) -> None:
-        try:
-            codes = self._run(group, reals)
-        except ModelError:  # a node outside the integer language: its own error is not known
-            del self._groups[tensor], self._own[tensor]
-            return
-        self._add_error(self._own[tensor], group.output, codes, reals)
-
-    def _add_error(self, meter: SimilarityMeter, codes: Codes, found: Array, reals: Mapping[str, Array]) -> None:
-        reference = reals[codes.tensor]
-        ends = [reals[end] for end in self._network.endings.get(codes.tensor, ())]
-        if reference.shape != found.shape:
-            return  # the size follows from values, as of the boxes that are kept
-        meter.add(used(reference, codes.span, ends), _real(codes, found, reference))
-
-    def _run(self, group: Group, reals: Mapping[str, Array]) -> Array:
-        values: dict[ir.Value, Array] = {item.value: item.quantize(self._real(item, reals)) for item in group.inputs}
-        if group.steps[-1].traits & Trait.QUANTIZES:
-            return group.output.quantize(reals[group.output.tensor])
-        for step in group.steps:
-            arrays = [None if a is None else values.get(a.value, a.constant) for a in step.arguments]
-            values.update(zip((write.value for write in step.writes), compute(step, arrays), strict=False))
-        return values[group.output.value]
-
-    def _real(self, item: Codes, reals: Mapping[str, Array]) -> Array:
-        """What the codes of a tensor stand for: pixels, where an input takes those."""
-        pixels, real = self._network.pixels, reals[item.tensor]
-        return real if pixels is None or item.value in self._network.makers else pixels.of_reals(real)
+    def made(self, item: Codes) -> bool:
+        """Whether codes are made by a step; those of an input that takes pixels stand for other values than the float model's."""
+        return item.value in self._makers
 
     def results(self) -> list[LayerReport]:
-        """The figures of the piece, in the order of the graph."""
-        reports = []
-        for tensor in self._tensors:
-            own = self._own[tensor].result() if tensor in self._own else None
-            step = self._network.makers[self._codes[tensor].value]
-            source = step.source or step.name
-            main = self._network.program.find(source) or step  # the layer itself, where a Clip or a Reshape ends it
-            reports.append(LayerReport(source, main.op, tensor, self._errors[tensor].result(), own, self._used[tensor].result()))
-        return reports
+        """The figures of all layers, in the order of the graph."""
+        return [self._result(layer) for layer in self.layers]
+
+    def _result(self, layer: _Layer) -> LayerReport:
+        step: Step = self._makers[layer.codes.value]
+        source = step.source or step.name
+        main = self._program.find(source) or step  # the layer itself, where a Clip or a Reshape ends it
+        error, own, used = layer.meter.results()
+        return LayerReport(source, main.op, layer.tensor, error, own, used)
 
 
-def _real(codes: Codes, array: Array, reference: Array) -> Array:
-    """Dequantized, without the channels that lowering added behind those of the float tensor for the sake of speed."""
-    return codes.dequantize(array, reference.shape[1] if reference.ndim > 1 else None)
+class _SideBySide:
+    """Runs samples through both networks, and every group of a layer alone; all sessions stay open."""
+
+    def __init__(self, network: _Network, prepared: ir.Model, integer: ir.Model, side: Side, threads: int) -> None:
+        self._network, self._side = network, side
+        self._inputs = {item.tensor: item for layer in network.layers for item in layer.inputs}
+        names = {layer.tensor: layer.name for layer in network.layers}
+        coded = [[names[tensor] for tensor in piece if tensor in names] for piece in network.pieces]
+        self._float = Walk(prepared, network.pieces, "the prepared model cannot run on the samples", threads=threads)
+        self._integer = Walk(integer, coded, "the integer model cannot run on the samples", threads=threads)
+        self._alone = Alone(integer, [layer.group for layer in network.layers if layer.group is not None])
+        self._pool = ThreadPoolExecutor(threads or os.cpu_count())
+
+    def add(self, sample: Sample) -> None:
+        """One more sample."""
+        held = _Held()
+        walks = self._float.run(sample.feeds), self._integer.run(self._side.feeds(sample.feeds))
+        for number, due in enumerate(self._network.due):
+            for tensor, real in next(walks[0]).items():
+                held.take(tensor, real, self._quantized(tensor, real))
+            held.found |= next(walks[1])
+            self._judge(due, held)
+            held.keep([layer for due in self._network.due[number + 1 :] for layer in due])
+
+    def _quantized(self, tensor: str, real: Array) -> Array | None:
+        """The codes that groups read instead of a float tensor: those of its pixels, where an input takes such."""
+        item = self._inputs.get(tensor)
+        if item is None:
+            return None
+        pixels = self._network.pixels
+        return item.quantize(real if pixels is None or self._network.made(item) else pixels.of_reals(real))
+
+    def _judge(self, due: Sequence[_Layer], held: _Held) -> None:
+        own = self._alone.run([g for layer in due if (g := layer.group) is not None and not g.quantizes], held.codes)
+
+        def judge(layer: _Layer) -> None:
+            real = held.reals[layer.tensor]
+            codes = layer.codes.quantize(real) if layer.group is not None and layer.group.quantizes else own.get(layer.tensor)
+            ends = [found for end in layer.endings if (found := held.extremes[end]) is not None]
+            layer.meter.add(real, ends, held.found[layer.name], codes)
+
+        list(self._pool.map(judge, due))
 
 
-def _sorted(group: Group, order: Mapping[Step, int]) -> Group:
-    return Group(tuple(sorted(group.steps, key=order.__getitem__)), group.inputs, group.output)
+class _Held:
+    """What is there of one sample: reals and what they are quantized to, by float tensor, and the codes of the integer model."""
+
+    def __init__(self) -> None:
+        self.reals: dict[str, Array] = {}
+        self.codes: dict[str, Array] = {}
+        self.found: dict[str, Array] = {}
+        self.extremes: dict[str, Extremes | None] = {}
+
+    def take(self, tensor: str, real: Array, codes: Array | None) -> None:
+        """A float tensor, and what it is quantized to where a group reads it."""
+        self.reals[tensor], self.extremes[tensor] = real, extremes(real)
+        if codes is not None:
+            self.codes[tensor] = codes
+
+    def keep(self, later: Sequence[_Layer]) -> None:
+        """Drops what none of these layers wants."""
+        self.reals = _chosen(self.reals, (layer.tensor for layer in later))
+        self.found = _chosen(self.found, (layer.name for layer in later))
+        self.codes = _chosen(self.codes, (item.tensor for layer in later for item in layer.inputs))
+
+
+def _chosen(arrays: dict[str, Array], names: Iterable[str]) -> dict[str, Array]:
+    return {name: arrays[name] for name in dict.fromkeys(names) if name in arrays}
 
 
 def _float_tensors(prepared: ir.Model) -> dict[str, ir.Value]:

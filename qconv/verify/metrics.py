@@ -10,6 +10,7 @@ All sums are float64. f is the reference.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Blocks = Callable[[slice], Array]  # some elements of a flat tensor, in float64
 
 _BLOCK = 1 << 15  # elements: float64 temporaries that stay in the processor's cache
 
@@ -51,22 +53,23 @@ class SimilarityMeter:
         if np.shape(reference) != np.shape(other):
             raise ValueError(f"{np.shape(other)} cannot be compared with {np.shape(reference)}")
         f, g = np.ravel(reference), np.ravel(other)
-        self._elements += f.size
-        for start in range(0, f.size, _BLOCK):
-            block = slice(start, start + _BLOCK)
-            self._add(f[block].astype(np.float64), g[block].astype(np.float64))
+        add_blocks(lambda block: f[block].astype(np.float64), f.size, [(self, lambda block: g[block].astype(np.float64))])
 
-    def _add(self, f: Array, g: Array) -> None:
-        if not (np.isfinite(f).all() and np.isfinite(g).all()):
+    def add_block(self, f: Array, g: Array, signal: float) -> None:
+        """Some elements in float64; `signal` is the sum of squares of `f`."""
+        self._elements += f.size
+        other = _dot(g, g)
+        if not math.isfinite(signal + other):
             f, g = self._finite(f, g)
+            signal, other = _dot(f, f), _dot(g, g)
         if not f.size:
             return
         error = f - g
-        self._signal += _dot(f, f)
-        self._other += _dot(g, g)
+        self._signal += signal
+        self._other += other
         self._product += _dot(f, g)
         self._noise += _dot(error, error)
-        self._largest = max(self._largest, float(np.abs(error).max()))
+        self._largest = max(self._largest, float(error.max()), -float(error.min()))
 
     def _finite(self, f: Array, g: Array) -> tuple[Array, Array]:
         """The pairs that are finite on both sides; what only one side has is an infinite error."""
@@ -97,3 +100,13 @@ class SimilarityMeter:
 def _dot(f: Array, g: Array) -> float:
     """A dot product on this thread: the threads of a BLAS cost more than they save, a hundredfold where others use the cores."""
     return float(np.einsum("i,i", f, g))
+
+
+def add_blocks(reference: Blocks, size: int, others: Sequence[tuple[SimilarityMeter, Blocks]]) -> None:
+    """Compares tensors of `size` elements with one reference, whose elements are read once for all meters."""
+    for start in range(0, size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        f = reference(block)
+        signal = _dot(f, f)
+        for meter, other in others:
+            meter.add_block(f, other(block), signal)

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from qconv.errors import DataError, ModelError
 from qconv.integer.program import Program
 from qconv.integer.step import Operand
-from qconv.model.session import giving_back, open_session
+from qconv.model.session import open_session
 from qconv.quant.pixels import Pixels
 from qconv.verify.codes import Codes, border_codes
 from qconv.verify.metrics import Array
@@ -87,7 +87,7 @@ class Side:
 def run_session(session: ort.InferenceSession, outputs: Sequence[str] | None, feeds: dict[str, Array], what: str) -> list[Array]:
     """The outputs of a run; raises ModelError with the first line of what onnxruntime says."""
     try:
-        return list(session.run(outputs, feeds, giving_back()))
+        return list(session.run(outputs, feeds))
     except Exception as error:  # noqa: BLE001 - onnxruntime raises many classes without a common base
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{what} cannot run on the samples: {reason}") from None

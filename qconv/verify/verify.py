@@ -13,6 +13,7 @@ import onnx_ir as ir
 from qconv.data.source import SampleSource
 from qconv.integer.language.audit import Audit, audit
 from qconv.integer.program import Program
+from qconv.model.memory import give_memory_back
 from qconv.model.scratch import scratch_folder
 from qconv.model.session import open_session
 from qconv.verify.compare import compare
@@ -74,13 +75,17 @@ def verify(
     integer_side = Side(models.integer_path, program, threads=threads)
     parts = output_parts(models.prepared.graph)
     comparison = compare(Side(models.float_path, threads=threads, fixed=models.fixed), integer_side, source, progress, parts)
-    layers = layer_reports(models.prepared, models.integer, program, integer_side, islice(source, effort.layer_samples))
+    give_memory_back()
+    first_samples = islice(source, effort.layer_samples)
+    layers = layer_reports(models.prepared, models.integer, program, integer_side, first_samples, threads)
     culprit = first_loss(models.prepared.graph, layers)
     bad = output_warnings(
         comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None, mode=program.origin.mode
     )
     first = next(iter(source))
+    give_memory_back()
     exact = exactness(models.integer, program, integer_side, islice(source, effort.exact_samples), effort.exact_elements)
+    give_memory_back()
     return Report(
         float_model=str(models.float_path),
         integer_model=str(models.integer_path),

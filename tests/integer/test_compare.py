@@ -14,8 +14,9 @@ from qconv.errors import ModelError
 from qconv.integer.execution import executor, exposed, kernels
 from qconv.integer.execution.arrays import Array, Operands
 from qconv.integer.execution.compare import Judge, mismatches
-from qconv.integer.execution.exposed import run
 from qconv.integer.step import Step
+from qconv.model import stages
+from qconv.model.stages import run_session
 from tests.integer.graphs import ISLAND, QUANTIZED, graph, sample
 
 
@@ -27,17 +28,18 @@ def test_equal_on_every_tensor(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [QUANTIZED, ISLAND])
-def test_pieces_of_one_tensor_are_each_run_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[Sequence[str]] = []
+def test_pieces_of_one_tensor_are_each_made_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[str] = []
 
-    def counted(session: ort.InferenceSession, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
-        runs.append(names)
-        return run(session, names, feeds)
+    def counted(session: ort.InferenceSession, names: Sequence[str], values: Mapping[str, Array], what: str) -> dict[str, Array]:
+        runs.extend(names)
+        return run_session(session, names, values, what)
 
-    monkeypatch.setattr(exposed, "run", counted)
+    monkeypatch.setattr(stages, "run_session", counted)
     monkeypatch.setattr(exposed, "pieces", lambda values: ([value] for value in values))
-    assert mismatches(graph(text), sample()) == []
-    assert runs == [[value.name] for node in graph(text).graph for value in node.outputs]
+    judge = Judge(graph(text))
+    assert judge.mismatches(sample()) == [] == judge.mismatches(sample(1))
+    assert runs == 2 * [value.name for node in graph(text).graph for value in node.outputs]
 
 
 def test_what_is_compared() -> None:

@@ -37,9 +37,9 @@ def test_an_output_of_the_graph_is_used_in_full(tmp_path: Path) -> None:
 
 def test_values_beyond_the_codes_stay_where_they_come_out() -> None:
     real = np.array([-9.0, -1.0, 2.0, 7.0], np.float32)
-    assert used(real, (0.0, 5.0), [np.array([0.5, 2.0])]).tolist() == [0.0, 0.0, 2.0, 5.0]
-    assert used(real, (0.0, 5.0), [np.array([2.0, 7.0])]).tolist() == [0.0, 0.0, 2.0, 7.0]
-    assert used(real, (0.0, 5.0), [np.array([2.0]), np.array([-1.0])]).tolist() == [-1.0, -1.0, 2.0, 5.0]
+    assert used(real, (0.0, 5.0), [(0.5, 2.0)]).tolist() == [0.0, 0.0, 2.0, 5.0]
+    assert used(real, (0.0, 5.0), [(2.0, 7.0)]).tolist() == [0.0, 0.0, 2.0, 7.0]
+    assert used(real, (0.0, 5.0), [(2.0, 2.0), (-1.0, -1.0)]).tolist() == [-1.0, -1.0, 2.0, 5.0]
     assert used(real, (0.0, 5.0), []) is real
 
 

@@ -9,7 +9,8 @@ import pytest
 from qconv.integer.program import Program
 from qconv.verify import layers as module
 from qconv.verify.codes import final_codes
-from qconv.verify.layers import LayerReport, groups, layer_reports
+from qconv.verify.groups import groups
+from qconv.verify.layers import LayerReport, layer_reports
 from qconv.verify.metrics import SimilarityMeter
 from qconv.verify.sides import Side
 from tests.verify.twins import INTEGER, METADATA, integer_twin, samples, twins

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array
 from qconv.integer.execution.executor import Executor
-from qconv.integer.execution.exposed import Exposed, Fetched, Some, run
+from qconv.integer.execution.exposed import Exposed, Some, run
 from qconv.integer.execution.work import work
 from qconv.integer.language.audit import Types
 from qconv.integer.language.element_types import element_type
@@ -66,7 +66,7 @@ class Judge:
 
         Raises ModelError where onnxruntime or the executor cannot run the graph on `feeds`.
         """
-        exposed = Fetched(self._exposed, feeds)
+        exposed = self._exposed.of(feeds)
         deployed = run(self._deployed, self._outputs, feeds) if self._outputs else {}
         inner, outer = [], {}
         shapes: dict[ir.Value, tuple[int, ...]] = {}
@@ -87,7 +87,10 @@ class Judge:
         node = self._makers[name].name if name in self._makers else ""
         if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
             return Mismatch(name, node, theirs.size, theirs.size, float("inf"))
-        equal = (ours == theirs) | ((ours != ours) & (theirs != theirs))
+        equal = ours == theirs
+        if equal.all():
+            return None
+        equal |= (ours != ours) & (theirs != theirs)  # pairs of NaN
         if equal.all():
             return None
         difference = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))

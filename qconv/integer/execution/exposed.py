@@ -1,4 +1,4 @@
-"""What onnxruntime computes for every tensor of an integer graph, fetched a piece at a time."""
+"""What onnxruntime computes for every tensor of an integer graph, a piece at a time."""
 
 from __future__ import annotations
 
@@ -11,39 +11,36 @@ import onnxruntime as ort
 from qconv.errors import ModelError
 from qconv.integer.execution.arrays import Array
 from qconv.model.pieces import pieces
-from qconv.model.session import giving_back, open_session, reason
+from qconv.model.session import reason
+from qconv.model.stages import Walk
+
+_FAILED = "onnxruntime cannot run the integer graph on a sample"
 
 
 class Exposed:
-    """onnxruntime with tensors exposed; a single session stays open where one piece holds all, else each is opened in turn."""
+    """onnxruntime with tensors exposed, whose nodes run once for each sample."""
 
     def __init__(self, model: ir.Model, values: Sequence[ir.Value], *, optimize: bool = True) -> None:
-        self._model, self._optimize = model, optimize
-        self._pieces = [[str(value.name) for value in piece] for piece in pieces(values)]
-        self._place = {name: place for place, piece in enumerate(self._pieces) for name in piece}
-        self._open: tuple[int, ort.InferenceSession] | None = None
+        names = [[str(value.name) for value in piece] for piece in pieces(values)]
+        self._walk = Walk(model, names, _FAILED, threads=1, optimize=optimize)
 
-    def piece(self, name: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The tensors of the piece that `name` is in. Raises ModelError where onnxruntime cannot run on `feeds`."""
-        place = self._place[name]
-        if self._open is None or self._open[0] != place:
-            self._open = None  # frees the other session first
-            self._open = place, open_session(self._model, outputs=self._pieces[place], threads=1, optimize=self._optimize)
-        return run(self._open[1], self._pieces[place], feeds)
+    def of(self, feeds: Mapping[str, Array]) -> Fetched:
+        """The tensors of one sample."""
+        return Fetched(self._walk.run(feeds))
 
 
 class Fetched:
-    """The tensors of one sample by name. Asked for in the order of the graph, every piece is run once; one is held at a time."""
+    """The tensors of one sample by name, asked for in the order of the graph; one piece is held at a time."""
 
-    def __init__(self, exposed: Exposed, feeds: Mapping[str, Array]) -> None:
-        self._exposed, self._feeds = exposed, feeds
-        self._held: dict[str, Array] = {}
+    def __init__(self, found: Iterator[Mapping[str, Array]]) -> None:
+        self._found = found
+        self._held: Mapping[str, Array] = {}
 
     def array(self, name: str) -> Array:
         """One tensor. Raises ModelError where onnxruntime cannot run on the sample."""
-        if name not in self._held:
+        while name not in self._held:
             self._held = {}  # frees one piece before the next is computed
-            self._held = self._exposed.piece(name, self._feeds)
+            self._held = next(self._found)
         return self._held[name]
 
 
@@ -72,6 +69,6 @@ class Some(Mapping[str, Array]):
 def run(session: ort.InferenceSession, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Outputs by name; raises ModelError with onnxruntime's reason."""
     try:
-        return dict(zip(names, session.run(names, dict(feeds), giving_back()), strict=True))
+        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        raise ModelError(f"onnxruntime cannot run the integer graph on a sample: {reason(error)}") from error
+        raise ModelError(f"{_FAILED}: {reason(error)}") from error
