@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qconv import pipeline
 from qconv.integer.program import Program
 from qconv.verify import layers as module
 from qconv.verify.codes import final_codes
@@ -13,6 +14,7 @@ from qconv.verify.groups import groups
 from qconv.verify.layers import LayerReport, layer_reports
 from qconv.verify.metrics import SimilarityMeter
 from qconv.verify.sides import Side
+from tests.lower.harness import Given, normal, quantize_graph
 from tests.verify.twins import INTEGER, METADATA, integer_twin, samples, twins
 
 TENSORS = frozenset({"x", "c", "r", "y"})
@@ -116,3 +118,19 @@ def test_pieces_give_the_same_figures(tmp_path: Path, monkeypatch: pytest.Monkey
     whole = reports(tmp_path)
     monkeypatch.setattr(module, "pieces", lambda values: ([value] for value in values))
     assert reports(tmp_path) == whole
+
+
+def test_channels_that_were_added_are_left_out(tmp_path: Path) -> None:
+    """24 channels become 32 for the sake of speed; the error is that of the 24."""
+    text = """g (float[1,4,8,8] x) => (float[1,8,8,8] y) {
+        a = Conv (x, u) [depthwise] c = Conv <group = 24, pads = [1, 1, 1, 1]> (a, v) y = Conv (c, w)
+    }"""
+    weights = {"u": normal(24, 4, 1, 1), "v": normal(24, 1, 3, 3, seed=1), "w": normal(8, 24, 1, 1, seed=2)}
+    feeds = [{"x": normal(1, 4, 8, 8, seed=seed)} for seed in range(4)]
+    result = quantize_graph(tmp_path, text, weights, feeds)
+    result.quantized.save(tmp_path / "m.int8.onnx")
+    layers = {layer.tensor: layer for layer in pipeline.verify(result.path, tmp_path / "m.int8.onnx", Given(feeds)).layers}
+    layer = layers["c"]
+    assert layer.codes.used > 0 and layer.similarity.elements == 4 * 24 * 64
+    assert layer.own is not None and layer.own.elements == 4 * 24 * 64
+    assert 25.0 < layer.similarity.sqnr_db < layer.own.sqnr_db < math.inf
