@@ -121,6 +121,16 @@ def _probe() -> Iterator[str]:
         integer = [entry["off"] for _, entry in entries if entry["state"] == "integer"]
         largest = max((off for off in integer if off is not None), default=None)
         yield f"| {op} | {len(entries)} | {len(integer)} | {'' if largest is None or op in patterns else largest} |"
+    far = [(name, entry) for name, entry in record.items() if (entry["off"] or 0) > CLOSE]
+    yield from (
+        "",
+        f"{len(far)} are integer and exact, and more than {CLOSE} codes from the float operator. Beside that stands by how many",
+        "codes the float operator itself moves where its inputs move by half a code, which is as much as 8 bits tell of them.",
+        "",
+        "| form | codes from float | float moves by |",
+        "|---|---|---|",
+        *(f"| {name} | {entry['off']} | {entry['moved']} |" for name, entry in far),
+    )
     yield from ("", "What is not integer, and why:", "", "| form | reason |", "|---|---|")
     for op, entries in (*sorted(ops.items()), *patterns.items()):
         yield from (f"| {op} / {form} | {entry['text']} |" for form, entry in entries if entry["state"] != "integer")

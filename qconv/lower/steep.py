@@ -22,12 +22,12 @@ _FACTOR_BITS = 15  # of the factors of a product, which has 30
 def lower_wide_product(node: ir.Node, ctx: Context) -> None:
     """y = a b, or a^2, in int32; by a positive constant scalar the integers stay and only their scale changes."""
     output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
-    factor = scalar_factor(node)
+    square = node.op_type == "Pow" or node.inputs[0] is node.inputs[1]
+    factor = None if square else scalar_factor(node)
     scaled = next((w for v in node.inputs if v is not None and (w := ctx.wide(v)) is not None), None)
     if factor is not None and scaled is not None:
         set_wide(node, ctx, build, replace(scaled, scale=scaled.scale * factor))
         return
-    square = node.op_type == "Pow" or node.inputs[0] is node.inputs[1]
     a, *others = (_factor(build, value, step) for value, step in zip(node.inputs[: 2 - square], "ab", strict=False) if value)
     b = others[0] if others else a
     value = build.emit("Mul", [a.value, b.value], output, "product")

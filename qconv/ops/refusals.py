@@ -42,8 +42,8 @@ _WITHOUT_ROW = {
     "Det": "it is a difference of products of more than 2 x 2 elements, which 8 bits do not hold; compute it outside",
     "ReduceProd": "its axes are not constant or have a size that is not known; give the model's inputs a size",
     "DFT": "only that of reals along the last axis but one, of a known size, is integer; write it as a product with a matrix",
-    "If": "which branch runs is decided at run time; export the network with the branch that it is used with, or "
-    "fix with --pin the input that decides",
+    "If": "which branch runs is decided at run time, and both can be computed only where all sizes in them are known and their "
+    "results have the same ones; give the model's inputs a size, or fix with --pin the input that decides",
     **dict.fromkeys(["Loop", "Scan"], _BODY),
     "STFT": "it has no integer form here; write its frames as a convolution with a constant weight",
 }

@@ -14,7 +14,9 @@ from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.raw_pixels import as_pixels
 from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
 from qconv.plan.make import make_plan
+from qconv.plan.product_trees import product_trees
 from qconv.plan.quant_plan import QuantPlan
+from qconv.plan.roots import roots_of_sums
 from qconv.plan.scores import coarse_scores
 from qconv.plan.shared_scales import integer_nodes
 from qconv.plan.signals import signal_layers
@@ -67,9 +69,10 @@ def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: Q
     if config.pins or config.pixels is not None or calibration.derived:
         return Steep()
     nodes = list(integer_nodes(graph, plan.kept))
-    found = settle(
-        nodes, plan.tensors, distributions(calibration), float_inputs=config.io == "float", keep_integer=config.integer_only
-    )
+    met_of = distributions(calibration)
+    found = settle(nodes, plan.tensors, met_of, float_inputs=config.io == "float", keep_integer=config.integer_only)
     nodes = [node for node in nodes if node.name not in found.in_float]
+    free = [node for node in nodes if node.name not in found.nodes]
+    found = found.joined(roots_of_sums(free, plan.tensors, met_of)).joined(product_trees(free))
     found = found.joined(coarse_scores(nodes, plan.tensors))
     return found.joined(signal_layers(nodes)) if config.io == "float" else found

@@ -109,7 +109,7 @@ def weighs_values(node: ir.Node, integer: Collection[ir.Node]) -> bool:
 
 def is_product_of_two(node: ir.Node) -> bool:
     """Whether a node multiplies two computed matrices."""
-    return has_trait(node, Trait.WEIGHTS) and len(node.inputs) == 2 and const_array(node.inputs[1]) is None
+    return has_trait(node, Trait.WEIGHTS) and len(node.inputs) == 2 and all(const_array(v) is None for v in node.inputs)
 
 
 def is_norm(node: ir.Node) -> bool:

@@ -51,8 +51,8 @@ Pass = Callable[[ir.Model], int]
 # One op for each thing first, so that the folds see few forms; then the folds, until none finds anything.
 CLEANING: Final[tuple[Pass, ...]] = (
     write_out_loops,
-    unfuse,
     inline_branches,
+    unfuse,
     simplify,
     static_reshape,
     remove_noops,

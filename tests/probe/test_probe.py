@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.probe.form import Form
-from tests.probe.outcome import outcome_of
+from tests.probe.outcome import CLOSE, outcome_of
 from tests.probe.read import FORMS, PATTERNS
 
 RECORD = json.loads((Path(__file__).parents[2] / "docs" / "probe.json").read_text(encoding="utf-8"))
 EVERY = 10
-CLOSE = 2  # codes: the rounding of the output and one on the way
 
 
 @pytest.mark.parametrize("form", [*FORMS, *PATTERNS][::EVERY], ids=str)
