@@ -14,7 +14,7 @@ from qconv.verify.metrics import Array
 from qconv.verify.sides import Side
 
 _ROUNDS = 200  # at most
-_WARM = 3
+_WARM = 3  # rounds at most that are not measured; slow networks need one
 _BUDGET = 2.0  # seconds for both models, after at least _FEWEST rounds
 _FEWEST = 5
 _UNSURE = 0.02  # of a ratio of times
@@ -56,10 +56,11 @@ def measure(
     times: tuple[list[float], list[float]] = ([], [])
     started = time.perf_counter()
     for turn in range(_WARM + _ROUNDS):
+        warm = turn >= _WARM or (turn > 0 and time.perf_counter() - started > budget / 8)
         for side, feed, found in zip(sides, feeds, times, strict=True):
             start = time.perf_counter()
             side.run_raw(feed)
-            if turn >= _WARM:
+            if warm:
                 found.append(time.perf_counter() - start)
         if len(times[0]) >= _FEWEST and time.perf_counter() - started > budget:
             break

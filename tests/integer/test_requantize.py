@@ -29,6 +29,22 @@ def test_blocks_make_no_difference(shape: tuple[int, int], by: str) -> None:
     assert np.array_equal(got, expected)
 
 
+def test_ties_and_long_sums_are_rounded_as_in_int64() -> None:
+    """Halves of even and odd codes, and sums on both sides of the 29 bits whose products float64 holds."""
+    ends = np.array([1 << 29, (1 << 30) + 1, (1 << 31) - 1])
+    acc = np.concatenate([np.arange(-4096, 4097), ends - 1, ends[:2], -ends, -ends + 1]).reshape(1, -1)
+    scales = np.array(
+        [0.5, 0.25, 1.5 * 2.0**-24, 127 / 2.0**30, np.nextafter(np.float32(2.0**-23), 1, dtype=np.float32)], np.float32
+    )
+    for scale in scales:
+        multiplier = Multiplier.of(scale)
+        long = Multiplier(multiplier.m0 + 1, multiplier.n)  # more than the 24 bits of a float32
+        for each in (multiplier, long):
+            for some in (acc, acc[:, :8193]):
+                got = requantize_rows(some, np.zeros((), np.int64), each, params(-7, INT8))
+                assert np.array_equal(got, requantize(some, each, -7, -128, 127))
+
+
 TOP = 2**31
 
 
