@@ -12,7 +12,7 @@ from benchmarks.feeds import Array, Feeds
 from qconv.integer.execution.compare import Judge
 from qconv.model.load import load
 from qconv.model.session import open_session
-from qconv.verify.metrics import SimilarityMeter
+from qconv.verify.measure.metrics import SimilarityMeter
 
 EXACT_SAMPLES = 10
 

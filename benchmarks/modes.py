@@ -25,7 +25,7 @@ from benchmarks.page import Progress, between_marks, line, machine
 from benchmarks.sizes import size_of
 from qconv import pipeline
 from qconv.config import QuantConfig
-from qconv.verify.metrics import SimilarityMeter
+from qconv.verify.measure.metrics import SimilarityMeter
 
 BEGIN, END = "<!-- modes -->", "<!-- end of modes -->"
 FLOAT, SECONDS = "float", 20.0

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from qconv.pipeline.verify import verify
     from qconv.plan.quant_plan import QuantPlan
     from qconv.statistics.calibration import Calibration
-    from qconv.verify.report import Report
+    from qconv.verify.report.report import Report
 else:
     _HOME = {
         "Analysis": "qconv.analyze.analysis",
@@ -67,7 +67,7 @@ else:
         "Rule": "qconv.config",
         "load_config": "qconv.config_file",
         "QuantPlan": "qconv.plan.quant_plan",
-        "Report": "qconv.verify.report",
+        "Report": "qconv.verify.report.report",
         "analyze": "qconv.pipeline.analyze",
         "calibrate": "qconv.pipeline.calibrate",
         "quantize": "qconv.pipeline.quantize",

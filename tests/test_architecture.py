@@ -130,6 +130,15 @@ def within(path: Path) -> set[str]:
     return found & known.keys() - {name_of(path)}
 
 
+@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).startswith("verify.")], ids=name_of)
+def test_rooms_of_verify_import_one_way(path: Path) -> None:
+    """What measures knows of no other room, layers and exactness of no report, and nothing of the whole."""
+    rooms = ["measure", "layers", "exact", "report", "verify"]
+    place = rooms.index(name_of(path).split(".")[1])
+    others = {name.split(".")[1] for name in within(path) if name.startswith("verify.")}
+    assert others <= set(rooms[: place + 1]) - ({"layers"} if rooms[place] == "exact" else set())
+
+
 def test_no_files_import_each_other_in_a_circle() -> None:
     """The sorter names the files of a circle in its error."""
     assert list(TopologicalSorter({name_of(path): within(path) for path in MODULES}).static_order())
@@ -180,7 +189,7 @@ KNOWS_OPS = (
     "prepare.",
     "integer.language.",
     "integer.execution.kernels.",
-    "verify.additions",
+    "verify.exact.additions",
     "tuning.",
     "autodiff.",
     "import_.",
@@ -241,10 +250,10 @@ def test_the_arrows_are_checked_at_all() -> None:
     assert not may_import("integer.execution.executor", "lower.conv")
     assert not may_import("integer.execution.kernels.tables", "quant.tables")
     assert not may_import("quant.fixedpoint", "model.graph")
-    assert not may_import("verify.layers", "statistics.observe")
+    assert not may_import("verify.layers.reports", "statistics.observe")
     assert not may_import("prepare.simplify", "cli.main")
     assert not may_import("statistics.calibration", "plot.album")
-    assert may_import("verify.layers", "data.source")
+    assert may_import("verify.layers.reports", "data.source")
     assert may_import("lower.conv", "plan.quant_plan")
 
 
@@ -272,7 +281,7 @@ def test_public_name_loads_and_is_documented(name: str) -> None:
 
 
 def test_functions_are_not_replaced_by_packages_of_their_name() -> None:
-    code = "import qconv.data.source, qconv.verify.metrics; print(qconv.calibrate.__module__, qconv.verify.__module__)"
+    code = "import qconv.data.source, qconv.verify.measure.metrics; print(qconv.calibrate.__module__, qconv.verify.__module__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["qconv.pipeline.calibrate", "qconv.pipeline.verify"]
 

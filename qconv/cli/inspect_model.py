@@ -17,7 +17,7 @@ def inspect_model(model: Path, as_json: bool) -> None:
     from qconv.integer.program import Program
     from qconv.model.load import load
     from qconv.modes.weights import weights_in_codes
-    from qconv.verify.processors import exact_on
+    from qconv.verify.exact.processors import exact_on
 
     loaded = load(model)
     if stale := stale_table(model, loaded.digest):

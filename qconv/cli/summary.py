@@ -155,7 +155,7 @@ def _facts_of_mode(made: InMode) -> dict[str, object]:
 
 
 def _short_to_json(result: Quantized) -> dict[str, object]:
-    from qconv.verify.shifts import in_grid
+    from qconv.verify.exact.shifts import in_grid
 
     return {} if result.config.grid.free else {"short": asdict(in_grid(result.lowering.program, result.config.grid))}
 
@@ -176,7 +176,7 @@ def _proofs(certificates: Mapping[str, Certificate]) -> Iterator[str]:
 
 def _short(result: Quantized) -> Iterator[str]:
     """How many multipliers are shifts, or as short as was asked for, and where the others are."""
-    from qconv.verify.shifts import in_grid
+    from qconv.verify.exact.shifts import in_grid
 
     grid = result.config.grid
     if grid.free:

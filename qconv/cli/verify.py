@@ -48,7 +48,7 @@ def verify(
     from qconv.cli.console import out, progress
     from qconv.config import QuantConfig
     from qconv.verify import Thresholds
-    from qconv.verify.render import render
+    from qconv.verify.report.render import render
 
     thresholds = Thresholds(min_sqnr=min_sqnr, min_agreement=min_agreement, max_drop=max_drop)
     target = quantized or model.with_suffix(".int8.onnx")

@@ -44,7 +44,7 @@ from qconv.sentences import counted
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 from qconv.targets import Rules, target_of
-from qconv.verify.processors import exact_on
+from qconv.verify.exact.processors import exact_on
 from qconv.version import VERSION
 
 _MOST_FAULTS = 5  # of a plan that one message lists

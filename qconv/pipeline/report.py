@@ -14,7 +14,7 @@ from qconv.model.text_files import read_json
 from qconv.report import comparison_page, report_page
 from qconv.statistics.calibration import CALIBRATION_SUFFIX, Calibration
 from qconv.statistics.summary import Summary
-from qconv.verify.report import Report
+from qconv.verify.report.report import Report
 
 
 def write_report(report: Report, path: Path) -> None:

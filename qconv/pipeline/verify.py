@@ -28,11 +28,11 @@ from qconv.statistics.observe import Progress
 from qconv.statistics.setup import Setup
 from qconv.verify import Effort, Models, Report, Thresholds
 from qconv.verify import verify as compare_models
-from qconv.verify.compare import compare
-from qconv.verify.layers import layer_reports
-from qconv.verify.parts import output_parts
-from qconv.verify.shout import Culprit, accuracy_warnings, first_loss, output_warnings
-from qconv.verify.sides import Side
+from qconv.verify.layers.reports import layer_reports
+from qconv.verify.measure.compare import compare
+from qconv.verify.measure.parts import output_parts
+from qconv.verify.measure.sides import Side
+from qconv.verify.report.shout import Culprit, accuracy_warnings, first_loss, output_warnings
 
 QUICK_SAMPLES = 32
 _GOOD_DB = 30.0  # noise of 3 % of what an output varies by

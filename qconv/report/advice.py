@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from qconv.integer.program import Program
 from qconv.targets import TARGETS
-from qconv.verify.report import Report
+from qconv.verify.report.report import Report
 
 from .cause import causes
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qconv.verify.layers import LayerReport
-from qconv.verify.report import Report
+from qconv.verify.layers.reports import LayerReport
+from qconv.verify.report.report import Report
 
 _FINE_DB = 30.0
 _NAMED = 3

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qconv.verify.report import Report
+from qconv.verify.report.report import Report
 
 from .page import environment_of_pages, min_sqnr
 

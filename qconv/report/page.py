@@ -10,8 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from qconv.integer.program import Program
 from qconv.statistics.summary import Summary
-from qconv.verify.code_use import BINS
-from qconv.verify.report import Report
+from qconv.verify.measure.code_use import BINS
+from qconv.verify.report.report import Report
 
 from .advice import advice
 from .cause import causes

@@ -13,7 +13,7 @@ from qconv.integer.step import Step
 from qconv.quant.types import QuantParams
 from qconv.report.spread import Spread, spread_of
 from qconv.statistics.summary import Summary
-from qconv.verify.layers import LayerReport
+from qconv.verify.layers.reports import LayerReport
 
 _BARS = 32
 

@@ -16,17 +16,17 @@ from qconv.integer.program import Program
 from qconv.model.memory import give_memory_back
 from qconv.model.scratch import scratch_folder
 from qconv.model.session import open_session
-from qconv.verify.compare import compare
-from qconv.verify.cost import measure
-from qconv.verify.exactness import exactness
-from qconv.verify.layers import layer_reports
-from qconv.verify.metrics import Array
-from qconv.verify.parts import output_parts
-from qconv.verify.processors import machine_warnings
-from qconv.verify.report import DataReport, Report
-from qconv.verify.shout import accuracy_warnings, first_loss, output_warnings
-from qconv.verify.sides import Side
-from qconv.verify.thresholds import Thresholds
+from qconv.verify.exact.exactness import exactness
+from qconv.verify.exact.processors import machine_warnings
+from qconv.verify.layers.reports import layer_reports
+from qconv.verify.measure.compare import compare
+from qconv.verify.measure.cost import measure
+from qconv.verify.measure.metrics import Array
+from qconv.verify.measure.parts import output_parts
+from qconv.verify.measure.sides import Side
+from qconv.verify.report.report import DataReport, Report
+from qconv.verify.report.shout import accuracy_warnings, first_loss, output_warnings
+from qconv.verify.report.thresholds import Thresholds
 
 Progress = Callable[[int, int | None], None]
 

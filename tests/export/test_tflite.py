@@ -13,7 +13,7 @@ from qconv import QuantConfig, pipeline
 from qconv.cli.main import run
 from qconv.errors import FloatNodesError
 from qconv.model.load import load
-from qconv.verify.sides import Side
+from qconv.verify.measure.sides import Side
 from tests.lower.harness import Array, normal, write_model
 
 litert = pytest.importorskip("ai_edge_litert.interpreter", reason="no LiteRT here")

@@ -19,7 +19,7 @@ from qconv.errors import ArtifactError, ModelError, UsageError
 from qconv.import_ import read_encodings
 from qconv.model.load import load
 from qconv.pipeline.quantize import Quantized
-from qconv.verify.sides import Side
+from qconv.verify.measure.sides import Side
 from tests.lower.harness import normal, write_model
 
 KEEPS = QuantConfig(target="x86-vnni")

@@ -10,7 +10,7 @@ import pytest
 
 from qconv import pipeline
 from qconv.pipeline.quantize import Quantized
-from qconv.verify.sides import Side
+from qconv.verify.measure.sides import Side
 
 NETWORKS = {
     "digits_mobilenet_qat8": 26, "digits_mobilenet_qat4": 26, "digits_mobilenet_qat3": 26, "digits_binary": 13,

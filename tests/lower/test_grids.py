@@ -10,7 +10,7 @@ import pytest
 from qconv.config import QuantConfig
 from qconv.errors import UsageError
 from qconv.quant.grids import DYADIC, POWERS, Grid
-from qconv.verify.shifts import in_grid
+from qconv.verify.exact.shifts import in_grid
 from tests.lower.harness import normal, quantize_graph
 from tests.lower.test_ops import CASES, Case
 

@@ -21,7 +21,7 @@ from qconv.model.session import open_session
 from qconv.ops.op_table import TABLE
 from qconv.plan.quant_plan import QuantPlan
 from qconv.quant.params import quantize_weight
-from qconv.verify.processors import machine_warnings
+from qconv.verify.exact.processors import machine_warnings
 from tests.lower.harness import Array, normal, quantize_graph, write_model
 from tests.lower.op_forms import FORMS, Form
 

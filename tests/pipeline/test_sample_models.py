@@ -15,7 +15,7 @@ from qconv.export.trace import network_of
 from qconv.integer.execution.compare import mismatches
 from qconv.integer.execution.executor import Executor
 from qconv.integer.program import Program
-from qconv.verify.sides import Side
+from qconv.verify.measure.sides import Side
 from tests.export.test_network import by_table
 from tests.lower.harness import Array, Given
 

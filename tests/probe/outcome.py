@@ -17,7 +17,7 @@ from qconv.integer.execution.compare import mismatches
 from qconv.integer.language.audit import audit
 from qconv.model.session import open_session
 from qconv.quant.types import QuantParams
-from qconv.verify.processors import machine_warnings
+from qconv.verify.exact.processors import machine_warnings
 from tests.lower.harness import Array, Given
 from tests.probe.form import Form
 

@@ -26,7 +26,7 @@ from qconv.report.spread import spread_of
 from qconv.report.units import grade, network
 from qconv.statistics.summary import Summary
 from qconv.verify import Report
-from qconv.verify.code_use import CodeMeter
+from qconv.verify.measure.code_use import CodeMeter
 from tests.lower.harness import Array
 
 VOID = {"meta", "path", "rect", "line", "link"}

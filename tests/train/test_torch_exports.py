@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import qconv
 from qconv import QuantConfig
-from qconv.verify.sides import Side
+from qconv.verify.measure.sides import Side
 from tests.lower.harness import normal
 
 with warnings.catch_warnings():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qconv.verify.classes import AccuracyMeter, AgreementMeter, ClassAxis, class_axis, ranking
+from qconv.verify.measure.classes import AccuracyMeter, AgreementMeter, ClassAxis, class_axis, ranking
 
 IMAGE = [(1, 3, 8, 8)]
 TEN = ClassAxis(1, 10, "")

@@ -10,7 +10,7 @@ from qconv.errors import ModelError
 from qconv.integer.program import Program
 from qconv.integer.step import Operand
 from qconv.quant.types import INT8, QuantParams
-from qconv.verify.codes import border_codes, final_codes
+from qconv.verify.measure.codes import border_codes, final_codes
 from tests.lower.harness import normal, quantize_graph
 from tests.verify.twins import integer_twin
 

@@ -9,9 +9,9 @@ from onnx import parser
 
 from qconv.data.source import Sample
 from qconv.errors import DataError, ModelError
-from qconv.verify.compare import compare
-from qconv.verify.metrics import SimilarityMeter
-from qconv.verify.sides import Side
+from qconv.verify.measure.compare import compare
+from qconv.verify.measure.metrics import SimilarityMeter
+from qconv.verify.measure.sides import Side
 from tests.verify.twins import Listed, samples, twins
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qconv import pipeline
-from qconv.verify.endings import endings, used
+from qconv.verify.measure.endings import endings, used
 from tests.lower.harness import Given, normal, quantize_graph, write_model
 
 

@@ -8,10 +8,10 @@ import pytest
 from qconv.errors import ModelError
 from qconv.integer.execution.compare import Judge, Mismatch
 from qconv.verify import Effort, verify
-from qconv.verify import exactness as module
-from qconv.verify.exactness import exactness
-from qconv.verify.metrics import Array
-from qconv.verify.sides import Side
+from qconv.verify.exact import exactness as module
+from qconv.verify.exact.exactness import exactness
+from qconv.verify.measure.metrics import Array
+from qconv.verify.measure.sides import Side
 from tests.verify.twins import INTEGER, samples, twins
 
 

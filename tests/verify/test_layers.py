@@ -8,12 +8,12 @@ import pytest
 
 from qconv import pipeline
 from qconv.integer.program import Program
-from qconv.verify import layers as module
-from qconv.verify.codes import final_codes
-from qconv.verify.groups import groups
-from qconv.verify.layers import LayerReport, layer_reports
-from qconv.verify.metrics import SimilarityMeter
-from qconv.verify.sides import Side
+from qconv.verify.layers import reports as module
+from qconv.verify.layers.groups import groups
+from qconv.verify.layers.reports import LayerReport, layer_reports
+from qconv.verify.measure.codes import final_codes
+from qconv.verify.measure.metrics import SimilarityMeter
+from qconv.verify.measure.sides import Side
 from tests.lower.harness import Given, normal, quantize_graph
 from tests.verify.twins import INTEGER, METADATA, integer_twin, samples, twins
 

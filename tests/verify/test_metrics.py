@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qconv.verify.metrics import Similarity, SimilarityMeter
+from qconv.verify.measure.metrics import Similarity, SimilarityMeter
 
 
 def similarity(*pairs: tuple[object, object]) -> Similarity:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from qconv import pipeline
 from qconv.model.session import open_session
-from qconv.verify.parts import Part, Span, output_parts
+from qconv.verify.measure.parts import Part, Span, output_parts
 from tests.lower.harness import write_model
 
 NESTED = """g (float[1, 2, 6] a, float[1, 3, 6] b, float[1, 5, 4] c) => (float[1, 5, 10] y) {

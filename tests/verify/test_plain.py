@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from qconv.verify.plain import from_plain, to_plain
+from qconv.verify.report.plain import from_plain, to_plain
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import pytest
 from qconv.config import QuantConfig
 from qconv.integer.program import Program
 from qconv.model.machine import adds_in_integers, adds_pairs_in_int16
-from qconv.verify import processors
-from qconv.verify.additions import differing_additions
-from qconv.verify.processors import exact_on, machine_warnings
+from qconv.verify.exact import processors
+from qconv.verify.exact.additions import differing_additions
+from qconv.verify.exact.processors import exact_on, machine_warnings
 from tests.lower.harness import Array, quantize_graph
 
 _TEXT = """g (float[1,4,6,6] x, float[1,4,6,6] z) => (float[1,4,6,6] y) {

@@ -9,12 +9,12 @@ import pytest
 
 from qconv import pipeline
 from qconv.cli.main import run
-from qconv.verify.classes import Accuracy
-from qconv.verify.code_use import CodeUse
-from qconv.verify.compare import OutputReport
-from qconv.verify.layers import LayerReport
-from qconv.verify.metrics import Similarity
-from qconv.verify.shout import accuracy_warnings, first_loss, output_warnings
+from qconv.verify.layers.reports import LayerReport
+from qconv.verify.measure.classes import Accuracy
+from qconv.verify.measure.code_use import CodeUse
+from qconv.verify.measure.compare import OutputReport
+from qconv.verify.measure.metrics import Similarity
+from qconv.verify.report.shout import accuracy_warnings, first_loss, output_warnings
 from tests.lower.harness import Given, write_model
 
 # Boxes are 1000 times as large as scores, and one scale serves both behind the Concat.

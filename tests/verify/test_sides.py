@@ -8,8 +8,8 @@ import pytest
 
 from qconv.errors import DataError, ModelError
 from qconv.integer.program import Program
-from qconv.verify.compare import compare
-from qconv.verify.sides import Side
+from qconv.verify.measure.compare import compare
+from qconv.verify.measure.sides import Side
 from tests.verify.twins import INTEGER, integer_twin, samples, twins
 
 # The same network with codes at its borders.

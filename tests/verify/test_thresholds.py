@@ -5,10 +5,10 @@ import math
 import pytest
 
 from qconv.errors import UsageError
-from qconv.verify.classes import Accuracy, ClassAgreement
-from qconv.verify.compare import OutputReport
-from qconv.verify.metrics import Similarity
-from qconv.verify.thresholds import Thresholds
+from qconv.verify.measure.classes import Accuracy, ClassAgreement
+from qconv.verify.measure.compare import OutputReport
+from qconv.verify.measure.metrics import Similarity
+from qconv.verify.report.thresholds import Thresholds
 
 
 def output(name: str, sqnr: float, agreement: float | None = None) -> OutputReport:

@@ -13,8 +13,8 @@ from rich.console import Console
 from qconv.errors import ArtifactError, DataError
 from qconv.model.save import file_bytes, files_of
 from qconv.verify import Effort, Report, Thresholds, audit_optimized, verify
-from qconv.verify.metrics import Similarity
-from qconv.verify.render import render
+from qconv.verify.measure.metrics import Similarity
+from qconv.verify.report.render import render
 from tests.verify.twins import Listed, samples, twins
 
 QUICK = Effort(layer_samples=2, exact_samples=2, latency_seconds=0.0)

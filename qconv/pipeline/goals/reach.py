@@ -21,8 +21,8 @@ from qconv.plan.make import tensors_to_observe
 from qconv.sentences import some_of
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
-from qconv.verify.compare import Comparison, compare
-from qconv.verify.sides import Side
+from qconv.verify.measure.compare import Comparison, compare
+from qconv.verify.measure.sides import Side
 
 Tell = Callable[[str], None]
 _FALLBACK = "nearest weights"  # made first where time is limited; better weights are tried all the same

@@ -11,7 +11,7 @@ from qconv.data.source import Sample
 from qconv.errors import ModelError
 from qconv.integer.execution.compare import Judge, Mismatch
 from qconv.integer.program import Program
-from qconv.verify.sides import Side
+from qconv.verify.measure.sides import Side
 
 _FEWEST = 2  # samples, however much work they are
 

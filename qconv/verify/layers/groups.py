@@ -18,8 +18,8 @@ from qconv.model.graph import const_array
 from qconv.model.names import Names
 from qconv.model.stages import Cuttable, reads_of, run_session
 from qconv.model.traits import Trait
-from qconv.verify.codes import Codes
-from qconv.verify.metrics import Array
+from qconv.verify.measure.codes import Codes
+from qconv.verify.measure.metrics import Array
 
 
 @dataclass(frozen=True)

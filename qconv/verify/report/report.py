@@ -9,13 +9,13 @@ from typing import Any
 
 from qconv.errors import ArtifactError
 from qconv.integer.language.audit import Audit
-from qconv.verify.classes import Accuracy
-from qconv.verify.compare import OutputReport
-from qconv.verify.cost import Cost
-from qconv.verify.exactness import Exactness
-from qconv.verify.layers import LayerReport
-from qconv.verify.plain import from_plain, to_plain
-from qconv.verify.thresholds import Verdict
+from qconv.verify.exact.exactness import Exactness
+from qconv.verify.layers.reports import LayerReport
+from qconv.verify.measure.classes import Accuracy
+from qconv.verify.measure.compare import OutputReport
+from qconv.verify.measure.cost import Cost
+from qconv.verify.report.plain import from_plain, to_plain
+from qconv.verify.report.thresholds import Verdict
 
 FORMAT = "qconv-report-2"
 

@@ -14,7 +14,7 @@ from qconv.integer.standard import foreign_to_others
 from qconv.model.machine import adds_in_integers, adds_pairs_in_int16
 from qconv.sentences import some_of
 from qconv.targets import TARGETS, Rules, Target
-from qconv.verify.additions import differing_additions
+from qconv.verify.exact.additions import differing_additions
 
 
 def exact_on(program: Program) -> tuple[str, ...]:

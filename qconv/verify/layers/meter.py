@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from qconv.quant.types import IntArray
-from qconv.verify.code_use import CodeMeter, CodeUse
-from qconv.verify.codes import Codes
-from qconv.verify.endings import Extremes, used
-from qconv.verify.metrics import Array, Blocks, Similarity, SimilarityMeter, add_blocks
+from qconv.verify.measure.code_use import CodeMeter, CodeUse
+from qconv.verify.measure.codes import Codes
+from qconv.verify.measure.endings import Extremes, used
+from qconv.verify.measure.metrics import Array, Blocks, Similarity, SimilarityMeter, add_blocks
 
 
 class LayerMeter:

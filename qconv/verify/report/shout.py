@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 import onnx_ir as ir
 
 from qconv.sentences import counted
-from qconv.verify.classes import Accuracy
-from qconv.verify.compare import OutputReport, PartReport
-from qconv.verify.layers import LayerReport
+from qconv.verify.layers.reports import LayerReport
+from qconv.verify.measure.classes import Accuracy
+from qconv.verify.measure.compare import OutputReport, PartReport
 
 LOST_DB = 20.0  # below it the error is more than a tenth of the signal, which few networks bear
 _LOWEST_ACCURACY = 0.05

@@ -13,7 +13,7 @@ from qconv.integer.program import Program
 from qconv.integer.step import Operand, Step
 from qconv.model.traits import Trait
 from qconv.quant.types import FloatArray, IntArray, QuantParams
-from qconv.verify.metrics import Array
+from qconv.verify.measure.metrics import Array
 
 _BLOCK = 1 << 15  # elements: what is reckoned on the way stays in the processor's cache
 

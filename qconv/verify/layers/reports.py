@@ -24,13 +24,13 @@ from qconv.integer.step import Step
 from qconv.model.pieces import pieces
 from qconv.model.stages import Walk
 from qconv.quant.pixels import Pixels
-from qconv.verify.code_use import CodeUse
-from qconv.verify.codes import Codes, final_codes
-from qconv.verify.endings import Extremes, endings, extremes
-from qconv.verify.groups import Alone, Group, groups
-from qconv.verify.layer_meter import LayerMeter
-from qconv.verify.metrics import Array, Similarity
-from qconv.verify.sides import Side, pixels_of
+from qconv.verify.layers.groups import Alone, Group, groups
+from qconv.verify.layers.meter import LayerMeter
+from qconv.verify.measure.code_use import CodeUse
+from qconv.verify.measure.codes import Codes, final_codes
+from qconv.verify.measure.endings import Extremes, endings, extremes
+from qconv.verify.measure.metrics import Array, Similarity
+from qconv.verify.measure.sides import Side, pixels_of
 
 
 @dataclass(frozen=True)

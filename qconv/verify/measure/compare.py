@@ -11,10 +11,10 @@ import numpy as np
 
 from qconv.data.source import Sample, SampleSource, known_length
 from qconv.errors import DataError, ModelError
-from qconv.verify.classes import Accuracy, AccuracyMeter, AgreementMeter, ClassAgreement, class_axis
-from qconv.verify.metrics import Array, Similarity, SimilarityMeter
-from qconv.verify.parts import Part
-from qconv.verify.sides import Side
+from qconv.verify.measure.classes import Accuracy, AccuracyMeter, AgreementMeter, ClassAgreement, class_axis
+from qconv.verify.measure.metrics import Array, Similarity, SimilarityMeter
+from qconv.verify.measure.parts import Part
+from qconv.verify.measure.sides import Side
 
 Progress = Callable[[int, int | None], None]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qconv.integer.program import Program
-from qconv.verify.metrics import Array
-from qconv.verify.sides import Side
+from qconv.verify.measure.metrics import Array
+from qconv.verify.measure.sides import Side
 
 _ROUNDS = 200  # at most
 _WARM = 3  # rounds at most that are not measured; slow networks need one

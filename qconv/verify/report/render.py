@@ -11,8 +11,8 @@ from rich.text import Text
 
 from qconv.integer.language.audit import Audit
 from qconv.sentences import counted
-from qconv.verify.metrics import Similarity
-from qconv.verify.report import Report
+from qconv.verify.measure.metrics import Similarity
+from qconv.verify.report.report import Report
 
 _LISTED = 5  # float nodes and mismatches that are named before "and n more"
 _NAME = 40  # characters of a layer's name that are shown

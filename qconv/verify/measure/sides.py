@@ -14,8 +14,8 @@ from qconv.integer.program import Program
 from qconv.integer.step import Operand
 from qconv.model.session import open_session
 from qconv.quant.pixels import Pixels
-from qconv.verify.codes import Codes, border_codes
-from qconv.verify.metrics import Array
+from qconv.verify.measure.codes import Codes, border_codes
+from qconv.verify.measure.metrics import Array
 
 _CODES = ("tensor(int8)", "tensor(uint8)")
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from qconv.model.graph import is_float
 from qconv.ops.op_table import Role, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Same, Shared
-from qconv.verify.metrics import Array
+from qconv.verify.measure.metrics import Array
 
 Extremes = tuple[float, float]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qconv.verify.metrics import Array
+from qconv.verify.measure.metrics import Array
 
 BINS = 32
 _BLOCK = 1 << 18  # codes: their copies in int64 stay near the processor

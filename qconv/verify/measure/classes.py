@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qconv.verify.metrics import Array
+from qconv.verify.measure.metrics import Array
 
 _SUM_TOLERANCE = 1e-3  # a float32 Softmax over thousands of classes sums to 1 within this
 _TOP = 5

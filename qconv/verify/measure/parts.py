@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from qconv.model.graph import attr_int
 from qconv.model.traits import Trait, has_trait
-from qconv.verify.metrics import Array
+from qconv.verify.measure.metrics import Array
 
 
 @dataclass(frozen=True)

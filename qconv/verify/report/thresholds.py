@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qconv.errors import UsageError
-from qconv.verify.classes import Accuracy
-from qconv.verify.compare import OutputReport
+from qconv.verify.measure.classes import Accuracy
+from qconv.verify.measure.compare import OutputReport
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Whether an integer model computes what exact integers are, here and on other processors."""

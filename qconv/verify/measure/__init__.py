@@ -1,0 +1,1 @@
+"""What is measured of two models: their outputs, their tensors of codes, their cost."""

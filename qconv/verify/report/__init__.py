@@ -1,0 +1,1 @@
+"""What verification says: the report, its warnings and verdict, and how it is printed."""
