@@ -1,0 +1,209 @@
+"""Further situations of docs/situations.md: ordinary graphs, and what only verification shows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.situation import (
+    PICTURES,
+    ROWS,
+    SAMPLES,
+    SPREAD,
+    TOKENS,
+    Situation,
+    minus_one,
+    normal,
+    optimized,
+    pictures,
+    rows,
+    tokens,
+)
+
+FURTHER: dict[str, Situation] = {
+    "dilated pool of clipped windows": Situation(
+        f"({PICTURES}) => (float[N,4,P,Q] y) {{ y = AveragePool<kernel_shape=[3,3], strides=[2,2], "
+        f"dilations=[2,2], ceil_mode=1>(x) }}",
+        pictures,
+        opset=19,
+    ),
+    "transposed convolution in groups, with a bias": Situation(
+        f"({PICTURES}) => (float[N,6,P,Q] y) {{ y = ConvTranspose<group=2, strides=[2,2]>(x, w, b) }}",
+        pictures,
+        {"w": normal(4, 3, 3, 3), "b": normal(6)},
+    ),
+    "transposed depthwise convolution of strides": Situation(
+        f"({PICTURES}) => (float[N,4,P,Q] y) {{ c = ConvTranspose<group=4, strides=[2,2]>(x, w) y = Relu(c) }}",
+        pictures,
+        {"w": normal(4, 1, 4, 4) * SPREAD.reshape(4, 1, 1, 1)},
+        axis=1,
+    ),
+    "8-bit classes as an output": Situation(
+        f"({PICTURES}) => (uint8[N,P,Q] y) {{ c = Conv(x, w) a = ArgMax<axis=1, keepdims=0>(c) y = Cast<to=2>(a) }}",
+        pictures,
+        {"w": normal(4, 4, 3, 3)},
+        verify=True,
+    ),
+    "mask by a choice": Situation(
+        f"({TOKENS}) => (float[N,32,16] y) {{ t = Transpose<perm=[0,2,1]>(x) s = MatMul(x, t) m = "
+        f"Where(seen, s, low) p = Softmax(m) "
+        "y = MatMul(p, x) }",
+        tokens,
+        {"seen": np.tri(32, dtype=bool), "low": np.asarray(-np.inf, np.float32)},
+    ),
+    "mask that is an input": Situation(
+        f"({TOKENS}) => (float[N,32,16] y) {{ one, g = Split<axis=2>(x, parts) o = Abs(one) k = Greater(o, level) r = "
+        "Transpose<perm=[0,2,1]>(k) t = Transpose<perm=[0,2,1]>(x) s = MatMul(x, t) m = Where(r, low, "
+        "s) p = Softmax(m) y = MatMul(p, x) }",
+        tokens,
+        {"parts": np.asarray([1, 15]), "level": np.asarray(2, np.float32), "low": np.asarray(-3.4e38, np.float32)},
+    ),
+    "channels of unlike size before SiLU": Situation(
+        f"({PICTURES}) => (float[N,4,P,Q] y) {{ c = Conv(x, w) s = Sigmoid(c) m = Mul(c, s) d = "
+        f"Conv<group=4>(m, v) y = Conv(d, u) }}",
+        pictures,
+        {
+            "w": normal(4, 4, 1, 1) * SPREAD.reshape(4, 1, 1, 1),
+            "v": normal(4, 1, 3, 3) / SPREAD.reshape(4, 1, 1, 1),
+            "u": normal(4, 4, 1, 1, seed=3),
+        },
+    ),
+    "detector that decodes its boxes": Situation(
+        f"({PICTURES}) => (float[N,100,4] y) {{ c = Conv(x, w, b) r = Reshape(c, rows) t = "
+        f"Transpose<perm=[0,2,1]>(r) s = Sigmoid(t) "
+        "xy, k = Split<axis=2>(s, parts) a = Add(xy, grid) z = Mul(a, stride) y = Concat<axis=2>(z, k) }",
+        pictures,
+        {
+            "w": normal(4, 4, 1, 1),
+            "b": np.asarray([0, 0, -3, -3], np.float32),
+            "rows": np.asarray([0, 4, 100]),
+            "parts": np.asarray([2, 2]),
+            "stride": np.asarray(8, np.float32),
+            "grid": np.stack(np.meshgrid(np.arange(10), np.arange(10)), -1).reshape(1, 100, 2).astype(np.float32),
+        },
+        axis=2,
+    ),
+    "maximum that hides a layer's noise": Situation(
+        f"({PICTURES}) => (float[N,5] y) {{ c = Conv(x, w, b) r = ReduceMax<axes=[2,3], keepdims=0>(c) y = MatMul(r, v) }}",
+        pictures,
+        {"w": normal(5, 4, 3, 3), "b": normal(5), "v": normal(5, 5, seed=2)},
+        verify=True,
+    ),
+    "island between two clamps": Situation(
+        f"({PICTURES}) => (float[N,4,10,10] y) {{ a = Max(x, k) c = Conv(x, w) b = Max(x, c) m = Mul(a, "
+        f"b) s = Sub(m, e) r = Relu(s) "
+        "y = Conv(r, w) }",
+        pictures,
+        {"k": normal(1, 4, 1, 1), "w": normal(4, 4, 1, 1, seed=4), "e": np.asarray(0.5, np.float32)},
+        verify=True,
+    ),
+    "model that onnxruntime optimized": Situation(
+        f"({PICTURES}) => (float[N,4,P,Q] y) {{ c = Conv(x, w) r = Relu(c) d = Conv(r, v) y = LeakyRelu(d) }}",
+        pictures,
+        {"w": normal(4, 4, 3, 3), "v": normal(4, 4, 3, 3, seed=1)},
+        change=optimized,
+    ),
+    "GELU of com.microsoft": Situation(
+        f"({ROWS}) => (float[N,16] y) {{ a = MatMul(x, w) y = com.microsoft.Gelu(a) }}",
+        rows,
+        {"w": normal(16, 16)},
+    ),
+    "product with a bias of one number": Situation(
+        f"({TOKENS}) => (float[N,32,1] y) {{ t = MatMul(x, w) y = Add(t, e) }}",
+        tokens,
+        {"w": normal(16, 1), "e": np.asarray(0.3, np.float32)},
+    ),
+    "batch norms beside a convolution": Situation(
+        f"({PICTURES}) => (float[N,4,10,10] y, float[N,4,P,Q] z) {{ y = BatchNormalization(x, s, b, m, v) "
+        'c = Conv<auto_pad="SAME_LOWER", kernel_shape=[3,3]>(x, w) z = BatchNormalization(c, s, b, m, v) }',
+        pictures,
+        {"w": normal(4, 4, 3, 3), "s": np.abs(normal(4)) + 1, "b": normal(4), "m": normal(4), "v": np.abs(normal(4)) + 1},
+    ),
+    "output that is a constant": Situation(
+        f"({PICTURES}) => (float[N,4,P,Q] y, float[4] z) {{ s = Shape(x) z = Cast<to=1>(s) y = ConvTranspose(x, w) }}",
+        pictures,
+        {"w": normal(4, 4, 3, 3)},
+    ),
+    "Squeeze without axes": Situation(
+        f"({PICTURES}) => (float[N,P,Q] y) {{ c = Conv(x, w) y = Squeeze(c) }}",
+        pictures,
+        {"w": normal(1, 4, 3, 3)},
+    ),
+    "group norm of free sizes": Situation(
+        "(float[N,4,H,W] x) => (float[N,4,H,W] y) { s = Shape(x) r = Reshape(x, groups) n = "
+        "InstanceNormalization(r, one, zero) "
+        "b = Reshape(n, s) m = Mul(b, k) y = Add(m, e) }",
+        pictures,
+        {
+            "groups": np.asarray([0, 2, -1]),
+            "one": np.ones(2, np.float32),
+            "zero": np.zeros(2, np.float32),
+            "k": normal(4, 1, 1),
+            "e": normal(4, 1, 1, seed=1),
+        },
+    ),
+    "Resize along some axes": Situation(
+        f'({PICTURES}) => (float[N,4,20,20] y) {{ y = Resize<mode="linear", axes=[2,3]>(x, , s) }}',
+        pictures,
+        {"s": np.asarray([2, 2], np.float32)},
+        opset=19,
+    ),
+    "power by channel": Situation(
+        f"({PICTURES}) => (float[N,4,10,10] y) {{ a = Sigmoid(x) u = Pow(a, c) y = Conv(u, w) }}",
+        pictures,
+        {"c": np.asarray([0.5, 1, 2, 3], np.float32).reshape(4, 1, 1), "w": normal(4, 4, 1, 1)},
+    ),
+    "tensor without elements": Situation(
+        f"({ROWS}) => (float[N,16] y) {{ e = Slice(x, zero, zero, one) m = Mul(e, e) y = Concat<axis=1>(x, m) }}",
+        rows,
+        {"zero": np.asarray([0]), "one": np.asarray([1])},
+    ),
+    "Pad that reflects, with a value": Situation(
+        f'({PICTURES}) => (float[N,4,P,Q] y) {{ p = Pad<mode="reflect">(x, pads, v) y = Conv(p, w) }}',
+        pictures,
+        {"pads": np.asarray([0, 0, 1, 1, 0, 0, 1, 1]), "v": np.asarray(0, np.float32), "w": normal(4, 4, 3, 3)},
+    ),
+    "product beyond int32": Situation(
+        f"({ROWS}) => (float[N,16] y) {{ a = Mul(x, k) b = Relu(a) m = Mul(b, a) y = Clip(m, low, high) }}",
+        rows,
+        {"k": np.asarray(1000, np.float32), "low": np.asarray(0, np.float32), "high": np.asarray(1, np.float32)},
+        verify=True,
+    ),
+    "token that the model has not": Situation(
+        "(int64[N,4] x) => (float[N,4,8] y) { g = Gather(t, x) y = MatMul(g, w) }",
+        lambda: np.full((SAMPLES, 4), 99),
+        {"t": normal(10, 8), "w": normal(8, 8)},
+    ),
+    "size of minus one": Situation(
+        f"({PICTURES}) => (float[N,4,P,Q] y) {{ y = Conv(x, w) }}",
+        pictures,
+        {"w": normal(4, 4, 3, 3)},
+        change=minus_one,
+    ),
+    "declared shape that is wrong": Situation(
+        f"({PICTURES}) => (float[N,7] y) {{ c = Conv(x, w) y = Reshape(c, rows) }}",
+        pictures,
+        {"w": normal(4, 4, 3, 3), "rows": np.asarray([0, -1])},
+    ),
+    "state of zeros": Situation(
+        "(float[N,2,16] x) => (float[N,16] y) { s = Shape(x) n = Gather(s, zero) q = Concat<axis=0>(n, "
+        "width) h = ConstantOfShape(q) "
+        "f = Gather<axis=1>(x, i) g = Gather<axis=1>(x, j) a = MatMul(f, w) b = MatMul(h, u) c = Add(a, b) k = Tanh(c) "
+        "d = MatMul(g, w) e = MatMul(k, u) o = Add(d, e) y = Tanh(o) }",
+        lambda: normal(SAMPLES, 2, 16),
+        {
+            "zero": np.asarray([0]),
+            "width": np.asarray([16]),
+            "i": np.asarray(0),
+            "j": np.asarray(1),
+            "w": normal(16, 16) / 4,
+            "u": normal(16, 16, seed=1) / 4,
+        },
+    ),
+    "weight of several layers": Situation(
+        "(float[N,64] x) => (float[N,64] y) { a = MatMul(x, w) b = Relu(a) c = MatMul(b, w) d = Relu(c) "
+        "e = MatMul(d, w) y = Relu(e) }",
+        lambda: normal(SAMPLES, 64),
+        {"w": normal(64, 64) / 6},
+        size=True,
+    ),
+}
