@@ -20,6 +20,23 @@ from benchmarks.situation import (
 )
 
 FURTHER: dict[str, Situation] = {
+    "difference that nearly cancels": Situation(
+        f"({ROWS}) => (float[N,4] y) {{ a = Sub(x, c) y = MatMul(a, w) }}",
+        lambda: rows() + np.float32(300),
+        {"c": np.asarray(300, np.float32), "w": normal(16, 4)},
+    ),
+    "state joined and taken apart": Situation(
+        f"({ROWS}) => (float[N,8] y, float[N,8] z) {{ a = MatMul(x, w) h = Tanh(a) b = MatMul(x, v) c = Concat<axis=1>(h, b) "
+        "r = Reshape(c, pair) t = Transpose<perm=[1,0,2]>(r) y = Gather<axis=0>(t, first) z = Gather<axis=0>(t, second) }",
+        rows,
+        {
+            "w": normal(16, 8),
+            "v": 500 * normal(16, 8, seed=1),
+            "pair": np.asarray([0, 2, 8]),
+            "first": np.asarray(0),
+            "second": np.asarray(1),
+        },
+    ),
     "dilated pool of clipped windows": Situation(
         f"({PICTURES}) => (float[N,4,P,Q] y) {{ y = AveragePool<kernel_shape=[3,3], strides=[2,2], "
         f"dilations=[2,2], ceil_mode=1>(x) }}",

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from qconv.lower.builder import MS
 from qconv.lower.context import Context
 from qconv.lower.lookup import lower_table
 from qconv.lower.requantize import requantize
 from qconv.lower.steep import lower_wide_product
-from qconv.lower.values import Codes
-from qconv.lower.wide import WideBuilder
+from qconv.lower.values import Codes, Wide
+from qconv.lower.wide import SUM_BITS, WideBuilder
 from qconv.model.graph import const_array
 from qconv.ops.forms import scalar_factor, signs_of_sum
 from qconv.quant.fixedpoint import Multiplier
@@ -34,10 +35,30 @@ def lower_add(node: ir.Node, ctx: Context) -> None:
 def _add_wide(node: ir.Node, ctx: Context) -> None:
     """The sum in int32, and its codes for those that read them."""
     output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
-    a, b = (build.operand(value, step) for value, step in zip(node.inputs, "ab", strict=True) if value is not None)
-    total = build.sum(a, b, output, int(signs_of_sum(node)[1]))
+    signs, arrays = signs_of_sum(node), [const_array(value) for value in node.inputs]
+    known = next((place for place, array in enumerate(arrays) if array is not None), None)
+    if known is None or arrays[1 - known] is not None:
+        a, b = (build.operand(value, step) for value, step in zip(node.inputs, "ab", strict=True) if value is not None)
+        total = build.sum(a, b, output, int(signs[1]))
+    else:
+        other, array = node.inputs[1 - known], arrays[known]
+        assert other is not None and array is not None
+        total = _sum_with(build, build.operand(other, "a"), array, output, (signs[1 - known], signs[known]))
     ctx.set_wide(output, total)
     ctx.set_codes(output, build.rescaled(total, ctx.params(output), output))
+
+
+def _sum_with(build: WideBuilder, x: Wide, numbers: NDArray[np.floating], like: ir.Value, signs: tuple[float, float]) -> Wide:
+    """signs[0] x + signs[1] numbers, in steps of x over a whole number, so that no factor is off where both nearly cancel."""
+    x, largest = build.within(x, 1 << SUM_BITS, "a_shift"), float(np.abs(numbers).max(initial=0.0))
+    unit = (x.scale * x.largest + largest) / (1 << (SUM_BITS + 9))
+    fine = build.times(x, max(1, round(x.scale / unit)), "a_rescale")
+    codes = np.rint(signs[1] * numbers.astype(np.float64) / fine.scale).astype(np.int64)
+    row, plus = build.constant(codes, "numbers"), signs[0] > 0
+    value = build.emit("Add" if plus else "Sub", [fine.value, row] if plus else [row, fine.value], like, "sum")
+    low, high = (fine.low, fine.high) if plus else (-fine.high, -fine.low)
+    ends = low + int(codes.min(initial=0)), high + int(codes.max(initial=0))
+    return build.within(Wide(value, fine.scale, signs[0] * fine.zero, *ends), 1 << SUM_BITS, "sum_shift")
 
 
 def lower_sub(node: ir.Node, ctx: Context) -> None:

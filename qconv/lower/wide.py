@@ -25,7 +25,7 @@ from qconv.quant.types import QuantParams
 from qconv.targets import Tuning
 
 _INT32 = 2**31
-_SUM_BITS = 20  # of the entries of a sum, which leaves its factors 10 bits
+SUM_BITS = 20  # of the entries of a sum, which leaves its factors 10 bits
 _FACTOR_BITS = 10  # that such a factor has
 _FLOAT_BITS = 24  # of the mantissa of a float32
 _LONGEST_SHIFT = 30  # bits, of which nothing of a sum's entry is left
@@ -68,7 +68,7 @@ class WideBuilder:
             return self.of_codes(self.ctx.codes(value), step)
         params = self.ctx.plan.tensors.get(str(value.name))
         array = array if params is None else array.clip(*params.ends)  # such as the infinity of a mask
-        scale = max(float(np.abs(array).max(initial=0.0)), 1e-30) / (1 << _SUM_BITS)
+        scale = max(float(np.abs(array).max(initial=0.0)), 1e-30) / (1 << SUM_BITS)
         codes = np.rint(array.astype(np.float64) / scale).astype(np.int64)
         return Wide(self.constant(codes, step), scale, 0.0, int(codes.min(initial=0)), int(codes.max(initial=0)))
 
@@ -155,14 +155,16 @@ class WideBuilder:
 
     def sum(self, a: Wide, b: Wide, like: ir.Value, sign: int = 1) -> Wide:
         """a + b, or a - b by a `sign` of -1, in steps of 2^-20 of what the sum can reach."""
-        a, b = (self.within(x, 1 << _SUM_BITS, f"{step}_shift") for x, step in ((a, "a"), (b, "b")))
-        unit = (a.scale * a.largest + b.scale * b.largest) / (1 << (_SUM_BITS + 9))
+        a, b = (self.within(x, 1 << SUM_BITS, f"{step}_shift") for x, step in ((a, "a"), (b, "b")))
+        unit = (a.scale * a.largest + b.scale * b.largest) / (1 << (SUM_BITS + 9))
+        larger = max((a, b), key=lambda x: x.scale * x.largest)
+        unit = larger.scale / max(1, round(larger.scale / unit))  # which has no error of its factor then
         left, right = (self._in_units(x, unit, step) for x, step in ((a, "a"), (b, "b")))
         assert left.largest + right.largest < _INT32
         ends = sorted((sign * right.low, sign * right.high))
         value = self.emit("Add" if sign > 0 else "Sub", [left.value, right.value], like, "sum")
         total = Wide(value, unit, left.zero + sign * right.zero, left.low + ends[0], left.high + ends[1])
-        return self.within(total, 1 << _SUM_BITS, "sum_shift")
+        return self.within(total, 1 << SUM_BITS, "sum_shift")
 
     def _in_units(self, x: Wide, unit: float, step: str) -> Wide:
         """The same reals in steps of about `unit`, by a whole factor; what is far finer is shifted first."""
@@ -175,8 +177,8 @@ class WideBuilder:
 
         Each real is off by at most 2^-10 of itself and a step.
         """
-        fine = [self.within(self.centered(x, f"{i}_centered"), 1 << _SUM_BITS, f"{i}_shift") for i, x in enumerate(parts)]
-        unit = max(x.scale * x.largest for x in fine) / (1 << _SUM_BITS)
+        fine = [self.within(self.centered(x, f"{i}_centered"), 1 << SUM_BITS, f"{i}_shift") for i, x in enumerate(parts)]
+        unit = max(x.scale * x.largest for x in fine) / (1 << SUM_BITS)
         return [self._in_steps(x, unit, str(i)) for i, x in enumerate(fine)]
 
     def _in_steps(self, x: Wide, unit: float, step: str) -> Wide:

@@ -13,6 +13,8 @@ from qconv.pipeline.distributions import distributions
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.raw_pixels import as_pixels
 from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
+from qconv.plan.cancelling import settle_cancelling
+from qconv.plan.eligible import float_nodes
 from qconv.plan.make import make_plan
 from qconv.plan.product_trees import product_trees
 from qconv.plan.quant_plan import QuantPlan
@@ -75,4 +77,12 @@ def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: Q
     free = [node for node in nodes if node.name not in found.nodes]
     found = found.joined(roots_of_sums(free, plan.tensors, met_of)).joined(product_trees(free))
     found = found.joined(coarse_scores(nodes, plan.tensors))
-    return found.joined(signal_layers(nodes)) if config.io == "float" else found
+    if config.io != "float":
+        return found
+    # What no kernel bears in 8 bits may be good in int32.
+    kept = {**float_nodes(graph, config.excluded, config.prefer), **plan.aside, **found.in_float}
+    sums = [node for node in integer_nodes(graph, kept) if node.name not in found.nodes]
+    drowned = settle_cancelling(sums, plan.tensors, distributions(calibration), keep_integer=config.integer_only)
+    if not found.nodes & set(drowned.in_float):  # what leads to a steep function is decided already
+        found = found.joined(drowned)
+    return found.joined(signal_layers(nodes))

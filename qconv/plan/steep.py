@@ -44,11 +44,11 @@ DistributionOf = Callable[[str], Distribution | None]
 
 _LOWEST_DB = 27.0
 _COARSE = 0.02  # share of noise in a tensor that 8 bits do not serve
-_MOST_NODES = 12
+MOST_NODES = 12
 _UNUSABLE_DB = 15.0
 _MOST_WEIGHTS = 0.75  # of those of the network, in a region of many nodes
 _ALIKE = Trait.SUMS | Trait.MULTIPLIES | Trait.MOVES | Trait.CLAMPS | Trait.NEGATES
-_BITS_OF_INPUT, _BITS_OF_SUMS = 15, 20  # what wide integers resolve at least of the largest
+BITS_OF_INPUT, _BITS_OF_SUMS = 15, 20  # what wide integers resolve at least of the largest
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def steep_functions(
         db = _left(node, place, met, params, float(params.scale), y)
         if db >= _LOWEST_DB:
             continue
-        region, inputs = _region(x, node, nodes, tensors, met_of)
-        step = max(map(abs, params.ends)) / 2 ** (_BITS_OF_INPUT if inputs else _BITS_OF_SUMS)
+        region, inputs = region_of(x, node, nodes, tensors, met_of)
+        step = max(map(abs, params.ends)) / 2 ** (BITS_OF_INPUT if inputs else _BITS_OF_SUMS)
         yield SteepFunction(node, x, db, _left(node, place, met, params, step, y), region, inputs)
 
 
@@ -124,7 +124,7 @@ def settle(
     """
     found = Steep()
     for steep in steep_functions(nodes, tensors, met_of):
-        few = len(steep.region) <= _MOST_NODES
+        few = len(steep.region) <= MOST_NODES
         if not few and (steep.db >= _UNUSABLE_DB or not steep.inputs or _share_of_weights(steep.region, nodes) > _MOST_WEIGHTS):
             continue
         if few and steep.fine_db >= _LOWEST_DB and steep.has_table and all(map(has_wide_form, steep.region[1:])):
@@ -215,7 +215,7 @@ def _is_coarse(value: ir.Value, tensors: Mapping[str, QuantParams], met_of: Dist
     return bool(share > _COARSE)
 
 
-def _region(
+def region_of(
     x: ir.Value, node: ir.Node, nodes: Collection[ir.Node], tensors: Mapping[str, QuantParams], met_of: DistributionOf
 ) -> tuple[tuple[ir.Node, ...], tuple[ir.Value, ...]]:
     """The nodes back to tensors that 8 bits serve, and the inputs of the graph that they begin at.
