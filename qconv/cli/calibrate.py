@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import METHODS, PATH, RULES, data_options, exclude_option, image_options, pin_option, threads_option
+from qconv.cli.options import (
+    METHODS,
+    NEW_FILE,
+    PATH,
+    RULES,
+    data_options,
+    exclude_option,
+    image_options,
+    pin_option,
+    threads_option,
+)
 from qconv.cli.plotting import plot_option
 from qconv.cli.run_options import check_run_options, run_options
 from qconv.sentences import counted
@@ -37,7 +47,7 @@ if TYPE_CHECKING:
 @threads_option
 @run_options
 @plot_option
-@click.option("-o", "--output", type=PATH, help="The calibration file.  [default: MODEL.calib.json]")
+@click.option("-o", "--output", type=NEW_FILE, help="The calibration file.  [default: MODEL.calib.json]")
 def calibrate(
     model: Path, data: str | None, samples: int | None, method: str, exact: bool, moments: bool, check_data: bool,
     exclude: tuple[str, ...], pin: tuple[str, ...], threads: int, shard: str | None, resume: bool, engine: str,

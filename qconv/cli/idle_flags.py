@@ -38,8 +38,14 @@ def refuse_idle_flags(context: click.Context) -> None:
     if goals == [names.get("time_limit")]:
         raise click.UsageError("--time-limit bounds the attempts of --max-drop or --min-sqnr; give one of them")
     _refuse_in_mode(context.params["mode"], names)
-    method = context.params["method"]
-    if "percentile" in names and method not in (None, "percentile"):
+    if context.params["method"] is not None:
+        refuse_idle_percentile(context, context.params["method"])
+
+
+def refuse_idle_percentile(context: click.Context, method: str) -> None:
+    """Raises click.UsageError where --percentile is given, and the method is another one, if only by default."""
+    parameter = next(parameter for parameter in context.command.params if parameter.name == "percentile")
+    if method != "percentile" and _is_given(context, parameter):
         raise click.UsageError(f"--percentile has no effect on method {method}; leave it out, or choose --method percentile")
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from qconv.cli.options import PATH
+from qconv.cli.options import NEW_FILE, PATH
 
 
 @click.command(short_help="Add up the calibrations of shards.")
 @click.argument("files", type=PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=PATH, required=True, help="The calibration file.")
+@click.option("-o", "--output", type=NEW_FILE, required=True, help="The calibration file.")
 def merge(files: tuple[Path, ...], output: Path) -> None:
     """Write the calibration file that one run over all samples would have written, byte for byte.
 

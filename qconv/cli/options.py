@@ -15,7 +15,29 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
+
+class _GivenPath(click.Path):
+    """A path that is not empty: an empty one, which a variable without a value gives, is the present folder for Python."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Fails for an empty path."""
+        if not str(value):
+            self.fail("the path is empty; give the name of a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _NamedFile(_GivenPath):
+    """The path of a file to be written, whose name others are made of."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Fails for a path without a name, as that of the present folder."""
+        if not Path(value).name:
+            self.fail(f"{value or 'the path'} has no name; give the name of a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _GivenPath(path_type=Path)
+NEW_FILE = _NamedFile(path_type=Path)
 METHODS = ("aciq", "auto", "ema", "entropy", "minmax", "mse", "percentile")
 COUNT = click.IntRange(1, 2**31 - 1)
 KINDS = ("uniform", "powers", "two-powers", "ternary", "binary", "codebook")

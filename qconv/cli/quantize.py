@@ -14,6 +14,7 @@ from qconv.cli.options import (
     BITS,
     KINDS,
     METHODS,
+    NEW_FILE,
     PATH,
     RULES,
     WEIGHT_BITS,
@@ -83,11 +84,11 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 )
 @like_option
 @click.option("--plan", type=PATH, help="Take all decisions from this plan file instead of the calibration.")
-@click.option("--save-plan", type=PATH, help="Write the decisions to this file, to be edited and given back.")
+@click.option("--save-plan", type=NEW_FILE, help="Write the decisions to this file, to be edited and given back.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done and found as JSON.")
 @strict_option
 @threads_option
-@click.option("-o", "--output", type=PATH, help="The integer model.  [default: MODEL.int8.onnx, by --bits]")
+@click.option("-o", "--output", type=NEW_FILE, help="The integer model.  [default: MODEL.int8.onnx, by --bits]")
 def quantize(
     model: Path, calibration: Path | None, data: str | None, samples: int | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, method: str | None, percentile: float, per_tensor: bool, pow2: bool,
@@ -107,7 +108,7 @@ def quantize(
     from qconv import pipeline
     from qconv.cli.calibrations import calibration_of, known_calibration, recall
     from qconv.cli.console import be_quiet, hint, progress, warn
-    from qconv.cli.idle_flags import refuse_idle_flags
+    from qconv.cli.idle_flags import refuse_idle_flags, refuse_idle_percentile
     from qconv.cli.quantize_in_mode import quantize_in_mode
     from qconv.config import QuantConfig
     from qconv.model.save import write_text
@@ -124,6 +125,7 @@ def quantize(
     )  # fmt: skip
     given = QuantPlan.load(plan) if plan else None
     known = known_calibration(model, calibration, data)
+    refuse_idle_percentile(context, method or ("minmax" if known is None else known.method))
     config, pictures = recall(known, config, image_options(**images), data)
     loaded = pipeline.load_prepared(model, config.fixed)
     if io == "uint8" and any(images[name] is not None for name in ("scale", "mean", "std")):

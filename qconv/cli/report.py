@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qconv.cli.options import PATH, data_options, image_options, threads_option
+from qconv.cli.options import NEW_FILE, PATH, data_options, image_options, threads_option
 from qconv.sentences import counted
 
 
@@ -17,7 +17,7 @@ from qconv.sentences import counted
 @data_options
 @click.option("--labels", type=PATH, help="A CSV of file (or index) and class.  [default: labels.csv in the folder of --data]")
 @threads_option
-@click.option("-o", "--output", type=PATH, default="report.html", show_default=True, help="The page.")
+@click.option("-o", "--output", type=NEW_FILE, default="report.html", show_default=True, help="The page.")
 def report(
     files: tuple[Path, ...], model: Path | None, data: str | None, samples: int | None, labels: Path | None, threads: int,
     output: Path, **images: Any,

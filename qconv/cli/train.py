@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qconv.cli.options import BITS, COUNT, PATH, RULES, data_options, exclude_option, image_options, target_option
+from qconv.cli.options import BITS, COUNT, NEW_FILE, PATH, RULES, data_options, exclude_option, image_options, target_option
 
 _SUFFIX = ".qat.onnx"
 WEIGHT_BITS = click.IntRange(2, 8)
@@ -31,7 +31,7 @@ WEIGHT_BITS = click.IntRange(2, 8)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For the order of the samples.")
 @exclude_option
 @target_option
-@click.option("-o", "--output", type=PATH, help="The trained model.  [default: MODEL.qat.onnx]")
+@click.option("-o", "--output", type=NEW_FILE, help="The trained model.  [default: MODEL.qat.onnx]")
 def train(
     model: Path, data: str | None, samples: int | None, labels: Path | None, bits: int, weight_bits: int | None,
     activation_bits: int | None, per_tensor: bool, steps: int, batch: int, learning_rate: float | None, seed: int,

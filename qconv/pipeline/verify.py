@@ -14,9 +14,10 @@ from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
 from qconv.data.source import SampleSource
 from qconv.errors import ModelError
+from qconv.integer.metadata import read_origin
 from qconv.integer.multiplier_table import stale_table
 from qconv.integer.program import Program
-from qconv.model.load import load
+from qconv.model.load import LoadedModel, load
 from qconv.model.near_paths import path_hint
 from qconv.model.save import file_bytes, files_of
 from qconv.pipeline.made import pins_of
@@ -56,13 +57,20 @@ def verify(
     integer = load(quantized)
     prepared = load_prepared(model, pins_of(integer.ir))
     source = _source(prepared, data, images, labels, samples)
-    stale = stale_table(integer.path, integer.digest)
+    warnings = (stale_table(integer.path, integer.digest), _other_model(prepared, integer))
     opened = ((prepared.path, prepared.original), (integer.path, integer.ir))
     before, after = (file_bytes(files_of(*model)) for model in opened)
-    models = Models(
-        prepared.path, prepared.ir, integer.path, integer.ir, () if stale is None else (stale,), prepared.fixed, (before, after)
-    )  # fmt: skip
+    told = tuple(warning for warning in warnings if warning is not None)
+    models = Models(prepared.path, prepared.ir, integer.path, integer.ir, told, prepared.fixed, (before, after))
     return compare_models(models, source, thresholds=thresholds, effort=effort, threads=threads, progress=progress)
+
+
+def _other_model(model: PreparedModel, integer: LoadedModel) -> str | None:
+    """A warning where an integer model tells that it was made from another file than the float model."""
+    made_from = read_origin(integer.ir).model_sha256
+    if not made_from or made_from == model.digest:
+        return None
+    return f"{integer.path} was made from another float model than {model.path}, or before that changed; quantize again"
 
 
 def _source(

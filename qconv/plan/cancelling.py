@@ -8,7 +8,8 @@ Rounding an operand to steps of S adds noise to y, which is estimated from the p
 
 Where that is too little, and the codes of y itself would do, the nodes back to the inputs of the graph, or to tensors that are
 fine enough, are computed in wide integers, as those that lead to a steep function are (steep.py). With layers among them they
-stay in float: finer operands are no help where codes of weights have to cancel too.
+stay in float: finer operands are no help where codes of weights have to cancel too. A layer
+counts only where x itself varies over few codes.
 """
 
 from __future__ import annotations
@@ -67,13 +68,12 @@ def _drowned(nodes: Collection[ir.Node], tensors: Mapping[str, QuantParams], met
         operands = {value: gain for value, gain in _operands(node).items() if _is_plain(tensors.get(str(value.name)))}
         if not _is_plain(y) or y is None or met is None or not met.values.size or not operands:
             continue
-        mean = np.average(met.values, weights=met.counts)
-        signal = float(np.average((met.values - mean) ** 2, weights=met.counts))
+        signal = _variance(met)
         if _db(signal, float(y.scale) ** 2 / 12) < _ENOUGH_DB:
             continue  # its own codes lose it too, which plan/far_from_zero.py tells
         noises = {value: gain * float(tensors[str(value.name)].scale) ** 2 / 12 for value, gain in operands.items()}
         db = _db(signal, sum(noises.values()))
-        if db >= _LOWEST_DB:
+        if db >= _LOWEST_DB or (has_trait(node, Trait.WEIGHTS) and not _is_far_from_zero(node.inputs[0], tensors, met_of)):
             continue
         region, inputs = dict[ir.Node, None](), dict[ir.Value, None]()
         for value, noise in noises.items():
@@ -83,6 +83,19 @@ def _drowned(nodes: Collection[ir.Node], tensors: Mapping[str, QuantParams], met
                 inputs |= dict.fromkeys(first)
         fine = sum(gain * _fine_step(tensors[str(value.name)]) ** 2 / 12 for value, gain in operands.items())
         yield _Drowned(node, db, _db(signal, fine), tuple(region), tuple(inputs))
+
+
+def _is_far_from_zero(value: ir.Value | None, tensors: Mapping[str, QuantParams], met_of: DistributionOf) -> bool:
+    """Whether a tensor varies over few codes; where only some channels do, channels get scales of their own."""
+    met = None if value is None else met_of(str(value.name))
+    if value is None or met is None or not met.values.size:
+        return False
+    return _db(_variance(met), float(tensors[str(value.name)].scale) ** 2 / 12) < _ENOUGH_DB
+
+
+def _variance(met: Distribution) -> float:
+    mean = np.average(met.values, weights=met.counts)
+    return float(np.average((met.values - mean) ** 2, weights=met.counts))
 
 
 def _operands(node: ir.Node) -> dict[ir.Value, float]:

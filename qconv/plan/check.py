@@ -6,7 +6,7 @@ graph alone is told here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -19,6 +19,7 @@ from qconv.plan.apart import moving_ends, moving_starts
 from qconv.plan.eligible import no_integer_form
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.shared_scales import data_values, integer_nodes
+from qconv.plan.wide import wide_tensors
 from qconv.quant.types import QuantParams
 
 _MOST_BITS = 8
@@ -41,10 +42,13 @@ def check_plan(graph: ir.Graph, plan: QuantPlan) -> list[str]:
         f"node {name} (apart) does not only move elements at an end of the graph" for name in plan.apart if name not in ends
     ]
     tensors = {str(value.name) for node in graph for value in (*node.inputs, *node.outputs) if value is not None}
-    found += [f"the model has no tensor {name}" for name in plan.tensors if name not in tensors]
+    found += [f"the model has no tensor {name}" for name in (*plan.tensors, *sorted(plan.wide)) if name not in tensors]
+    found += [f"the model has no node {name} (steep)" for name in sorted(plan.steep) if name not in names]
     if found:
         return found  # what follows takes the nodes by name
     nodes = list(integer_nodes(graph, plan.kept))
+    narrow = sorted(plan.wide - _may_be_wide(graph, nodes, plan))
+    found += [f"tensor {name} cannot be wide, as nothing reads it so" for name in narrow]
     weights = {str(node.inputs[1].name): node for node in nodes if has_weight(node) and node.inputs[1] is not None}
     tables = (("codes", plan.weight_codes), ("a bias", plan.biases))
     found += [f"it has {what} for {name}, which is no weight" for what, table in tables for name in table if name not in weights]
@@ -56,6 +60,13 @@ def check_plan(graph: ir.Graph, plan: QuantPlan) -> list[str]:
     if len(signs) > 1:
         found.append("some activations are signed and others unsigned, which no kernel takes; give all of them one kind of type")
     return list(dict.fromkeys(found or _scales(nodes, plan)))
+
+
+def _may_be_wide(graph: ir.Graph, nodes: Sequence[ir.Node], plan: QuantPlan) -> set[str]:
+    """What sums and norms read so, and what nodes on the way to a steep function read and make."""
+    steep = [node for node in nodes if node.name in plan.steep]
+    ways = {str(value.name) for node in steep for value in (*node.inputs, *node.outputs) if value is not None}
+    return ways | wide_tensors(nodes, graph.inputs).tensors
 
 
 def _activation(name: str, plan: QuantPlan) -> Iterator[str]:

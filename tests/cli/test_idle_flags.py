@@ -21,6 +21,7 @@ from qconv.cli.main import run
         ["--plan", "p.json", "--percentile", "99"],
         ["--plan", "p.json", "--prefer", "speed"],
         ["--percentile", "99", "--method", "mse"],
+        ["--percentile", "99"],
     ],
 )
 def test_an_option_without_effect_is_named(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:

@@ -114,3 +114,19 @@ def test_a_name_that_no_file_system_takes(full: Path, capsys: pytest.CaptureFixt
     capsys.readouterr()
     assert run([command, "m.onnx", "--samples", "8", "-o", "x" * 300]) == 7
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["quantize", "m.onnx", "-o", ""], ["calibrate", "m.onnx", "-o", "."], ["quantize", "m.onnx", "--save-plan", "/"]],
+)
+def test_a_path_without_a_name_is_refused(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert run(arguments) == 2
+    assert "has no name" in capsys.readouterr().err and sorted(contents(folder)) == ["d.npz", "m.onnx", "t.npz"]
+
+
+def test_an_integer_model_of_another_float_model_is_told(full: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (full / "later.onnx").write_bytes((full / "m.onnx").read_bytes() + b"\x32\x01x")  # a doc_string more
+    for model, told in (("m.onnx", False), ("later.onnx", True)):
+        assert run(["verify", model, "m.int8.onnx", "--data", "d.npz", "--samples", "2"]) == 0
+        assert ("another float model" in capsys.readouterr().out) == told

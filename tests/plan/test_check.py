@@ -86,6 +86,9 @@ MISFITS: dict[str, tuple[Edit, str]] = {
     "scale beyond all": (lambda p: p["tensors"]["q"].update(scale=1e-30), "2\\^-60"),
     "far apart": (lambda p: p["tensors"]["z"].update(scale=1e-12), "2\\^30 steps"),
     "no share": (lambda p: p["tensors"]["y"].update(scale=0.003), "whole number"),
+    "wide tensor that is not there": (lambda p: p.update(wide=["nowhere"]), "no tensor nowhere"),
+    "wide tensor that nothing reads so": (lambda p: p.update(wide=["w"]), "cannot be wide"),
+    "steep node that is not there": (lambda p: p.update(steep=["nowhere"]), "no node nowhere"),
     "beyond the kernel": (lambda p: p["tensors"]["q"].update(scale=1e-4), "whole calibrated range"),
 }
 
