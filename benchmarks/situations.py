@@ -110,7 +110,8 @@ a row again. "Before" is the version of {before}, run on the same files.
 
 {rows}
 
-What is warned of is not mended: {warned}. An exit code with a sentence is a refusal that says what to do.
+Warned of are {warned}: a warning says what to try, or tells of what is not as it is meant to be. An exit code with a sentence is
+a refusal that says what to do.
 """
 
 

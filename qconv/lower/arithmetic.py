@@ -41,9 +41,10 @@ def _add_wide(node: ir.Node, ctx: Context) -> None:
         a, b = (build.operand(value, step) for value, step in zip(node.inputs, "ab", strict=True) if value is not None)
         total = build.sum(a, b, output, int(signs[1]))
     else:
-        other, array = node.inputs[1 - known], arrays[known]
+        other, array, own = node.inputs[1 - known], arrays[known], ctx.params(node.inputs[known])
         assert other is not None and array is not None
-        total = _sum_with(build, build.operand(other, "a"), array, output, (signs[1 - known], signs[known]))
+        low, high = own.ends[0] - float(own.scale), own.ends[1] + float(own.scale)  # a mask may be infinite
+        total = _sum_with(build, build.operand(other, "a"), array.clip(low, high), output, (signs[1 - known], signs[known]))
     ctx.set_wide(output, total)
     ctx.set_codes(output, build.rescaled(total, ctx.params(output), output))
 

@@ -147,7 +147,7 @@ def quantize(
     nodes = [] if config.pins else list(integer_nodes(loaded.ir.graph, plan.kept))
     warnings = (
         *untouched_subgraphs(loaded.ir.graph),
-        *inputs_far_from_zero(loaded.ir.graph, ranges.get, plan.tensors),
+        *inputs_far_from_zero(loaded.ir.graph, ranges.get, plan.tensors, plan.wide),
         *steep_warnings(nodes, plan.tensors, plan.steep, distributions(calibration), float_inputs=config.io == "float"),
     )
     doubts = nodes_far_from_zero(loaded.ir.graph, ranges.get, plan.tensors)

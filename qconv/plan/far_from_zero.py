@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -25,12 +25,14 @@ class _Band:
     codes: float
 
 
-def inputs_far_from_zero(graph: ir.Graph, range_of: RangeOf, tensors: Mapping[str, QuantParams]) -> list[str]:
-    """A sentence for each input that varies over few codes only, and what to do about it."""
+def inputs_far_from_zero(
+    graph: ir.Graph, range_of: RangeOf, tensors: Mapping[str, QuantParams], wide: Collection[str] = ()
+) -> list[str]:
+    """A sentence for each input that varies over few codes only, and what to do about it; those that are `wide` have 16 bits."""
     return [
         f"input {band.name} lies between {band.lo:.6g} and {band.hi:.6g}, far from zero, and varies over {band.codes:.0f} codes; "
         "take its middle off before the network"
-        for band in _bands(((str(value.name), value) for value in graph.inputs), range_of, tensors)
+        for band in _bands(((str(value.name), value) for value in graph.inputs if value.name not in wide), range_of, tensors)
     ]
 
 
