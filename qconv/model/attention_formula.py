@@ -3,7 +3,7 @@
 by_heads      [batch, tokens, heads x size] as [batch, heads, tokens, size]
 scores        scale q k'
 by_tokens     the inverse of by_heads
-turn          [x1 c - x2 s, x2 c + x1 s] of the halves of each head, or of its pairs
+rotate        [x1 c - x2 s, x2 c + x1 s] of the halves of each head, or of its pairs
 """
 
 from __future__ import annotations
@@ -51,9 +51,32 @@ def by_tokens(steps: Steps, x: ir.Value) -> int:
     return steps.last("Reshape", rows, steps.constant([0, 0, int(str(heads)) * int(str(size))], np.int64))
 
 
-def turn(steps: Steps, x: ir.Value, cosines: ir.Value, sines: ir.Value, *, pairs: bool) -> ir.Value:
-    """Turns the last axis of a tensor of rank 4, whose size is known, by angles for each half of it."""
-    return (_turn_pairs if pairs else _turn_halves)(steps, x, cosines, sines, int(str(sizes_of(x)[3])) // 2)
+def rotate(
+    steps: Steps, x: ir.Value, size: int, turned: int, angles: tuple[ir.Value, ir.Value, ir.Value | None], *, pairs: bool
+) -> int:  # fmt: skip
+    """Turns the first places of each head of `size` places, as the last nodes of the formula.
+
+    x is [batch, heads, tokens, size] or [batch, tokens, heads x size]. `angles` are cosines and sines, [batch, tokens,
+    turned / 2], or tables [positions, turned / 2] of them with the position of each token.
+    """
+    rank, (cosines, sines, places) = len(sizes_of(x)), angles
+    batch, tokens = (sizes_of(x)[place] for place in ((0, 2) if rank == 4 else (0, 1)))
+    value, width, half = x, sizes_of(x)[-1], turned // 2
+    if rank == 3:
+        count = int(str(width)) // size
+        value = steps("Reshape", x, steps.constant([0, 0, count, size], np.int64), shape=[batch, tokens, count, size])
+    many = batch if places is None else sizes_of(places)[0]
+    spread = [many, 1, tokens, half] if rank == 4 else [many, tokens, 1, half]
+    rows = [t if places is None else steps("Gather", t, places, shape=[many, tokens, half], axis=0) for t in (cosines, sines)]
+    axis = steps.constant([1 if rank == 4 else 2], np.int64)
+    c, s = (steps("Unsqueeze", row, axis, shape=spread) for row in rows)
+    first = value if turned == size else cut_out(steps, value, 3, 0, turned)
+    found = (_turn_pairs if pairs else _turn_halves)(steps, first, c, s, half)
+    if turned != size:
+        found = steps("Concat", found, cut_out(steps, value, 3, turned, size), shape=value.shape, axis=3)
+    if rank == 4:
+        return steps.last("Identity", found)
+    return steps.last("Reshape", found, steps.constant([0, 0, int(str(width))], np.int64))
 
 
 def cut_out(steps: Steps, x: ir.Value, axis: int, start: int, end: int) -> ir.Value:

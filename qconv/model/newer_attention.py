@@ -13,7 +13,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from .attention_formula import Size, by_heads, by_tokens, cut_out, is_read, scores, shared_out, sizes_of, softmax, turn
+from .attention_formula import Size, by_heads, by_tokens, is_read, rotate, scores, shared_out, sizes_of, softmax
 from .formula import Steps
 from .graph import attr_float, attr_int, const_array
 
@@ -61,22 +61,9 @@ def write_rotary(node: ir.Node, x: ir.Value, steps: Steps) -> int:
     width = sizes_of(x)[-1]
     if cosines is None or sines is None or not isinstance(width, int) or (rank == 3 and not count):
         return 0
-    batch, tokens = (sizes_of(x)[place] for place in ((0, 2) if rank == 4 else (0, 1)))
     size = width if rank == 4 else width // count
     turned = attr_int(node, "rotary_embedding_dim", 0) or size
-    value = x
-    if rank == 3:
-        shape = [batch, tokens, count, size]
-        value = steps("Reshape", x, steps.constant([0, 0, count, size], np.int64), shape=shape)
-    axis, half = (1 if rank == 4 else 2), turned // 2
-    spread = [batch, 1, tokens, half] if rank == 4 else [batch, tokens, 1, half]
-    rows = [t if places is None else steps("Gather", t, places, shape=[batch, tokens, half], axis=0) for t in (cosines, sines)]
-    c, s = (steps("Unsqueeze", row, steps.constant([axis], np.int64), shape=spread) for row in rows)
-    first = value if turned == size else cut_out(steps, value, 3, 0, turned)
-    found = turn(steps, first, c, s, pairs=bool(attr_int(node, "interleaved", 0)))
-    if turned != size:
-        found = steps("Concat", found, cut_out(steps, value, 3, turned, size), shape=value.shape, axis=3)
-    return steps.last("Identity", found) if rank == 4 else steps.last("Reshape", found, steps.constant([0, 0, width], np.int64))
+    return rotate(steps, x, size, turned, (cosines, sines, places), pairs=bool(attr_int(node, "interleaved", 0)))
 
 
 def _heads(node: ir.Node, x: ir.Value | None, steps: Steps, name: str) -> ir.Value | None:

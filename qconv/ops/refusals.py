@@ -45,6 +45,7 @@ _WITHOUT_ROW = {
     "If": "which branch runs is decided at run time, and both can be computed only where all sizes in them are known and their "
     "results have the same ones; give the model's inputs a size, or fix with --pin the input that decides",
     **dict.fromkeys(["Loop", "Scan"], _BODY),
+    "GroupQueryAttention": "how much of its cache counts is decided at run time; export it with the Attention of opset 23",
     "STFT": "it has no integer form here; write its frames as a convolution with a constant weight",
 }
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from qconv.model.attention_formula import Size, by_heads, by_tokens, cut_out, is_read, shared_out, softmax, turn
+from qconv.model.attention_formula import Size, by_heads, by_tokens, cut_out, is_read, rotate, shared_out, softmax
 from qconv.model.attention_formula import scores as attention_scores
 from qconv.model.formula import Steps
 from qconv.model.graph import attr_float, attr_int, const_array
@@ -114,25 +114,30 @@ def _as_scores(steps: Steps, mask: ir.Value, lowest: float) -> ir.Value:
 
 
 def write_rotary(node: ir.Node, steps: Steps) -> int:
-    """Rewrites RotaryEmbedding where the whole of each head turns and each token has a position."""
+    """Rewrites RotaryEmbedding, whose positions are those of the tokens, or that of the first; 0 where a size is not known."""
     x, places, cosines, sines = node.inputs[:4]
-    table = const_array(cosines)
-    if x is None or x.shape is None or places is None or places.shape is None or table is None or len(places.shape) != 2:
+    if x is None or x.shape is None or places is None or places.shape is None or cosines is None or sines is None:
         return 0
-    half, rank = table.shape[1], len(x.shape)
-    width = x.shape[-1]
-    if not isinstance(width, int) or width % (2 * half) or attr_int(node, "rotary_embedding_dim", 0):
+    half = cosines.shape[1] if cosines.shape is not None else None
+    width, part = x.shape[-1], attr_int(node, "rotary_embedding_dim", 0)
+    odd = attr_int(node, "is_packed_batching", 0) or attr_float(node, "scale", 1.0) != 1.0
+    if odd or not isinstance(width, int) or not isinstance(half, int):
         return 0
-    heads = width // (2 * half)
-    by_head = x.shape if rank == 4 else [*x.shape[:2], heads, 2 * half]
-    value = x if rank == 4 else steps("Reshape", x, steps.constant([0, 0, heads, 2 * half], np.int64), shape=by_head)
-    axis = 1 if rank == 4 else 2
-    angles = [list(places.shape), half]
-    rows = [steps("Gather", t, places, shape=[*places.shape, half], axis=0) for t in (cosines, sines)]
-    spread = [*angles[0][:1], 1, angles[0][1], half] if axis == 1 else [*angles[0], 1, half]
-    c, s = (steps("Unsqueeze", row, steps.constant([axis], np.int64), shape=spread) for row in rows)
-    joined = turn(steps, value, c, s, pairs=bool(attr_int(node, "interleaved", 0)))
-    return steps.last("Identity", joined) if rank == 4 else steps.last("Reshape", joined, steps.constant([0, 0, width], np.int64))
+    size = width if len(x.shape) == 4 else width // max(attr_int(node, "num_heads", 0), 1) if part else 2 * half
+    counted = places if len(places.shape) == 2 else _counted_on(steps, x, places)
+    if counted is None or width % size:
+        return 0
+    return rotate(steps, x, size, part or size, (cosines, sines, counted), pairs=bool(attr_int(node, "interleaved", 0)))
+
+
+def _counted_on(steps: Steps, x: ir.Value, first: ir.Value) -> ir.Value | None:
+    """[1, tokens]: the positions from the first one on, the same for all samples."""
+    assert x.shape is not None
+    tokens = x.shape[1 if len(x.shape) == 3 else 2]
+    if not isinstance(tokens, int):
+        return None
+    count = steps.constant(np.arange(tokens)[None], np.int64)
+    return steps("Add", count, first, shape=[1, tokens], dtype=ir.DataType.INT64)
 
 
 def write_embedding(node: ir.Node, steps: Steps) -> int:

@@ -88,9 +88,8 @@ def _name(node: ir.Node, x: ir.Value, sizes: list[int | Size]) -> bool:
 
 def _learn(value: ir.Value, sizes: Sequence[int | ir.SymbolicDim]) -> bool:
     """Gives a value these sizes if one of them is a number or has a name where the present one is neither; whether it is so."""
-    more = value.shape is None or any(
-        _is_made_up(old) and not _is_made_up(new) for old, new in zip(value.shape, sizes, strict=True)
-    )
+    wrong = value.shape is None or len(value.shape) != len(sizes)  # as a graph's output may be declared
+    more = wrong or any(_is_made_up(old) and not _is_made_up(new) for old, new in zip(value.shape or (), sizes, strict=True))
     if more:
         value.shape = ir.Shape(sizes)
     return more
