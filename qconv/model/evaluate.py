@@ -15,6 +15,7 @@ from onnx import helper
 from qconv.model.graph import const_array
 
 Array = NDArray[Any]
+Attribute = int | float | str
 
 
 def run_float_node(node: ir.Node, arrays: Sequence[Array | None]) -> list[Array]:
@@ -33,7 +34,7 @@ def function_of(node: ir.Node, place: int, reals: Array) -> NDArray[np.float32]:
 
 
 def run_node(
-    op_type: str, arrays: Sequence[Array | None], *, domain: str = "", attributes: Mapping[str, int | float] | None = None
+    op_type: str, arrays: Sequence[Array | None], *, domain: str = "", attributes: Mapping[str, Attribute] | None = None
 ) -> list[Array]:
     """The single output of a new node of one op."""
     proto = helper.make_node(op_type, [], [], domain=domain)

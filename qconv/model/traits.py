@@ -94,8 +94,8 @@ _ROWS = {
     Trait.FOLLOWS: "AveragePool Clip GlobalAveragePool GlobalMaxPool Identity LeakyRelu MaxPool Pad Relu Resize",
     Trait.GATES: "HardSigmoid Sigmoid",
     Trait.GATES_ITSELF: "HardSwish",
-    Trait.CURVES: "Acos Acosh Asin Asinh Atan Atanh Cos Cosh Elu Erf Exp Log Pow Reciprocal Sin Sinh Softplus Softsign "
-    "Sqrt Tan Tanh",
+    Trait.CURVES: "Acos Acosh Asin Asinh Atan Atanh Celu Cos Cosh Elu Erf Exp Gelu Log Mish Pow Reciprocal Selu Sin Sinh "
+    "Softplus Softsign Sqrt Tan Tanh",
 }
 
 

@@ -14,6 +14,7 @@ from qconv.config import QuantConfig
 from qconv.errors import ArtifactError
 from qconv.model.graph import const_array
 from qconv.model.traits import Trait, has_trait
+from qconv.ops.flat_ends import useful_range
 from qconv.ops.forms import clamp_bounds, scalar_factor, signs_of_sum
 from qconv.ops.op_table import has_weight, rule_of
 from qconv.ops.scale_rules import Fixed, Within, inverse_scale
@@ -241,7 +242,7 @@ def params_within(limits: QuantParams, lo: float, hi: float, scheme: Scheme) -> 
 
 
 def range_of_tensor(value: ir.Value, range_of: RangeOf) -> tuple[float, float]:
-    """Within what a clamp leaves. Raises ArtifactError where the calibration has none."""
+    """Within what a clamp leaves and what readers tell apart. Raises ArtifactError where the calibration has none."""
     found = range_of(str(value.name))
     if found is None:
         raise ArtifactError(
@@ -250,6 +251,6 @@ def range_of_tensor(value: ir.Value, range_of: RangeOf) -> tuple[float, float]:
     lo, hi = found
     node = value.producer()
     bounds = None if node is None else clamp_bounds(node)
-    if bounds is None:
-        return lo, hi
-    return max(lo, bounds[0]), min(hi, bounds[1])
+    if bounds is not None:
+        lo, hi = max(lo, bounds[0]), min(hi, bounds[1])
+    return useful_range(value, (lo, hi))

@@ -24,7 +24,8 @@ from qconv.plan.levels import levels_for
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.weights import weight_codes
 from qconv.quant.types import QuantParams
-from qconv.ranges.search.output_error import Outputs, noise_of, outputs_of
+from qconv.ranges.search.judges import judges_of
+from qconv.ranges.search.output_error import Outputs, outputs_of, pooled_noise
 from qconv.recover.fit import Weights, fit_weights
 from qconv.recover.layers import Layer, layer_of
 from qconv.recover.moments import Fit, Moments
@@ -84,7 +85,8 @@ def recover(
     mixed, held = divided(samples)
     judges = mixed if sum(array.size for sample in mixed for array in sample.values()) <= _CHEAP else held
     twin, layers = Twin(model, plan, config), list(fitted_layers(model.graph, plan, effort))
-    before = outputs_of(twin.model, judges, threads)
+    compared = judges_of(model.graph)
+    before = outputs_of(twin.model, judges, threads, compared)
     moments = LayerMoments(model, twin, layers, plan, effort, mixed, threads)
     found: dict[Layer, Weights] = {}
     for number, layer in enumerate(layers):
@@ -95,8 +97,8 @@ def recover(
             twin.set_weights(layer, weights)
         if progress is not None:
             progress(number + 1, len(layers))
-    exact, after = outputs_of(model, judges, threads), outputs_of(twin.model, judges, threads)
-    noise = [noise_of(outputs, exact) for outputs in (before, after)]
+    exact, after = (outputs_of(network, judges, threads, compared) for network in (model, twin.model))
+    noise = [pooled_noise(outputs, exact) for outputs in (before, after)]
     apart = [index for index, sample in enumerate(judges) if any(sample is other for other in held)]
     if noise[1] >= noise[0]:
         return Recovered(plan, 0, len(samples), noise[0], noise[0], _noise_at(apart, before, exact))
@@ -105,7 +107,7 @@ def recover(
 
 
 def _noise_at(places: Sequence[int], outputs: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
-    return noise_of([outputs[i] for i in places], [exact[i] for i in places])
+    return pooled_noise([outputs[i] for i in places], [exact[i] for i in places])
 
 
 class LayerMoments:
@@ -217,13 +219,17 @@ def _is_held_back(index: int, count: int) -> bool:
 
 
 def fitted_layers(graph: ir.Graph, plan: QuantPlan, effort: Effort) -> Iterator[Layer]:
-    """The integer layers of weights that are not wider than the effort allows."""
+    """The integer layers of weights that are not wider than the effort allows.
+
+    One weight a channel has no error that others could take over; and where it rescales what gates read, whose input is cut off
+    where they are flat, a fit to the values beyond would bend it.
+    """
     shared = shared_arrays(graph)  # one array of codes serves all places, and may fit no single one
     for node in graph:
         layer = layer_of(node) if node.name not in plan.float_nodes and node.name not in plan.steep else None
         if layer is None or layer.weight_name in shared or not {layer.weight_name, layer.x} <= plan.tensors.keys():
             continue
-        if 0 < layer.columns <= effort.columns and layer.outputs:
+        if 1 < layer.columns <= effort.columns and layer.outputs:
             yield layer
 
 

@@ -27,6 +27,7 @@ from qconv.ops.op_table import has_weight, spec_of
 from qconv.plan.make import with_weights_of
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.weights import rounded_weight
+from qconv.ranges.search.judges import judges_of, with_outputs
 from qconv.ranges.search.output_error import noise_of, outputs_of
 from qconv.recover.fit import Weights
 from qconv.recover.layers import Layer
@@ -57,7 +58,9 @@ def prices(
         twin.set_weights(layer, _with_bias(given_weights(model, layer, plan, config), layer))
     ways = [(way, with_weights_of(model.graph, plan, way)) for way in settings]
     nodes = weighted(model.graph, plan)
-    exchange = _Exchange(twin.model, layers, nodes, held, outputs_of(model, held, threads), threads)
+    compared = judges_of(model.graph)
+    exact = outputs_of(model, held, threads, compared)
+    exchange = _Exchange(with_outputs(twin.model, compared), layers, nodes, held, exact, threads)
     found = {
         name: tuple(exchange.price(_nearest(node, name, way)) for way in ways)
         for name, node in nodes.items()

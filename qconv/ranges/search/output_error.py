@@ -23,6 +23,7 @@ from qconv.model.session import open_session
 from qconv.plan.activations import ActivationPlan
 from qconv.quant.types import QuantParams
 from qconv.ranges.search.fake_quant import FakeQuant
+from qconv.ranges.search.judges import with_outputs
 from qconv.statistics.nonfinite import run
 from qconv.statistics.summary import Range
 
@@ -58,6 +59,22 @@ def noise_of(found: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
     )
 
 
+def pooled_noise(found: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
+    """The noise of each output over all samples together: what a signal-to-noise ratio tells.
+
+    A sample whose outputs are small has a large noise of its own, and would decide alone where few samples are compared.
+    """
+    by_output = zip(zip(*found, strict=True), zip(*exact, strict=True), strict=True)
+    return float(
+        np.mean(
+            [
+                _ratio(*(np.concatenate([np.ravel(array) for array in arrays], dtype=np.float64) for arrays in pair))
+                for pair in by_output
+            ]
+        )
+    )
+
+
 def _noise_of_output(pairs: Sequence[tuple[NDArray[np.generic], NDArray[np.generic]]]) -> float:
     """The noise over all samples of one output."""
     if all(exact.size == 1 for _, exact in pairs):
@@ -72,7 +89,9 @@ def _ratio(found: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
     return float(((found - exact) ** 2).sum()) / both if both > 0 else 0.0
 
 
-def outputs_of(model: ir.Model, samples: Sequence[Mapping[str, NDArray[Any]]], threads: int = 0) -> list[list[NDArray[Any]]]:
-    """The outputs for each sample of a model in which codes are simulated, or of one without."""
-    session = open_session(model, threads=threads, fuse_quantized=False)
+def outputs_of(
+    model: ir.Model, samples: Sequence[Mapping[str, NDArray[Any]]], threads: int = 0, also: Sequence[str] = ()
+) -> list[list[NDArray[Any]]]:
+    """The outputs for each sample of a model in which codes are simulated, or of one without; behind them the tensors `also`."""
+    session = open_session(with_outputs(model, also), threads=threads, fuse_quantized=False)
     return [list(session.run(None, dict(feeds))) for feeds in samples]

@@ -47,6 +47,11 @@ class Extremes:
         out = lo * (1.0 + part) + spreads * (self.lo - self.usual_lo), hi * (1.0 + part) + spreads * (self.hi - self.usual_hi)
         return np.clip(out[0], lo.min(initial=0.0), 0.0), np.clip(out[1], 0.0, hi.max(initial=0.0))
 
+    def within(self, low: float, high: float) -> Extremes:
+        """The extremes of values that are cut off at `low` and `high`; the mean square stays."""
+        lo, hi, usual_lo, usual_hi = (np.clip(part, low, high) for part in (self.lo, self.hi, self.usual_lo, self.usual_hi))
+        return Extremes(lo, hi, self.square, usual_lo, usual_hi, self.samples)
+
     @property
     def width(self) -> float:
         """The width of the whole tensor's range, with zero in it."""

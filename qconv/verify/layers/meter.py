@@ -21,12 +21,18 @@ class LayerMeter:
         self._error, self._own = SimilarityMeter(), SimilarityMeter() if alone else None
         self._used = CodeMeter(codes.lowest, codes.highest)
 
-    def add(self, real: Array, ends: Sequence[Extremes], found: IntArray, own: IntArray | None) -> None:
-        """One more sample: the float tensor and its endings, the integer model's codes, and those of the layer alone."""
+    def add(
+        self, real: Array, ends: Sequence[Extremes], found: IntArray, own: IntArray | None, apart: Extremes | None = None
+    ) -> None:
+        """One more sample: the float tensor and its endings, the integer model's codes, and those of the layer alone.
+
+        `apart` is what the readers of the tensor tell apart; what lies beyond is compared as its ends.
+        """
         self._used.add(found)
-        pairs = list(self._pairs(real, found, own))
+        pairs = [(meter, _within(reals, apart)) for meter, reals in self._pairs(real, found, own)]
         flat, span = np.ravel(real), self._codes.span
-        add_blocks(lambda block: used(flat[block], span, ends).astype(np.float64), flat.size, pairs)
+        reference = _within(lambda block: used(flat[block], span, ends).astype(np.float64), apart)
+        add_blocks(reference, flat.size, pairs)
 
     def _pairs(self, real: Array, found: IntArray, own: IntArray | None) -> Iterator[tuple[SimilarityMeter, Blocks]]:
         """What is compared, without the channels that lowering added behind those of the float tensor for the sake of speed."""
@@ -45,3 +51,7 @@ class LayerMeter:
     def results(self) -> tuple[Similarity, Similarity | None, CodeUse]:
         """The error, the own error where it is known, and the use of codes."""
         return self._error.result(), None if self._own is None else self._own.result(), self._used.result()
+
+
+def _within(reals: Blocks, limits: Extremes | None) -> Blocks:
+    return reals if limits is None else lambda block: np.clip(reals(block), *limits)

@@ -4,7 +4,8 @@
     own error   the layer alone: its float inputs are quantized with its input parameters, its integer nodes run on them,
                 and the result is dequantized and compared; what earlier layers did wrong is not in it
 
-Float values that codes cannot hold are cut as codes are where no reader uses them, as behind a clamp (endings.py).
+Float values that codes cannot hold are cut as codes are where no reader uses them, as behind a clamp, or tells them apart
+(endings.py).
 
 Both networks run piece by piece, each node once for a sample, and tensors are dropped after the last layer that wants them.
 """
@@ -28,7 +29,7 @@ from qconv.verify.layers.groups import Alone, Group, groups
 from qconv.verify.layers.meter import LayerMeter
 from qconv.verify.measure.code_use import CodeUse
 from qconv.verify.measure.codes import Codes, final_codes
-from qconv.verify.measure.endings import Extremes, endings, extremes
+from qconv.verify.measure.endings import Extremes, endings, extremes, told_apart
 from qconv.verify.measure.metrics import Array, Similarity
 from qconv.verify.measure.sides import Side, pixels_of
 
@@ -66,6 +67,7 @@ class _Layer:
     """A float tensor that has codes, how they are made, where its values end (endings.py), and what is measured of it."""
 
     codes: Codes
+    value: ir.Value
     group: Group | None
     endings: tuple[str, ...]
     meter: LayerMeter
@@ -100,7 +102,13 @@ class _Network:
         ends = endings(prepared.graph)
         groups_alone = {tensor: group for tensor, group in groups(program, codes).items() if group is not None and group.runs}
         self.layers = [
-            _Layer(item, groups_alone.get(tensor), ends.get(tensor, ()), LayerMeter(item, alone=tensor in groups_alone))
+            _Layer(
+                item,
+                tensors[tensor],
+                groups_alone.get(tensor),
+                ends.get(tensor, ()),
+                LayerMeter(item, alone=tensor in groups_alone),
+            )
             for tensor, item in codes.items()
             if item.value in self._makers
         ]
@@ -168,7 +176,7 @@ class _SideBySide:
             real = held.reals[layer.tensor]
             codes = layer.codes.quantize(real) if layer.group is not None and layer.group.quantizes else own.get(layer.tensor)
             ends = [found for end in layer.endings if (found := held.extremes[end]) is not None]
-            layer.meter.add(real, ends, held.found[layer.name], codes)
+            layer.meter.add(real, ends, held.found[layer.name], codes, told_apart(layer.value, real))
 
         list(self._pool.map(judge, due))
 

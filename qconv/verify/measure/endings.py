@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.graph import is_float
+from qconv.ops.flat_ends import useful_range
 from qconv.ops.op_table import Role, role_of, rule_of, spec_of
 from qconv.ops.scale_rules import Same, Shared
 from qconv.verify.measure.metrics import Array
@@ -47,6 +48,13 @@ def _selects(node: ir.Node, index: int, graph: ir.Graph) -> bool:
 def extremes(array: Array) -> Extremes | None:
     """The least and the greatest element; None where there is none."""
     return (float(array.min()), float(array.max())) if array.size else None
+
+
+def told_apart(value: ir.Value, real: Array) -> Extremes | None:
+    """The part of an array of a tensor that its readers tell apart (ops/flat_ends.py); None where that is the whole."""
+    whole = extremes(real)
+    found = whole if whole is None else useful_range(value, whole)
+    return None if found == whole else found
 
 
 def used(real: Array, span: Extremes, ends: Sequence[Extremes]) -> Array:
