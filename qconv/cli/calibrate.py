@@ -125,7 +125,7 @@ def calibrate(
 
 
 def _print_check(calibration: Calibration, findings: Sequence[str]) -> None:
-    """The result of --check-data."""
+    """Prints what --check-data has found."""
     from qconv.cli.console import out
 
     for finding in findings:

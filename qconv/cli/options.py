@@ -100,7 +100,7 @@ def effort_option(command: F) -> F:
 
 
 def mode_options(command: F) -> F:
-    """--mode and --group."""
+    """The options --mode and --group."""
     options = [
         click.option(
             "--mode", type=click.Choice(["static", "weight-only", "dynamic"]), default="static", show_default=True,
@@ -155,7 +155,7 @@ def exclude_option(command: F) -> F:
 
 
 def pin_option(command: F) -> F:
-    """Adds --pin."""
+    """The option --pin."""
     return click.option(
         "--pin", multiple=True, metavar="NAME=VALUE",
         help="Make an input a constant, as --pin sr=16000, or a free size a number, as --pin batch=1; may be repeated. What "

@@ -39,7 +39,7 @@ class FunctionSource:
 
     @property
     def description(self) -> str:
-        """The function."""
+        """The function that gives the samples, by its name."""
         return self._spec
 
     def __iter__(self) -> Iterator[Sample]:

@@ -54,7 +54,7 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class ImageRecipe:
-    """Every choice made."""
+    """Every choice of how pictures become arrays, made."""
 
     resize: int | Size
     crop: Size

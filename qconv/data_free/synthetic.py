@@ -44,7 +44,7 @@ class IntegerRecipe:
     high: int
 
     def draw(self, rng: np.random.Generator) -> NDArray[Any]:
-        """One array."""
+        """One array of made-up values."""
         return np.asarray(rng.integers(self.low, self.high, self.shape, endpoint=True)).astype(self.dtype)
 
 

@@ -78,7 +78,7 @@ class Joined:
 
     @property
     def shape(self) -> tuple[Size, ...]:
-        """That of the whole."""
+        """The sizes of the whole."""
         first = self.parts[0].shape
         return (*first[: self.axis], sum(self.sizes), *first[self.axis + 1 :])
 

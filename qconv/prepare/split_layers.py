@@ -37,7 +37,7 @@ class _Wide:
 
     @property
     def end(self) -> ir.Value:
-        """What it gives."""
+        """The value that the layer gives."""
         return (self.add or self.layer.node).outputs[0]
 
     @property

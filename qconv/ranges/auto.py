@@ -58,7 +58,7 @@ def choose(summary: Summary, scheme: Scheme) -> Choice:
 
 
 def _stands(summary: Summary, scheme: Scheme) -> bool:
-    """Whether nothing is clipped."""
+    """Whether the range of all values stands, as it is not much wider than the usual one."""
     widest, usual = (hi - lo for lo, hi in (minmax(summary, scheme), CANDIDATES["percentile"](summary, scheme)))
     more_bits = scheme.int_type.bits - 6
     return usual <= 0 or (more_bits > 0 and widest <= usual * WIDER_PER_BIT**more_bits)

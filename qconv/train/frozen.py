@@ -63,7 +63,7 @@ class FrozenLayer(nn.Module):
             self.register_buffer("bias_zero_point", torch.zeros(own.scale.shape, dtype=torch.int32))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer of x."""
+        """What the layer gives for x."""
         bias = self.bias
         if bias is not None and bias.dtype == torch.int32:
             bias = operators.reals(bias, self.unit, self.bias_zero_point)

@@ -80,7 +80,7 @@ class Writer:
         return output
 
     def finish(self, inputs: Sequence[int], outputs: Sequence[int], description: str) -> bytes:
-        """The file."""
+        """The bytes of the finished file."""
         b = flatbuffers.Builder(1 << 20)
         buffers = [self._buffer(b, data) for data in self._buffers]
         tensors = [self._packed(b, tensor) for tensor in self._tensors]

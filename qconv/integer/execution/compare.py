@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.integer.execution.arrays import Array
+from qconv.integer.execution.blas import on_one_thread
 from qconv.integer.execution.executor import Executor
 from qconv.integer.execution.exposed import Exposed, Some, run
 from qconv.integer.execution.work import work
@@ -61,6 +62,7 @@ class Judge:
         """The tensors that are compared: all that nodes make, but for those of float islands."""
         return tuple(self._compared)
 
+    @on_one_thread()
     def mismatches(self, feeds: Mapping[str, Array]) -> list[Mismatch]:
         """The tensors that differ on one sample (or batch), in the order of the graph; empty where all elements are equal.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class OutOfTime(Exception):  # noqa: N818 - no error: the search ends with what it has
-    """The time is over."""
+    """Raised where the time that a search may take is over."""
 
 
 @dataclass
