@@ -9,6 +9,8 @@ behind the point:
 
 Scores are codes, or wide integers (plan/scores.py) in steps of 6.3 / 4096 at least, of which 4,097 have an entry each.
 
+One division is enough, 2^b N / D, where int32 has room for b bits in front of it, and 2^-b is an eighth of a step of y.
+
 m = 1 + length / 32768, both divisions rounded down, so that no sum passes int32: 255 / m codes m 32768 times fit. Of rows whose
 length is not known, m is computed from the shape. It ends at 255, where the largest exponential is 1.
 """
@@ -32,6 +34,8 @@ _FARTHEST = 1 << 29  # so that differences of scores stay in int32
 _REACH, _ENTRIES = 6.3, 4096  # 255 exp(-6.3) < 1/2; of a table of the exponentials of wide scores
 _LONGEST = 1 << 15  # rows of so many products of two codes fit in int32
 _LARGEST_DIVISOR = 255  # see plan/wide.py for the longest rows
+_LARGEST_CODE = 255
+_PARTS_OF_A_STEP = 8  # that a quotient is cut off in
 _MOST_BITS = 15  # behind the point: what is cut off there is nothing beside the codes of the values
 
 
@@ -102,16 +106,24 @@ def lower_weighted_mean(node: ir.Node, ctx: Context) -> None:
     size = row_size(node)
     assert output.shape is not None
     largest = 255 * (_LONGEST if size is None else min(size, _LONGEST))
-    bits = min(_MOST_BITS, _INT32_BITS - largest.bit_length())
+    once = _bits_of_one_quotient(largest, values.params, ctx.params(output))
+    bits = once or min(_MOST_BITS, _INT32_BITS - largest.bit_length())
     zero_points = [
         ctx.initializer(codes.params.zero_point.reshape(()), f"{node.name}_zero_point") for codes in (exponentials, values)
     ]
     products = build.emit("MatMulInteger", [exponentials.value, values.value, *zero_points], output, "products")
     total = _total(node, build, exponentials, size)
-    mean = _quotient(build, products, total, bits, output)
+    mean = (_short_quotient if once else _quotient)(build, products, total, bits, output)
     reach = 256 << bits
     found = Wide(mean, float(values.params.scale) / (1 << bits), 0.0, -reach, reach)
     ctx.set_codes(output, build.rescaled(found, ctx.params(output), output))
+
+
+def _bits_of_one_quotient(largest: int, values: QuantParams, y: QuantParams) -> int:
+    """How many bits 2^b N / D has behind the point where int32 has room for 2^b N; 0 where y needs more of them."""
+    bits = min(_MOST_BITS, _INT32_BITS - (largest * _LARGEST_CODE).bit_length())
+    fine = bits > 0 and float(values.scale) / (1 << bits) * _PARTS_OF_A_STEP <= float(y.scale)
+    return bits if fine else 0
 
 
 def _total(node: ir.Node, build: WideBuilder, exponentials: Codes, size: int | None) -> ir.Value:
@@ -123,6 +135,12 @@ def _total(node: ir.Node, build: WideBuilder, exponentials: Codes, size: int | N
     axes = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_axes")
     wide = build.emit("Cast", [exponentials.value], exponentials.value, "weights", to=int(ir.DataType.INT32))
     return build.emit("ReduceSum", [wide, axes], column, "total", keepdims=1)
+
+
+def _short_quotient(build: WideBuilder, number: ir.Value, divisor: ir.Value, bits: int, like: ir.Value) -> ir.Value:
+    """A quotient with so few bits behind the point that the number has room for them."""
+    finer = build.emit("Mul", [number, build.constant(1 << bits, "unit")], like, "finer")
+    return build.emit("Div", [finer, divisor], like, "mean")
 
 
 def _quotient(build: WideBuilder, number: ir.Value, divisor: ir.Value, bits: int, like: ir.Value) -> ir.Value:

@@ -16,6 +16,7 @@ from qconv.lower.copies import with_copies
 from qconv.lower.linear import Linear, quantize_linear
 from qconv.lower.planes import lower_planes
 from qconv.lower.steep import set_wide
+from qconv.lower.streams import added_to_stream, steps_of_stream
 from qconv.lower.values import Codes, Wide
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_int, const_array
@@ -100,8 +101,9 @@ def _wide_product(node: ir.Node, ctx: Context) -> None:
     accumulators = Wide(sums, 1.0, 0.0, int(lows.min()), int(highs.max()))
     bias = ctx.bias(node)
     factor = np.broadcast_to(float(x.params.scale) * linear.scale.astype(np.float64), (matrix.shape[1],))
-    moved = build.affine(accumulators, factor, np.zeros(1) if bias is None else bias, y, output)
-    ctx.set_wide(output, moved)
+    shift, unit = np.zeros(1) if bias is None else bias, steps_of_stream(output, ctx)
+    moved = None if unit is None else added_to_stream(build, accumulators, factor, shift, unit, y, output)
+    ctx.set_wide(output, moved or build.affine(accumulators, factor, shift, y, output))
 
 
 def _operands(node: ir.Node, ctx: Context, y: QuantParams) -> tuple[Codes, Linear]:

@@ -18,6 +18,7 @@ from qconv.quant.reciprocal_root import LARGEST_ENTRY, LARGEST_EPSILON, Reciproc
 from qconv.quant.types import QuantParams
 
 _FROM_CODES = 64  # steps of a row for each step of 8 bits
+_USUAL = 2  # deviations of an element: where it has more, the error of its factor may be more than a fourth of a code
 _MEAN_BITS = 30
 _INT32 = 2**31
 
@@ -32,7 +33,7 @@ def lower_norm(node: ir.Node, ctx: Context) -> None:
     normalized = _normalized(node, build, row, root)
     factor, shift = (_constant(node, index, default) for index, default in ((1, 1.0), (2, 0.0)))
     y = ctx.params(output)
-    moved = build.affine(normalized, factor, shift, y, output)
+    moved = build.affine(normalized, factor, shift, y, output, usual=_USUAL << root.bits)
     ctx.set_wide(output, moved)
     ctx.set_codes(output, build.codes(moved, y, output))
 

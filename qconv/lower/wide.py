@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
 from qconv.lower.context import Context
+from qconv.lower.splits import farthest, split_of
 from qconv.lower.values import Codes, Wide
 from qconv.model.graph import const_array
 from qconv.quant.certify import Certificate
@@ -29,7 +30,8 @@ SUM_BITS = 20  # of the entries of a sum, which leaves its factors 10 bits
 _FACTOR_BITS = 10  # that such a factor has
 _FLOAT_BITS = 24  # of the mantissa of a float32
 _LONGEST_SHIFT = 30  # bits, of which nothing of a sum's entry is left
-_MOST_BITS = 22  # behind the point of a code
+_MOST_BITS_TO_CUT = 8  # of an operand, for the steps of the other
+_FEW = 1 << 16  # steps of a wide integer, for whose factors 15 bits are left
 _STEEPEST = 1024.0  # codes for a step of a wide integer: all of them, and more
 
 
@@ -154,17 +156,30 @@ class WideBuilder:
         return replace(x, value=value, low=max(x.low, -largest), high=min(x.high, largest))
 
     def sum(self, a: Wide, b: Wide, like: ir.Value, sign: int = 1) -> Wide:
-        """a + b, or a - b by a `sign` of -1, in steps of 2^-20 of what the sum can reach."""
+        """a + b, or a - b by a `sign` of -1: in the steps that both have, or in steps of 2^-20 of what the sum can reach."""
+        a, b = self._in_coarser(a, b, "a_in_steps"), self._in_coarser(b, a, "b_in_steps")
+        if a.scale == b.scale and a.largest + b.largest < _INT32:
+            return self._plain_sum(a, b, like, sign)
         a, b = (self.within(x, 1 << SUM_BITS, f"{step}_shift") for x, step in ((a, "a"), (b, "b")))
         unit = (a.scale * a.largest + b.scale * b.largest) / (1 << (SUM_BITS + 9))
         larger = max((a, b), key=lambda x: x.scale * x.largest)
         unit = larger.scale / max(1, round(larger.scale / unit))  # which has no error of its factor then
         left, right = (self._in_units(x, unit, step) for x, step in ((a, "a"), (b, "b")))
-        assert left.largest + right.largest < _INT32
-        ends = sorted((sign * right.low, sign * right.high))
-        value = self.emit("Add" if sign > 0 else "Sub", [left.value, right.value], like, "sum")
-        total = Wide(value, unit, left.zero + sign * right.zero, left.low + ends[0], left.high + ends[1])
+        total = self._plain_sum(replace(left, scale=unit), right, like, sign)
         return self.within(total, 1 << SUM_BITS, "sum_shift")
+
+    def _in_coarser(self, x: Wide, other: Wide, step: str) -> Wide:
+        """x in the steps of the other, where they are larger by a power of two and the other has many."""
+        mantissa, bits = math.frexp(other.scale / x.scale)
+        fits = mantissa == 0.5 and 1 < bits <= _MOST_BITS_TO_CUT + 1 and other.largest >= _FEW
+        return self.shifted(x, bits - 1, step) if fits else x
+
+    def _plain_sum(self, a: Wide, b: Wide, like: ir.Value, sign: int) -> Wide:
+        """a + b or a - b of one scale, which is that of a."""
+        assert a.largest + b.largest < _INT32
+        ends = sorted((sign * b.low, sign * b.high))
+        value = self.emit("Add" if sign > 0 else "Sub", [a.value, b.value], like, "sum")
+        return Wide(value, a.scale, a.zero + sign * b.zero, a.low + ends[0], a.high + ends[1])
 
     def _in_units(self, x: Wide, unit: float, step: str) -> Wide:
         """The same reals in steps of about `unit`, by a whole factor; what is far finer is shifted first."""
@@ -189,21 +204,25 @@ class WideBuilder:
 
     def affine(
         self, x: Wide, factor: NDArray[np.floating], shift: NDArray[np.floating], y: QuantParams, like: ir.Value,
-        reach: float | None = None,
+        reach: float | None = None, usual: int | None = None,
     ) -> Wide:  # fmt: skip
         """factor x + shift by channel of the last axis, in steps of S_y / 2^b; its zero is where code Z - 1/2 of y begins.
 
         Magnitudes beyond `reach`, which is given for an x without zero point, may come out as any others beyond it: where int32
-        has no room for all, the channels of x are cut off there, each in its own steps.
+        has no room for all, the channels of x are cut off there, each in its own steps. An x beyond `usual` is rare, and may be
+        off by more than others.
         """
         factor, shift = np.asarray(factor, np.float64), np.asarray(shift, np.float64)
         per_step = factor * x.scale / float(y.scale)
         offset = shift / float(y.scale) + int(y.zero_point) - y.int_type.qmin + 0.5
         most: int | NDArray[np.int64] = x.largest
-        split = _split(most, x.zero, float(np.abs(per_step).max()), float(np.abs(offset).max()))
+        split = split_of(most, x.zero, float(np.abs(per_step).max()), float(np.abs(offset).max()), usual)
         if split is None and reach is not None:
-            most = _farthest(factor * x.scale, shift, reach, x.largest)
-            x, split = self._within_channels(x, most), _split(most, x.zero, np.abs(per_step), float(np.abs(offset).max()))
+            most = farthest(factor * x.scale, shift, reach, x.largest)
+            x, split = (
+                self._within_channels(x, most),
+                split_of(most, x.zero, np.abs(per_step), float(np.abs(offset).max()), usual),
+            )
         if split is None:
             raise self._beyond_int32()
         cut, bits = split
@@ -228,9 +247,9 @@ class WideBuilder:
         `name` is that of the last node, by default that of the float node.
         """
         largest = math.ceil((max(map(abs, y.ends)) + float(y.scale)) / x.scale + abs(x.zero))
-        if largest * 2 < x.largest:
-            x = self.clipped(x, largest, "saturate")
         factor = min(1.0, _STEEPEST * float(y.scale) / x.scale)
+        if largest * 2 < x.largest and x.largest > _FEW:
+            x = self.clipped(x, largest, "saturate")
         return self.codes(self.affine(x, np.full(1, factor), np.zeros(1), y, tensor), y, tensor, name)
 
     def codes(self, x: Wide, y: QuantParams, tensor: ir.Value, name: str | None = None) -> Codes:
@@ -260,32 +279,6 @@ class WideBuilder:
 
     def _beyond_int32(self) -> ArtifactError:
         return ArtifactError(f"node {self.place} leaves int32 under this plan; let the plan leave it in float (float_nodes)")
-
-
-def _split(
-    most: int | NDArray[np.int64], zero: float, steepest: float | NDArray[np.floating], offset: float
-) -> tuple[int, int] | None:
-    """Which bits of x, |x| <= most, are cut off and how many stand behind the point of a code, for the least error of both.
-
-    `most` and `steepest` may be by channel. None where int32 has no room.
-    """
-    best: tuple[float, int, int] | None = None
-    for cut in range(int(np.max(most)).bit_length()):
-        largest = np.trunc(most / (1 << cut)) + 1
-        for bits in range(_MOST_BITS, 0, -1):
-            gain = steepest * 2.0 ** (cut + bits)
-            reach = np.max((gain + 1) * (largest + abs(zero) / (1 << cut))) + offset * 2.0**bits
-            if reach < _INT32 - 1:
-                error = float(np.max(largest + gain)) * 2.0**-bits
-                best = min(best or (error, cut, bits), (error, cut, bits))
-                break
-    return None if best is None else best[1:]
-
-
-def _farthest(factor: NDArray[np.floating], shift: NDArray[np.floating], reach: float, largest: int) -> NDArray[np.int64]:
-    """For each channel the least integer x beyond which |factor x + shift| is more than `reach`; at most `largest`."""
-    steps = np.floor((reach + np.abs(shift)) / np.maximum(np.abs(factor), 1e-30)) + 1
-    return np.asarray(np.minimum(steps, largest), np.int64)
 
 
 def column_of(value: ir.Value) -> ir.Value:

@@ -5,6 +5,7 @@ Every element of the output is a weighted sum of those of the input along one ax
     y = A x B          A [height out, height], B [width, width out]
 
 whatever the mode and the way of counting coordinates. The matrices are what the Resize itself makes of unit vectors.
+Rows of large maps that grow by a whole factor are sums instead (resize_by_phases.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from qconv.model.edit import Editor
 from qconv.model.evaluate import run_float_node
 from qconv.model.graph import attr_str, const_array
+from qconv.prepare.resize_by_phases import phases_of, write_phases
 
 _SCALES, _SIZES = 2, 3
 _LARGEST = 4096  # elements of an axis; a matrix of more would be larger than most networks
@@ -84,6 +86,9 @@ def _write(
     value = x
     steps.sort(key=lambda step: step[0])
     for number, (_, name, matrix) in enumerate(steps):
+        phases = phases_of(matrix) if number == len(steps) - 1 and name == "rows" else None
+        if phases is not None and write_phases(editor, node, value, phases):
+            return 1
         constant = editor.constant(f"{node.name}/{name}", matrix if name == "columns" else np.ascontiguousarray(matrix.T))
         inputs = [value, constant] if name == "columns" else [constant, value]
         if number == len(steps) - 1:

@@ -8,7 +8,8 @@ For a row c of D integers, |c| <= 2^14.5, and P = 2^p >= D
 
 so that c r is the normalized row with F bits behind the point. Level j is the least between 64 4^j and 256 4^j: its neighbours
 meet it there, and have four times and a fourth of its slope. The table has 2,368 entries and is off by one part in 256 at most,
-by a part in 1,000 on average. F is the largest for which every c r is proved to fit in int32, over all entries.
+by a part in 1,000 on average. F is the largest for which every c r is proved to fit in int32, over all entries; in 26 bits for
+rows of up to 1,024, which leaves 5 or more to a factor behind it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ LARGEST_EPSILON = 1 << 28
 LONGEST_ROW = 1 << 22  # elements
 LONGEST_FREE_ROW = 1 << 14  # of longer ones, entries beyond 64 deviations are cut off, so that 24 bits are left behind the point
 _BITS_OF_LONG_ROWS = 24
+_SHORT_ROW = 1 << 10
+_LARGEST_OF_SHORT_ROW = 3 << 24  # |c r|
 LEVELS = 12
 _DIRECT = 256  # so many V have an entry of their own
 _BUCKETS = 192  # of every other level
@@ -65,10 +68,11 @@ def reciprocal_root(size: int) -> ReciprocalRoot:
     middle = np.maximum((lowest + highest) / 2.0, 1.0)
     entries = np.minimum(np.sqrt((highest + 0.5) * divisor), LARGEST_ENTRY)  # |c|^2 <= (V + 1/2) P
     cuts = size > LONGEST_FREE_ROW
+    limit = _LARGEST_OF_SHORT_ROW if size <= _SHORT_ROW else _INT32
     for bits in range(_BITS_OF_LONG_ROWS if cuts else 30, 0, -1):
         table = np.rint(2.0**bits * math.sqrt(size / divisor) / np.sqrt(middle))
         largest = _INT32 - 1 if cuts else math.ceil(float(np.max(entries * table)))
-        if table.max() < _INT32 and largest < _INT32:
+        if table.max() < _INT32 and largest < limit:
             return ReciprocalRoot(size, divisor, bits, table.astype(np.int32), largest)
     raise AssertionError(f"there is no table for rows of {size} elements")
 

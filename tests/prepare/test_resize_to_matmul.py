@@ -60,3 +60,18 @@ def test_a_resize_to_the_same_size_is_left_out(mode: str) -> None:
     model = graph(nodes, {"x": (1, 2, 5, 7)}, "y", {"sizes": ints(1, 2, 5, 7)})
     assert changes(resize_to_matmul, model) == 1
     assert ops(model) == ["Relu", "Sigmoid"]
+
+
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric"])
+@pytest.mark.parametrize("factor", [2, 4])
+def test_rows_of_large_maps_are_means_of_neighbours(coordinates: str, factor: int) -> None:
+    attributes = {"mode": "linear", "coordinate_transformation_mode": coordinates}
+    scales = {"s": np.array([1, 1, factor, 1], np.float32)}
+    model = graph([node("Resize", "x _ s", "y", **attributes)], {"x": (1, 4, 96, 320)}, constants=scales)
+    assert changes(resize_to_matmul, model) == 1
+    found = ops(model)  # a phase that is a row of the input itself is no mean
+    plain = 0 if coordinates == "half_pixel" else 1
+    assert "MatMul" not in found and found.count("Add") == factor - plain
+    small = graph([node("Resize", "x _ s", "y", **attributes)], {"x": (1, 1, 16, 32)}, constants=scales)
+    assert changes(resize_to_matmul, small) == 1
+    assert ops(small) == ["MatMul"]
