@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -71,14 +71,6 @@ class ImageRecipe:
         return f"resize {resize}, crop {self.crop[0]}x{self.crop[1]}, {form}"
 
 
-def parse_size(text: str) -> Size:
-    """(width, height) of "320x240", or of "224" for a square. Raises UsageError."""
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"{text!r} is not a size; write 224, or width and height as 320x240")
-    return int(parts[0]), int(parts[-1])
-
-
 def resolve(options: ImageOptions, info: InputInfo) -> ImageRecipe:
     """Options, then the preset, then what the model's input tells.
 
@@ -143,7 +135,3 @@ def _normalisation(options: ImageOptions, preset: Preset, channels: int) -> Norm
     if any(value <= 0 for value in std):
         raise UsageError("--std must be above zero")
     return preset.scale if options.scale is None else options.scale, mean, std
-
-
-LAYOUTS: tuple[str, ...] = get_args(Layout)
-CHANNELS: tuple[str, ...] = get_args(Channels)

@@ -3,21 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qconv.data.image_options import PRESETS, ImageOptions, ImageRecipe, parse_size, resolve
+from qconv.data.image_options import PRESETS, ImageOptions, ImageRecipe, resolve
 from qconv.data.source import InputInfo
 from qconv.errors import UsageError
 
 
 def info(*shape: int | None, dtype: type = np.float32) -> InputInfo:
     return InputInfo("x", np.dtype(dtype), shape)
-
-
-def test_sizes() -> None:
-    assert parse_size("224") == (224, 224)
-    assert parse_size("320x240") == (320, 240)
-    for text in ("", "x", "0", "-3", "1x2x3", "a"):
-        with pytest.raises(UsageError, match="is not a size"):
-            parse_size(text)
 
 
 def test_defaults_follow_the_input() -> None:
