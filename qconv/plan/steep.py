@@ -46,7 +46,7 @@ _LOWEST_DB = 27.0
 _COARSE = 0.02  # share of noise in a tensor that 8 bits do not serve
 MOST_NODES = 12
 _UNUSABLE_DB = 15.0
-_MOST_WEIGHTS = 0.75  # of those of the network, in a region of many nodes
+_MOST_WEIGHTS = 0.6  # of those of the network, in a region of many nodes
 _ALIKE = Trait.SUMS | Trait.MULTIPLIES | Trait.MOVES | Trait.CLAMPS | Trait.NEGATES
 BITS_OF_INPUT, _BITS_OF_SUMS = 15, 20  # what wide integers resolve at least of the largest
 
@@ -125,7 +125,7 @@ def settle(
     found = Steep()
     for steep in steep_functions(nodes, tensors, met_of):
         few = len(steep.region) <= MOST_NODES
-        if not few and (steep.db >= _UNUSABLE_DB or not steep.inputs or _share_of_weights(steep.region, nodes) > _MOST_WEIGHTS):
+        if not few and not _is_front_end(steep, nodes):
             continue
         if few and steep.fine_db >= _LOWEST_DB and steep.has_table and all(map(has_wide_form, steep.region[1:])):
             values = [*(steep.inputs if float_inputs else ()), *(n.outputs[0] for n in steep.region[1:])]
@@ -239,6 +239,12 @@ def region_of(
         same = alike and len(operands) == 1 and has_trait(maker, _ALIKE)
         pending += [(v, same) for v in operands]
     return tuple(found), tuple(inputs)
+
+
+def _is_front_end(steep: SteepFunction, nodes: Collection[ir.Node]) -> bool:
+    """Whether 8 bits make a network useless at a curve, and many weights stand behind what leads to it from the inputs."""
+    useless = steep.has_table and bool(steep.inputs) and steep.db < _UNUSABLE_DB
+    return useless and _share_of_weights(steep.region, nodes) <= _MOST_WEIGHTS
 
 
 def _share_of_weights(region: Collection[ir.Node], nodes: Collection[ir.Node]) -> float:
