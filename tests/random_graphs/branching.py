@@ -46,19 +46,13 @@ def angle(g: Growing) -> None:
 
 
 def spectrum(g: Growing) -> None:
-    """A Fourier transform along the last axis: its magnitudes, or both parts of it."""
+    """The magnitudes of a Fourier transform along the last axis, of half of it: the other half is equal but for rounding."""
     if (x := g.pick(2, 3)) is None:
         return
     shape = g.shapes[x]
-    one_sided = int(g.rng.integers(0, 2))
-    size = shape[-1] // 2 + 1 if one_sided else shape[-1]
     real = _hidden(g, "Unsqueeze", [x, _ints(g, -1)])
-    complex_ = _hidden(g, "DFT", [real, "", g.constant(np.asarray(len(shape) - 1, np.int64))], onesided=one_sided)
-    if g.rng.random() < 0.5:
-        g.add("ReduceL2", [complex_, _ints(g, -1)], (*shape[:-1], size), {"keepdims": 0})
-    else:
-        flat = (*shape[:-1], 2 * size)
-        g.add("Reshape", [complex_, _ints(g, *flat)], flat)
+    complex_ = _hidden(g, "DFT", [real, "", g.constant(np.asarray(len(shape) - 1, np.int64))], onesided=1)
+    g.add("ReduceL2", [complex_, _ints(g, -1)], (*shape[:-1], shape[-1] // 2 + 1), {"keepdims": 0})
 
 
 def boxes(g: Growing) -> None:
