@@ -112,3 +112,11 @@ def test_the_libraries_stay_silent_and_their_loggers_as_they_were(caplog: pytest
     simplify(model)
     assert not caplog.records
     assert [logging.getLogger(name).level for name in ("onnxscript", "onnx_ir")] == levels
+
+
+def test_an_attribute_that_is_a_type_is_no_defect() -> None:
+    model = graph([node("Relu", "x", "y")], {"x": (1, 2)})
+    kind = ir.TypeAndShape(ir.TensorType(ir.DataType.FLOAT), ir.Shape([2]))
+    empty = ir.Node("", "Optional", [], [ir.AttrTypeProto("type", kind)], name="empty")
+    model.graph.append(empty)
+    assert simplify(model) >= 0
