@@ -66,7 +66,7 @@ def test_what_is_wrong_is_told(text: str, word: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_told_of(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="there is no file of settings"):
         load_config(tmp_path / "none.toml")
 
 

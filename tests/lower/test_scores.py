@@ -36,7 +36,7 @@ def test_probabilities_of_large_scores(tmp_path: Path, middle: str, n: int) -> N
     result.assert_exact()
     assert result.quantized.audit.integer_only
     assert "QLinearSoftmax" not in result.ops
-    assert result.sqnr_db() > 25.1  # 22.2 to 25.2 with scores in codes; what is left is lost by the codes of q and k
+    assert result.sqnr_db() > 25.0  # 22.2 to 25.0 with scores in codes; what is left is lost by the codes of q and k
 
 
 def test_small_scores_stay_codes(tmp_path: Path) -> None:

@@ -89,6 +89,10 @@ def test_a_method_of_another_version_is_refused_where_ranges_are_chosen() -> Non
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     binary = tmp_path / "binary.json"
     binary.write_bytes(b"\xff\xfe\x00")
-    for path in (tmp_path / "absent.json", tmp_path, binary):
-        with pytest.raises(ArtifactError, match="cannot be read"):
+    for path, sentence in (
+        (tmp_path / "absent.json", "there is no calibration"),
+        (tmp_path, "cannot be read"),
+        (binary, "cannot be read"),
+    ):
+        with pytest.raises(ArtifactError, match=sentence):
             Calibration.load(path)
