@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from threadpoolctl import threadpool_limits
 
 from qconv.integer.execution.arrays import Array
-from qconv.integer.execution.blas import on_one_thread
 from qconv.integer.execution.executor import Executor
 from qconv.integer.execution.exposed import Exposed, Some, run
 from qconv.integer.execution.work import work
@@ -62,12 +62,16 @@ class Judge:
         """The tensors that are compared: all that nodes make, but for those of float islands."""
         return tuple(self._compared)
 
-    @on_one_thread()
     def mismatches(self, feeds: Mapping[str, Array]) -> list[Mismatch]:
         """The tensors that differ on one sample (or batch), in the order of the graph; empty where all elements are equal.
 
         Raises ModelError where onnxruntime or the executor cannot run the graph on `feeds`.
         """
+        # OpenBLAS' threads wait by spinning: where others use the cores too, a product that they share takes many times as long.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self._mismatches(feeds)
+
+    def _mismatches(self, feeds: Mapping[str, Array]) -> list[Mismatch]:
         exposed = self._exposed.of(feeds)
         deployed = run(self._deployed, self._outputs, feeds) if self._outputs else {}
         inner, outer = [], {}
