@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -42,11 +43,19 @@ class LayerMeter:
                 yield meter, self._reals(same)
 
     def _reals(self, codes: IntArray) -> Blocks:
-        params = self._codes.params
-        flat = np.ravel(codes if params.axis is None else params.dequantize(codes))
+        params, flat = self._codes.params, np.ravel(codes)
         if params.axis is None:
             return lambda block: params.dequantize(flat[block]).astype(np.float64)
-        return lambda block: flat[block].astype(np.float64)
+        inner, channels = math.prod(codes.shape[params.axis + 1 :]), codes.shape[params.axis]
+        zero_points = params.zero_point.astype(np.int32)
+
+        def reals(block: slice) -> Array:
+            of_channel = np.arange(*block.indices(flat.size)) // inner % channels
+            centered = flat[block].astype(np.int32) - zero_points[of_channel]  # as QuantParams.dequantize has it
+            found: Array = (centered.astype(np.float32) * params.scale[of_channel]).astype(np.float64)
+            return found
+
+        return reals
 
     def results(self) -> tuple[Similarity, Similarity | None, CodeUse]:
         """The error, the own error where it is known, and the use of codes."""

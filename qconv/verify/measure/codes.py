@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import onnx_ir as ir
@@ -30,11 +32,7 @@ class Codes:
 
     def quantize(self, real: Array) -> IntArray:
         """The codes of reals, clipped as the graph clips them; channels that only the integer graph has are zero."""
-        codes = self._codes(real) if self.params.axis is not None else np.empty(real.shape, self.params.int_type.dtype)
-        if self.params.axis is None:
-            flat, reals = codes.reshape(-1), np.ravel(real)
-            for start in range(0, flat.size, _BLOCK):
-                flat[start : start + _BLOCK] = self._codes(reals[start : start + _BLOCK])
+        codes = in_parts(self._codes, real, self.params)
         width = self.value.shape[1] if codes.ndim > 1 and self.value.shape is not None else None
         added = width - codes.shape[1] if isinstance(width, int) else 0
         if added <= 0:
@@ -94,3 +92,19 @@ def _limits(step: Step | None, params: QuantParams) -> tuple[int, int]:
             if bound is not None:
                 limits[place] = int(bound.reshape(()))
     return limits[0], limits[1]
+
+
+def in_parts(function: Callable[[Array], Array], array: Array, params: QuantParams) -> Array:
+    """A function by element of a tensor with these parameters, part by part, so that what it needs on the way stays small."""
+    if array.size <= _BLOCK or (params.axis is not None and array.ndim < 2):
+        return function(array)
+    others = [axis for axis in range(array.ndim) if params.axis is None or axis != params.axis % array.ndim]
+    split = max(others, key=lambda axis: array.shape[axis])
+    ends = np.linspace(0, array.shape[split], min(array.shape[split], -(-array.size // _BLOCK)) + 1).astype(int).tolist()
+    places = [(*[slice(None)] * split, slice(start, end)) for start, end in pairwise(ends)]
+    first = function(array[places[0]])
+    found = np.empty(array.shape, first.dtype)
+    found[places[0]] = first
+    for place in places[1:]:
+        found[place] = function(array[place])
+    return found
