@@ -17,6 +17,7 @@ from benchmarks.situation import (
     pictures,
     rows,
     tokens,
+    unlike_channels,
 )
 
 FURTHER: dict[str, Situation] = {
@@ -78,11 +79,7 @@ FURTHER: dict[str, Situation] = {
         f"({PICTURES}) => (float[N,4,P,Q] y) {{ c = Conv(x, w) s = Sigmoid(c) m = Mul(c, s) d = "
         f"Conv<group=4>(m, v) y = Conv(d, u) }}",
         pictures,
-        {
-            "w": normal(4, 4, 1, 1) * SPREAD.reshape(4, 1, 1, 1),
-            "v": normal(4, 1, 3, 3) / SPREAD.reshape(4, 1, 1, 1),
-            "u": normal(4, 4, 1, 1, seed=3),
-        },
+        unlike_channels(),
     ),
     "detector that decodes its boxes": Situation(
         f"({PICTURES}) => (float[N,100,4] y) {{ c = Conv(x, w, b) r = Reshape(c, rows) t = "

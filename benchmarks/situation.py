@@ -77,6 +77,12 @@ def pictures() -> Array:
     return normal(SAMPLES, 4, 10, 10)
 
 
+def unlike_channels() -> dict[str, Array]:
+    """Weights of three layers: channels that differ a thousand times in size, made alike by a depthwise one, and mixed."""
+    spread = SPREAD.reshape(4, 1, 1, 1)
+    return {"w": normal(4, 4, 1, 1) * spread, "v": normal(4, 1, 3, 3) / spread, "u": normal(4, 4, 1, 1, seed=3)}
+
+
 def rows() -> Array:
     """Samples of 16 numbers."""
     return normal(SAMPLES, 16)

@@ -18,6 +18,7 @@ from benchmarks.situation import (
     pictures,
     rows,
     tokens,
+    unlike_channels,
 )
 
 _FIRST: dict[str, Situation] = {
@@ -37,11 +38,7 @@ _FIRST: dict[str, Situation] = {
     "channels of unlike size": Situation(
         f"({PICTURES}) => (float[N,4,P,Q] y) {{ c = Conv(x, w) r = Relu(c) d = Conv<group=4>(r, v) y = Conv(d, u) }}",
         pictures,
-        {
-            "w": normal(4, 4, 1, 1) * SPREAD.reshape(4, 1, 1, 1),
-            "v": normal(4, 1, 3, 3) / SPREAD.reshape(4, 1, 1, 1),
-            "u": normal(4, 4, 1, 1, seed=3),
-        },
+        unlike_channels(),
     ),
     "mask of -10000": Situation(
         f"({TOKENS}) => (float[N,32,16] y) {{ t = Transpose<perm=[0,2,1]>(x) s = MatMul(x, t) m = Add(s, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,17 @@ def positive(*shape: int) -> NDArray[np.float32]:
 def ints(*values: int) -> NDArray[np.int64]:
     """A vector of int64, as axes and shapes are."""
     return np.array(values, np.int64)
+
+
+def write_graph(folder: Path, text: str, constants: Mapping[str, Array]) -> Path:
+    """A file with a graph of opset 17 in onnx's text, whose outputs have no shapes."""
+    graph = onnx.parser.parse_graph(text)
+    graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+    for info in graph.output:
+        info.type.tensor_type.ClearField("shape")
+    path = folder / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
 
 
 def node(op_type: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:

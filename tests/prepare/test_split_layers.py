@@ -13,6 +13,7 @@ from qconv.plan.patterns import nodes_of
 from qconv.prepare import prepare
 from qconv.prepare.split_layers import split_layers
 from tests.lower.harness import Array, normal
+from tests.prepare.graphs import write_graph
 
 SIZE = np.where(np.arange(8) < 4, 300, 1).astype(np.float32)  # of the output channels
 W, B = normal(8, 8) * SIZE, normal(8) * SIZE
@@ -44,14 +45,8 @@ CONSTANTS: dict[str, Array] = {
 
 def _model(folder: Path, name: str) -> Path:
     inputs, body, weights, _ = FORMS[name]
-    graph = onnx.parser.parse_graph(f"g ({inputs}) => (float y, float z) {{ {body} }}")
     constants = weights | {key: array for key, array in CONSTANTS.items() if key in body}
-    graph.initializer.extend(onnx.numpy_helper.from_array(array, key) for key, array in constants.items())
-    for info in graph.output:
-        info.type.tensor_type.ClearField("shape")
-    path = folder / "m.onnx"
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
+    return write_graph(folder, f"g ({inputs}) => (float y, float z) {{ {body} }}", constants)
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -11,6 +11,7 @@ from qconv.model.load import load
 from qconv.model.session import open_session
 from qconv.prepare.take_apart import take_apart
 from tests.lower.harness import Array, normal
+from tests.prepare.graphs import write_graph
 
 # what is behind c = Concat(a, b), [N, 8, 6] of [N, 4, 6] each; whether the parts come apart
 CHAINS = {
@@ -40,13 +41,7 @@ CONSTANTS: dict[str, Array] = {
 
 def _model(folder: Path, body: str) -> Path:
     text = f"g (float[N,4,6] x) => (float y, float z) {{ a = Neg(x) b = Exp(x) c = Concat<axis=1>(a, b) {body} }}"
-    graph = onnx.parser.parse_graph(text)
-    graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in CONSTANTS.items() if name in body)
-    for info in graph.output:
-        info.type.tensor_type.ClearField("shape")
-    path = folder / "m.onnx"
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
+    return write_graph(folder, text, {name: array for name, array in CONSTANTS.items() if name in body})
 
 
 @pytest.mark.parametrize("chain", CHAINS)

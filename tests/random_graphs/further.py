@@ -5,24 +5,9 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto, helper
 
-from .growing import Array, Attribute, Growing
+from .growing import Array, Growing
 
 _CURVES = ("Asinh", "Ceil", "Celu", "Cos", "Cosh", "Round", "Shrink", "Sign", "Sinh", "ThresholdedRelu")
-
-
-def _last(g: Growing) -> str:
-    return next(reversed(g.shapes))
-
-
-def _ints(g: Growing, *numbers: int) -> str:
-    return g.constant(np.asarray(numbers, np.int64))
-
-
-def _hidden(g: Growing, op: str, inputs: list[str], **attributes: Attribute) -> str:
-    """A node whose output is no tensor of reals, or none that others may pick."""
-    name = f"t{len(g.nodes)}"
-    g.nodes.append(helper.make_node(op, inputs, [name], name=f"n{len(g.nodes)}_{op}", **attributes))  # type: ignore[arg-type]
-    return name
 
 
 def steep(g: Growing) -> None:
@@ -35,18 +20,18 @@ def steep(g: Growing) -> None:
             g.add(str(g.rng.choice(_CURVES)), [x], shape)
         case 1:
             g.add("Mul", [x, g.constant(np.asarray(g.rng.uniform(5, 300), np.float32))], shape)
-            g.add(str(g.rng.choice(["Sin", "Cos"])), [_last(g)], shape)
+            g.add(str(g.rng.choice(["Sin", "Cos"])), [g.last], shape)
         case _:
             g.add("Mul", [x, x], shape)
             if len(shape) < 4 and g.rng.random() < 0.5:
                 columns = int(g.rng.integers(1, 6))
-                g.add("MatMul", [_last(g), g.constant(g.rng.random((shape[-1], columns), np.float32))], (*shape[:-1], columns))
-            size = g.shapes[_last(g)]
-            g.add("Add", [_last(g), g.constant(np.asarray(10.0 ** g.rng.uniform(-4, 0), np.float32))], size)
-            energies = _last(g)
+                g.add("MatMul", [g.last, g.constant(g.rng.random((shape[-1], columns), np.float32))], (*shape[:-1], columns))
+            size = g.shapes[g.last]
+            g.add("Add", [g.last, g.constant(np.asarray(10.0 ** g.rng.uniform(-4, 0), np.float32))], size)
+            energies = g.last
             g.add(str(g.rng.choice(["Log", "Sqrt", "Reciprocal"])), [energies], size)
             if g.rng.random() < 0.3:
-                g.add("Div", [_last(g), energies], size)
+                g.add("Div", [g.last, energies], size)
 
 
 def compare(g: Growing) -> None:
@@ -56,11 +41,11 @@ def compare(g: Growing) -> None:
     shape = g.shapes[x]
     other = str(g.rng.choice([name for name, found in g.shapes.items() if found == shape]))
     if g.rng.random() < 0.2:
-        place = _hidden(g, str(g.rng.choice(["ArgMax", "ArgMin"])), [x], axis=1)
+        place = g.hidden(str(g.rng.choice(["ArgMax", "ArgMin"])), [x], axis=1)
         g.add("Cast", [place], (shape[0], 1, *shape[2:]), {"to": TensorProto.FLOAT})
         return
     limit = g.constant(np.asarray(g.rng.normal(), np.float32))
-    test = _hidden(g, str(g.rng.choice(["Greater", "GreaterOrEqual", "Less", "LessOrEqual"])), [x, limit])
+    test = g.hidden(str(g.rng.choice(["Greater", "GreaterOrEqual", "Less", "LessOrEqual"])), [x, limit])
     g.add("Where", [test, x, other], shape)
 
 
@@ -86,7 +71,7 @@ def take(g: Growing) -> None:
     last = len(shape) - 1
     match g.rng.integers(0, 8):
         case 0:
-            g.add("Tile", [x, _ints(g, *[1] * last, 2)], (*shape[:-1], 2 * shape[-1]))
+            g.add("Tile", [x, g.ints(*[1] * last, 2)], (*shape[:-1], 2 * shape[-1]))
         case 1:
             places = g.rng.integers(0, shape[-1], 3)
             g.add("Gather", [x, g.constant(places)], (*shape[:-1], 3), {"axis": last})
@@ -105,13 +90,13 @@ def take(g: Growing) -> None:
         case 6 if shape[-1] > 1:
             parts = [1, shape[-1] - 1]
             names = [f"t{len(g.nodes)}", f"t{len(g.nodes)}_1"]
-            split = helper.make_node("Split", [x, _ints(g, *parts)], names, name=f"n{len(g.nodes)}_Split", axis=last)
+            split = helper.make_node("Split", [x, g.ints(*parts)], names, name=f"n{len(g.nodes)}_Split", axis=last)
             g.nodes.append(split)
             g.shapes |= {name: (*shape[:-1], size) for name, size in zip(names, parts, strict=True)}
         case _:
-            wide = _hidden(g, "Unsqueeze", [x, _ints(g, 1)])
-            grown = _hidden(g, "Expand", [wide, _ints(g, shape[0], 2, *shape[1:])])
-            g.add("Reshape", [grown, _ints(g, shape[0], 2 * shape[1], *shape[2:])], (shape[0], 2 * shape[1], *shape[2:]))
+            wide = g.hidden("Unsqueeze", [x, g.ints(1)])
+            grown = g.hidden("Expand", [wide, g.ints(shape[0], 2, *shape[1:])])
+            g.add("Reshape", [grown, g.ints(shape[0], 2 * shape[1], *shape[2:])], (shape[0], 2 * shape[1], *shape[2:]))
 
 
 def resize(g: Growing) -> None:
@@ -121,7 +106,7 @@ def resize(g: Growing) -> None:
     shape = g.shapes[x]
     mode = str(g.rng.choice(["nearest", "linear", "cubic"]))
     sizes = (*shape[:2], *(int(size) for size in g.rng.integers(1, 10, 2)))
-    g.add("Resize", [x, "", "", _ints(g, *sizes)], sizes, {"mode": mode})
+    g.add("Resize", [x, "", "", g.ints(*sizes)], sizes, {"mode": mode})
 
 
 def layer(g: Growing) -> None:
@@ -154,4 +139,4 @@ def layer(g: Growing) -> None:
             g.add(str(g.rng.choice(["LogSoftmax", "Hardmax"])), [x], shape, {"axis": int(g.rng.integers(1, len(shape)))})
         case _:
             op = str(g.rng.choice(["ReduceSumSquare", "ReduceL1", "ReduceProd"]))
-            g.add(op, [x, _ints(g, 1)], (shape[0], 1, *shape[2:]), {"keepdims": 1})
+            g.add(op, [x, g.ints(1)], (shape[0], 1, *shape[2:]), {"keepdims": 1})

@@ -36,6 +36,25 @@ class Growing:
         self.constants[name] = array
         return name
 
+    def ints(self, *numbers: int) -> str:
+        """A new initializer of whole numbers."""
+        return self.constant(np.asarray(numbers, np.int64))
+
+    def real(self, number: float) -> str:
+        """A new initializer of one real."""
+        return self.constant(np.asarray(number, np.float32))
+
+    @property
+    def last(self) -> str:
+        """The tensor that was made last."""
+        return next(reversed(self.shapes))
+
+    def hidden(self, op: str, inputs: list[str], **attributes: Attribute) -> str:
+        """A node whose output is no tensor of reals, or none that others may pick."""
+        name = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [name], name=f"n{len(self.nodes)}_{op}", **attributes))  # type: ignore[arg-type]
+        return name
+
     def weight(self, *shape: int) -> str:
         """Normal weights whose channels differ a little in size."""
         spread = np.exp(self.rng.normal(0, 0.5, (shape[0], *[1] * (len(shape) - 1))))
