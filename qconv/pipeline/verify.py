@@ -126,5 +126,7 @@ def _culprit(model: PreparedModel, integer: ir.Model, program: Program, side: Si
     """What names the node that lost a tensor; the layers are run for this only, as they cost more than the whole check."""
     prepared = model.original.clone()
     prepare(prepared, keep_tensors=model.imported is not None)
-    layers = layer_reports(prepared, integer, program, side, islice(iter(samples), Effort().layer_samples))
-    return first_loss(prepared.graph, layers)
+    effort = Effort()
+    few = islice(iter(samples), effort.layer_samples)
+    layers = layer_reports(prepared, integer, program, side, few, elements=effort.layer_elements)
+    return first_loss(prepared.graph, layers.reports)

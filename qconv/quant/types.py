@@ -143,15 +143,20 @@ class QuantParams:
         """
         scale, zero_point = self._along(real.ndim)
         with np.errstate(invalid="ignore", over="ignore"):
-            codes = np.rint(np.asarray(real, np.float32) / scale) + zero_point.astype(np.float32)
+            codes: NDArray[np.float32] = np.asarray(np.asarray(real, np.float32) / scale)
+            np.rint(codes, out=codes)
+            codes += zero_point.astype(np.float32)
         # fmax prefers the number to NaN, so that NaN becomes the lowest code as in onnxruntime.
-        clipped: NDArray[np.float32] = np.fmin(np.fmax(codes, self.int_type.qmin), self.int_type.qmax)
-        return clipped.astype(self.int_type.dtype)
+        np.fmax(codes, self.int_type.qmin, out=codes)
+        np.fmin(codes, self.int_type.qmax, out=codes)
+        return codes.astype(self.int_type.dtype)
 
     def dequantize(self, q: IntArray) -> FloatArray:
         """Reals of the codes `q`: S * (q - Z), in float32."""
         scale, zero_point = self._along(q.ndim)
-        return (q.astype(np.int32) - zero_point.astype(np.int32)).astype(np.float32) * scale
+        reals: FloatArray = (q.astype(np.int32) - zero_point.astype(np.int32)).astype(np.float32)
+        reals *= scale
+        return reals
 
     def _along(self, rank: int) -> tuple[FloatArray, IntArray]:
         if self.axis is None:

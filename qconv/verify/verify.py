@@ -33,9 +33,13 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Effort:
-    """How many samples the costly parts take at most; the elements for exactness beyond two samples; seconds to measure time."""
+    """How many samples the costly parts take at most, and elements: of layers beyond one sample, for exactness beyond two.
+
+    `latency_seconds` are spent on measuring time.
+    """
 
     layer_samples: int = 4
+    layer_elements: int = 1 << 28
     exact_samples: int = 32
     exact_elements: int = 1 << 27
     latency_seconds: float = 2.0
@@ -73,16 +77,20 @@ def verify(
     """
     program = models.program
     integer_side = Side(models.integer_path, program, threads=threads)
-    parts = output_parts(models.prepared.graph)
-    comparison = compare(Side(models.float_path, threads=threads, fixed=models.fixed), integer_side, source, progress, parts)
+    float_side = Side(models.float_path, threads=threads, fixed=models.fixed)
+    give_memory_back()
+    comparison = compare(float_side, integer_side, source, progress, output_parts(models.prepared.graph))
+    del float_side
+    give_memory_back()
+    first, seconds = next(iter(source)).feeds, effort.latency_seconds
+    cost = measure(models.float_path, models.integer_path, program, first, seconds, models.fixed, models.sizes)
     give_memory_back()
     first_samples = islice(source, effort.layer_samples)
-    layers = layer_reports(models.prepared, models.integer, program, integer_side, first_samples, threads)
-    culprit = first_loss(models.prepared.graph, layers)
+    layers = layer_reports(models.prepared, models.integer, program, integer_side, first_samples, threads, effort.layer_elements)
+    culprit = first_loss(models.prepared.graph, layers.reports)
     bad = output_warnings(
         comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None, mode=program.origin.mode
     )
-    first = next(iter(source))
     give_memory_back()
     exact = exactness(models.integer, program, integer_side, islice(source, effort.exact_samples), effort.exact_elements)
     give_memory_back()
@@ -92,14 +100,12 @@ def verify(
         data=DataReport(source.description, comparison.samples, source.warning),
         outputs=comparison.outputs,
         accuracy=comparison.accuracy,
-        layers=layers,
-        layer_samples=min(effort.layer_samples, comparison.samples),
+        layers=layers.reports,
+        layer_samples=layers.samples,
         written=audit(models.integer),
         optimized=audit_optimized(models.integer_path),
         exactness=exact,
-        cost=measure(
-            models.float_path, models.integer_path, program, first.feeds, effort.latency_seconds, models.fixed, models.sizes
-        ),
+        cost=cost,
         verdict=thresholds.judge(comparison.outputs, comparison.accuracy, exact.reasons),
         warnings=(
             *models.warnings,

@@ -91,6 +91,6 @@ def test_faults_fail_whatever_is_demanded(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(module, "Judge", OtherJudge)
     else:
         monkeypatch.setattr(Judge, "mismatches", refuse)
-    verdict = verify(models, samples(2), effort=Effort(1, 2, 0, 0.0)).verdict
+    verdict = verify(models, samples(2), effort=Effort(1, exact_samples=2, exact_elements=0, latency_seconds=0.0)).verdict
     assert not verdict.passed
     assert fault in verdict.reasons[0]

@@ -23,7 +23,7 @@ TENSORS = frozenset({"x", "c", "r", "y"})
 def reports(folder: Path, text: str = INTEGER) -> dict[str, LayerReport]:
     models = twins(folder, text)
     side = Side(models.integer_path, models.program)
-    found = layer_reports(models.prepared, models.integer, models.program, side, samples(2))
+    found = layer_reports(models.prepared, models.integer, models.program, side, samples(2)).reports
     assert [layer.similarity.sqnr_db for layer in found] == sorted(layer.similarity.sqnr_db for layer in found)
     return {layer.tensor: layer for layer in found}
 
@@ -105,13 +105,22 @@ def test_a_graph_without_metadata_has_no_layers(tmp_path: Path) -> None:
     models = twins(tmp_path)
     for node in models.integer.graph:
         node.metadata_props.clear()
-    assert layer_reports(models.prepared, models.integer, models.program, Side(models.integer_path), samples(1)) == ()
+    assert layer_reports(models.prepared, models.integer, models.program, Side(models.integer_path), samples(1)).reports == ()
 
 
 def test_no_sample_means_no_error(tmp_path: Path) -> None:
     models = twins(tmp_path)
-    found = layer_reports(models.prepared, models.integer, models.program, Side(models.integer_path), ())
+    found = layer_reports(models.prepared, models.integer, models.program, Side(models.integer_path), ()).reports
     assert {layer.similarity.sqnr_db for layer in found} == {math.inf}
+
+
+def test_large_samples_are_few(tmp_path: Path) -> None:
+    models = twins(tmp_path)
+    side, graphs = Side(models.integer_path, models.program), (models.prepared, models.integer, models.program)
+    size = sum(layer.similarity.elements for layer in layer_reports(*graphs, side, samples(1)).reports)
+    taken = {limit: layer_reports(*graphs, side, samples(5), elements=limit).samples for limit in (0, 2 * size, math.inf)}
+    assert taken[0] == 1
+    assert 1 < taken[2 * size] < taken[math.inf] == 5
 
 
 def test_pieces_give_the_same_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,22 @@ from qconv.verify.measure.endings import Extremes, used
 from qconv.verify.measure.metrics import Array, Blocks, Similarity, SimilarityMeter, add_blocks
 
 
+@dataclass(frozen=True)
+class FloatTensor:
+    """A float tensor of one sample, its extremes, those of its endings, and what its readers tell apart (endings.py)."""
+
+    array: Array
+    extremes: Extremes | None
+    ends: Sequence[Extremes] = ()
+    apart: Extremes | None = None
+
+    def blocks(self, span: Extremes) -> Blocks:
+        """Its values in blocks, less what codes of this span cannot hold and nobody uses."""
+        flat = np.ravel(self.array)
+        as_it_is = not self.ends and self.extremes is not None and self.extremes[0] > -math.inf
+        return (lambda block: flat[block]) if as_it_is else (lambda block: used(flat[block], span, self.ends))
+
+
 class LayerMeter:
     """Adds up samples of one layer; `alone` says that it can be run alone."""
 
@@ -22,18 +39,11 @@ class LayerMeter:
         self._error, self._own = SimilarityMeter(), SimilarityMeter() if alone else None
         self._used = CodeMeter(codes.lowest, codes.highest)
 
-    def add(
-        self, real: Array, ends: Sequence[Extremes], found: IntArray, own: IntArray | None, apart: Extremes | None = None
-    ) -> None:
-        """One more sample: the float tensor and its endings, the integer model's codes, and those of the layer alone.
-
-        `apart` is what the readers of the tensor tell apart; what lies beyond is compared as its ends.
-        """
+    def add(self, real: FloatTensor, found: IntArray, own: IntArray | None) -> None:
+        """One more sample: the float tensor, the integer model's codes, and those of the layer alone."""
         self._used.add(found)
-        pairs = [(meter, _within(reals, apart)) for meter, reals in self._pairs(real, found, own)]
-        flat, span = np.ravel(real), self._codes.span
-        reference = _within(lambda block: used(flat[block], span, ends).astype(np.float64), apart)
-        add_blocks(reference, flat.size, pairs)
+        pairs = [(meter, _within(reals, real.apart)) for meter, reals in self._pairs(real.array, found, own)]
+        add_blocks(_within(real.blocks(self._codes.span), real.apart), real.array.size, pairs)
 
     def _pairs(self, real: Array, found: IntArray, own: IntArray | None) -> Iterator[tuple[SimilarityMeter, Blocks]]:
         """What is compared, without the channels that lowering added behind those of the float tensor for the sake of speed."""
@@ -45,14 +55,18 @@ class LayerMeter:
     def _reals(self, codes: IntArray) -> Blocks:
         params, flat = self._codes.params, np.ravel(codes)
         if params.axis is None:
-            return lambda block: params.dequantize(flat[block]).astype(np.float64)
+            return lambda block: params.dequantize(flat[block])
         inner, channels = math.prod(codes.shape[params.axis + 1 :]), codes.shape[params.axis]
         zero_points = params.zero_point.astype(np.int32)
 
         def reals(block: slice) -> Array:
-            of_channel = np.arange(*block.indices(flat.size)) // inner % channels
-            centered = flat[block].astype(np.int32) - zero_points[of_channel]  # as QuantParams.dequantize has it
-            found: Array = (centered.astype(np.float32) * params.scale[of_channel]).astype(np.float64)
+            start, stop, _ = block.indices(flat.size)
+            runs = np.arange(start // inner, (stop - 1) // inner + 1)  # each of one channel
+            lengths = np.minimum((runs + 1) * inner, stop) - np.maximum(runs * inner, start)
+            centered = flat[block].astype(np.int32)  # as QuantParams.dequantize has it
+            centered -= np.repeat(zero_points[runs % channels], lengths)
+            found: Array = centered.astype(np.float32)
+            found *= np.repeat(params.scale[runs % channels], lengths)
             return found
 
         return reals

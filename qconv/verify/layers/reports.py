@@ -12,6 +12,7 @@ Both networks run piece by piece, each node once for a sample, and tensors are d
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ from qconv.model.pieces import pieces
 from qconv.model.stages import Walk
 from qconv.quant.pixels import Pixels
 from qconv.verify.layers.groups import Alone, Group, groups
-from qconv.verify.layers.meter import LayerMeter
+from qconv.verify.layers.meter import FloatTensor, LayerMeter
 from qconv.verify.measure.code_use import CodeUse
 from qconv.verify.measure.codes import Codes, final_codes
 from qconv.verify.measure.endings import Extremes, endings, extremes, told_apart
@@ -46,20 +47,33 @@ class LayerReport:
     codes: CodeUse
 
 
+@dataclass(frozen=True)
+class Layers:
+    """The reports of all layers, worst SQNR first, and how many samples they are of."""
+
+    reports: tuple[LayerReport, ...]
+    samples: int
+
+
 def layer_reports(
-    prepared: ir.Model, integer: ir.Model, program: Program, side: Side, samples: Iterable[Sample], threads: int = 0
-) -> tuple[LayerReport, ...]:
-    """The reports of all layers, worst SQNR first; a handful of samples will do.
+    prepared: ir.Model, integer: ir.Model, program: Program, side: Side, samples: Iterable[Sample],
+    threads: int = 0, elements: float = math.inf,
+) -> Layers:  # fmt: skip
+    """Looks at all layers; a handful of samples will do, and one where it has many `elements` in all its tensors.
 
     `prepared` is the float graph that was lowered, `integer` the graph of `program`; `side` knows how the integer model is fed.
     """
     network = _Network(prepared, program)
     if not network.layers:
-        return ()
+        return Layers((), 0)
     walk = _SideBySide(network, prepared, integer, side, threads)
+    count = spent = 0
     for sample in samples:
-        walk.add(sample)
-    return tuple(sorted(network.results(), key=lambda layer: layer.similarity.sqnr_db))
+        if count and spent * (count + 1) / count > elements:
+            break
+        spent += walk.add(sample)
+        count += 1
+    return Layers(tuple(sorted(network.results(), key=lambda layer: layer.similarity.sqnr_db)), count)
 
 
 @dataclass(frozen=True)
@@ -87,9 +101,14 @@ class _Layer:
         return () if self.group is None else self.group.inputs
 
     @property
-    def wanted(self) -> tuple[str, ...]:
-        """The float tensors that must be there to judge it."""
-        return (self.tensor, *(item.tensor for item in self.inputs), *self.endings)
+    def read(self) -> tuple[str, ...]:
+        """The float tensors whose elements it takes to judge it."""
+        return (self.tensor, *(item.tensor for item in self.inputs))
+
+    def held_by(self, reals: Extremes | None) -> bool:
+        """Whether its codes hold everything between these extremes, so that nobody need know where its values end."""
+        low, high = self.codes.span
+        return reals is None or low <= reals[0] <= reals[1] <= high
 
 
 class _Network:
@@ -112,11 +131,11 @@ class _Network:
             for tensor, item in codes.items()
             if item.value in self._makers
         ]
-        wanted = {name for layer in self.layers for name in layer.wanted}
+        wanted = {name for layer in self.layers for name in (*layer.read, *layer.endings)}
         self.pieces = [[str(value.name) for value in piece] for piece in pieces(tensors[t] for t in tensors if t in wanted)]
         place = {name: number for number, piece in enumerate(self.pieces) for name in piece}
-        self.due = [
-            [layer for layer in self.layers if max(place[name] for name in layer.wanted) == number]
+        self.complete = [
+            [layer for layer in self.layers if max(place[name] for name in layer.read) == number]
             for number in range(len(self.pieces))
         ]
         self.pixels: Pixels | None = pixels_of(program)
@@ -150,16 +169,25 @@ class _SideBySide:
         self._alone = Alone(integer, [layer.group for layer in network.layers if layer.group is not None])
         self._pool = ThreadPoolExecutor(threads or os.cpu_count())
 
-    def add(self, sample: Sample) -> None:
-        """One more sample."""
+    def add(self, sample: Sample) -> int:
+        """One more sample; returns how many elements its tensors have."""
         held = _Held()
         walks = self._float.run(sample.feeds), self._integer.run(self._side.feeds(sample.feeds))
-        for number, due in enumerate(self._network.due):
-            for tensor, real in next(walks[0]).items():
-                held.take(tensor, real, self._quantized(tensor, real))
+        pending: list[_Layer] = []
+        for number, complete in enumerate(self._network.complete):
+            self._take(next(walks[0]), held)
             held.found |= next(walks[1])
+            pending += complete
+            due = [layer for layer in pending if held.suffices(layer)]
             self._judge(due, held)
-            held.keep([layer for due in self._network.due[number + 1 :] for layer in due])
+            pending = [layer for layer in pending if layer not in due]
+            held.keep([*pending, *(layer for later in self._network.complete[number + 1 :] for layer in later)])
+        return held.elements
+
+    def _take(self, reals: dict[str, Array], held: _Held) -> None:
+        """Holds float tensors and what groups read instead of them."""
+        for tensor, codes in zip(reals, self._pool.map(self._quantized, reals, reals.values()), strict=True):
+            held.take(tensor, reals[tensor], codes)
 
     def _quantized(self, tensor: str, real: Array) -> Array | None:
         """The codes that groups read instead of a float tensor: those of its pixels, where an input takes such."""
@@ -173,10 +201,10 @@ class _SideBySide:
         own = self._alone.run([g for layer in due if (g := layer.group) is not None and not g.quantizes], held.codes)
 
         def judge(layer: _Layer) -> None:
-            real = held.reals[layer.tensor]
-            codes = layer.codes.quantize(real) if layer.group is not None and layer.group.quantizes else own.get(layer.tensor)
-            ends = [found for end in layer.endings if (found := held.extremes[end]) is not None]
-            layer.meter.add(real, ends, held.found[layer.name], codes, told_apart(layer.value, real))
+            real = held.float_tensor(layer)
+            quantizes = layer.group is not None and layer.group.quantizes
+            codes = layer.codes.quantize(real.array) if quantizes else own.get(layer.tensor)
+            layer.meter.add(real, held.found[layer.name], codes)
 
         list(self._pool.map(judge, due))
 
@@ -189,12 +217,24 @@ class _Held:
         self.codes: dict[str, Array] = {}
         self.found: dict[str, Array] = {}
         self.extremes: dict[str, Extremes | None] = {}
+        self.elements = 0  # of all float tensors so far
 
     def take(self, tensor: str, real: Array, codes: Array | None) -> None:
         """A float tensor, and what it is quantized to where a group reads it."""
         self.reals[tensor], self.extremes[tensor] = real, extremes(real)
+        self.elements += real.size
         if codes is not None:
             self.codes[tensor] = codes
+
+    def suffices(self, layer: _Layer) -> bool:
+        """Whether a layer that is complete can be judged: what comes out in the end is asked for where codes saturate alone."""
+        return layer.held_by(self.extremes[layer.tensor]) or all(end in self.extremes for end in layer.endings)
+
+    def float_tensor(self, layer: _Layer) -> FloatTensor:
+        """The float tensor of a layer that can be judged."""
+        extremes = self.extremes[layer.tensor]
+        ends = () if layer.held_by(extremes) else [found for end in layer.endings if (found := self.extremes[end]) is not None]
+        return FloatTensor(self.reals[layer.tensor], extremes, ends, told_apart(layer.value, extremes))
 
     def keep(self, later: Sequence[_Layer]) -> None:
         """Drops what none of these layers wants."""

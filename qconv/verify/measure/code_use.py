@@ -40,7 +40,9 @@ class CodeMeter:
         if not self._counts.size:
             self._counts = np.zeros(size, np.int64)
         for start in range(0, flat.size, _BLOCK):
-            self._counts += np.bincount(flat[start : start + _BLOCK].astype(np.int64) - self._offset, minlength=size)
+            block = flat[start : start + _BLOCK]
+            unsigned = np.bincount(block.view(f"u{block.itemsize}"), minlength=size)
+            self._counts += np.roll(unsigned, -self._offset)  # negative codes stand behind the others there
 
     def result(self) -> CodeUse:
         """What was counted."""

@@ -17,7 +17,7 @@ from qconv.model.traits import Trait
 from qconv.quant.types import FloatArray, IntArray, QuantParams
 from qconv.verify.measure.metrics import Array
 
-_BLOCK = 1 << 15  # elements: what is reckoned on the way stays in the processor's cache
+_BLOCK = 1 << 18  # elements: what is reckoned on the way stays small, and threads rarely wait for each other
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,8 @@ def extremes(array: Array) -> Extremes | None:
     return (float(array.min()), float(array.max())) if array.size else None
 
 
-def told_apart(value: ir.Value, real: Array) -> Extremes | None:
-    """The part of an array of a tensor that its readers tell apart (ops/flat_ends.py); None where that is the whole."""
-    whole = extremes(real)
+def told_apart(value: ir.Value, whole: Extremes | None) -> Extremes | None:
+    """What readers of a tensor tell apart between its extremes (ops/flat_ends.py); None where that is all of it."""
     found = whole if whole is None else useful_range(value, whole)
     return None if found == whole else found
 

@@ -4,7 +4,8 @@
     cosine = sum f g / sqrt(sum f^2  sum g^2)
     largest error = max |f - g|
 
-All sums are float64. f is the reference.
+f is the reference. float32 is subtracted and squared in float32, which costs a third of the time and moves a figure in dB by less
+than 1e-5: sums of short rows are added up in float64, and what has no room in float32 is reckoned in float64.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Blocks = Callable[[slice], Array]  # some elements of a flat tensor, in float64
+Blocks = Callable[[slice], Array]  # some elements of a flat tensor, in float32 or float64
 
-_BLOCK = 1 << 15  # elements: float64 temporaries that stay in the processor's cache
+_ROW = 256  # elements whose sum is taken in float32: 8 rounding errors one after the other, as 32 are added up at a time
+_BLOCK = 1024 * _ROW  # elements: temporaries stay near the processor, and threads rarely wait for each other
+_SURE = 2.0**-90, 2.0**120  # sums of squares in float32 between these have lost nothing that matters
 
 
 @dataclass(frozen=True)
@@ -53,22 +56,24 @@ class SimilarityMeter:
         if np.shape(reference) != np.shape(other):
             raise ValueError(f"{np.shape(other)} cannot be compared with {np.shape(reference)}")
         f, g = np.ravel(reference), np.ravel(other)
-        add_blocks(lambda block: f[block].astype(np.float64), f.size, [(self, lambda block: g[block].astype(np.float64))])
+        add_blocks(lambda block: _floats(f[block]), f.size, [(self, lambda block: _floats(g[block]))])
 
     def add_block(self, f: Array, g: Array, signal: float) -> None:
-        """Some elements in float64; `signal` is the sum of squares of `f`."""
+        """Some elements; `signal` is the sum of squares of `f`."""
         self._elements += f.size
-        other = _dot(g, g)
+        other = _squares(g)
         if not math.isfinite(signal + other):
             f, g = self._finite(f, g)
-            signal, other = _dot(f, f), _dot(g, g)
+            signal, other = _squares(f), _squares(g)
         if not f.size:
             return
+        if not _SURE[0] < min(signal, other) <= max(signal, other) < _SURE[1]:
+            f, g = f.astype(np.float64), g.astype(np.float64)
         error = f - g
         self._signal += signal
         self._other += other
         self._product += _dot(f, g)
-        self._noise += _dot(error, error)
+        self._noise += _squares(error)
         self._largest = max(self._largest, float(error.max()), -float(error.min()))
 
     def _finite(self, f: Array, g: Array) -> tuple[Array, Array]:
@@ -97,9 +102,25 @@ class SimilarityMeter:
         return max(-1.0, min(1.0, self._product / length)) if length > 0.0 else 0.0
 
 
+def _floats(array: Array) -> Array:
+    """As floats of at least 32 bits that hold every element."""
+    return array.astype(np.result_type(array.dtype, np.float32), copy=False)
+
+
+def _squares(f: Array) -> float:
+    """The sum of squares."""
+    found = _dot(f, f)
+    if f.dtype == np.float32 and not _SURE[0] < found < _SURE[1]:
+        wide = f.astype(np.float64)
+        return _dot(wide, wide)
+    return found
+
+
 def _dot(f: Array, g: Array) -> float:
     """A dot product on this thread: the threads of a BLAS cost more than they save, a hundredfold where others use the cores."""
-    return float(np.einsum("i,i", f, g))
+    whole = len(f) // _ROW * _ROW
+    rows = np.einsum("ij,ij->i", f[:whole].reshape(-1, _ROW), g[:whole].reshape(-1, _ROW))
+    return float(rows.sum(dtype=np.float64)) + float(np.einsum("i,i", f[whole:], g[whole:]))
 
 
 def add_blocks(reference: Blocks, size: int, others: Sequence[tuple[SimilarityMeter, Blocks]]) -> None:
@@ -107,6 +128,6 @@ def add_blocks(reference: Blocks, size: int, others: Sequence[tuple[SimilarityMe
     for start in range(0, size, _BLOCK):
         block = slice(start, start + _BLOCK)
         f = reference(block)
-        signal = _dot(f, f)
+        signal = _squares(f)
         for meter, other in others:
             meter.add_block(f, other(block), signal)

@@ -52,7 +52,7 @@ def convolve(step: Step, x: Array, x_zero_point: int, weights: Array) -> Array:
     window = Window.of(step.geometry, weights.shape[2:], x.shape[2:])
     per_channel = np.abs(weights).sum(axis=tuple(range(1, weights.ndim)), dtype=np.int64)
     dtype = exact_type(int(per_channel.max(initial=0)) * largest_distance(x.dtype, x_zero_point))
-    padded = window.pad(shifted(x, x_zero_point, dtype), 0)
+    padded = shifted(window.pad(x, x_zero_point), x_zero_point, dtype)  # codes take less room to pad than floats
     if weights.shape[1] == 1 and groups > 1:
         return _depthwise(padded, weights.astype(dtype), window)
     return _grouped(padded, weights.astype(dtype), window, groups)
