@@ -13,6 +13,7 @@ from qconv.lower.arithmetic import emit_mul
 from qconv.lower.attention import lower_exponentials
 from qconv.lower.builder import MS
 from qconv.lower.context import Context
+from qconv.lower.fine_softmax import lower_fine_softmax
 from qconv.lower.lookup import lower_table
 from qconv.lower.steep import lower_wide_clamp
 from qconv.lower.values import Codes
@@ -23,7 +24,7 @@ from qconv.quant.certify import Certificate, certify_table
 from qconv.quant.fixedpoint import Int64Array, Multiplier, round_shift_half_up
 from qconv.quant.hard_swish import cut_gate
 from qconv.quant.tables import codes_of, leaky_relu_table, ort_leaky_relu_table, sigmoid_table
-from qconv.quant.types import FloatArray, QuantParams
+from qconv.quant.types import FloatArray, QuantParams, is_fine
 
 _STEEPEST = 256.0  # slope of a LeakyRelu whose multiplier is proved
 
@@ -81,7 +82,7 @@ def lower_leaky_relu(node: ir.Node, ctx: Context) -> None:
 
 def lower_sigmoid(node: ir.Node, ctx: Context) -> None:
     """A table in onnxruntime; proved equal to the correctly rounded one by running the kernel on all codes."""
-    if ctx.grid.powers:
+    if ctx.grid.powers or is_fine(ctx.params(node.outputs[0])):
         lower_table(node, ctx)
         return
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
@@ -94,6 +95,9 @@ def lower_softmax(node: ir.Node, ctx: Context) -> None:
     if str(node.outputs[0].name) in ctx.plan.wide:
         lower_exponentials(node, ctx)
         return
+    if is_fine(ctx.params(node.outputs[0])):
+        lower_fine_softmax(node, ctx)
+        return
     x, y = ctx.codes(node.inputs[0]), ctx.params(node.outputs[0])
     assert node.inputs[0] is not None and node.inputs[0].shape is not None
     axis = attr_int(node, "axis", -1) % len(node.inputs[0].shape)
@@ -104,7 +108,7 @@ def lower_hard_sigmoid(node: ir.Node, ctx: Context) -> None:
     """clip(alpha x + beta, 0, 1) is a change of parameters: scale alpha S_x, and beta / S_y added to the zero point."""
     y = ctx.params(node.outputs[0])
     alpha, beta = attr_float(node, "alpha", 0.2), attr_float(node, "beta", 0.5)
-    codes = _hard_sigmoid(node, ctx, alpha, beta, y) if ctx.grid.free else None
+    codes = _hard_sigmoid(node, ctx, alpha, beta, y) if ctx.grid.free and not is_fine(y) else None
     if codes is None:
         lower_table(node, ctx)
     else:

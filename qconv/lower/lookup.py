@@ -19,7 +19,7 @@ from qconv.lower.wide import WideBuilder
 from qconv.model.evaluate import run_float_node
 from qconv.model.graph import const_array
 from qconv.quant.tables import codes_of
-from qconv.quant.types import FloatArray, QuantParams
+from qconv.quant.types import FloatArray, QuantParams, is_fine
 
 _CODES = 256
 
@@ -42,7 +42,7 @@ def lower_table(node: ir.Node, ctx: Context) -> None:
     with np.errstate(all="ignore"):
         values = run_float_node(node, [*constants[:place], _reals(x.params), *constants[place + 1 :]])[0]
     table = y.quantize(_defined(values))
-    cheaper = cheaper_form(node, ctx, x, table.astype(np.int64))
+    cheaper = None if is_fine(y) else cheaper_form(node, ctx, x, table.astype(np.int64))
     if cheaper is not None:
         ctx.set_codes(node.outputs[0], cheaper)
         return

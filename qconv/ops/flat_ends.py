@@ -6,12 +6,12 @@ to t where
 
     | f(x) - f(t) |  <=  (max f - min f) / (4 . 255)    for all x <= t
 
-a fourth of a step of its output in 8 bits; in the same way at the upper end.
+a fourth of a step of its output in 8 bits, or in 12 where the output has 16 (plan/fine.py); in the same way at the upper end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -26,27 +26,31 @@ Range = tuple[float, float]
 _FUNCTIONS = Trait.CURVES | Trait.GATES | Trait.GATES_ITSELF | Trait.BOUNDS
 _POINTS = 4097
 _OF_A_STEP, _STEPS = 0.25, 255
+_FINE_STEPS = 4095  # of a function whose output has 16 bits
 _WORTH = 0.95  # of the width: a range that is hardly narrower stays as it is
 
 
-def useful_range(value: ir.Value, whole: Range) -> Range:
-    """`whole` without the ends at which all readers of the tensor are flat; zero stays in it."""
+def useful_range(value: ir.Value, whole: Range, fine: Collection[str] = ()) -> Range:
+    """`whole` without the ends at which all readers of the tensor are flat; zero stays in it.
+
+    Those that make the tensors of `fine` tell more apart.
+    """
     low, high = whole
     if not low < high or not np.isfinite(whole).all():
         return whole
-    found = _told_apart(value, (low, high))
+    found = _told_apart(value, (low, high), fine)
     if found is None:
         return whole
     narrow = min(max(low, found[0]), 0.0), max(min(high, found[1]), 0.0)
     return narrow if narrow[1] - narrow[0] < _WORTH * (high - low) else whole
 
 
-def _told_apart(value: ir.Value, whole: Range) -> Range | None:
+def _told_apart(value: ir.Value, whole: Range, fine: Collection[str]) -> Range | None:
     """The least range outside of which all readers are flat; None where one of them tells all values apart."""
     readers = list(dict.fromkeys(node for node, _ in value.uses()))
     if value.is_graph_output() or not readers:
         return None
-    return _union([_of_reader(node, value, whole) for node in readers])
+    return _union([_of_reader(node, value, whole, fine) for node in readers])
 
 
 def _union(found: Sequence[Range | None]) -> Range | None:
@@ -56,12 +60,13 @@ def _union(found: Sequence[Range | None]) -> Range | None:
     return min(low for low, _ in known), max(high for _, high in known)
 
 
-def _of_reader(node: ir.Node, value: ir.Value, whole: Range) -> Range | None:
+def _of_reader(node: ir.Node, value: ir.Value, whole: Range, fine: Collection[str]) -> Range | None:
     if (has_trait(node, Trait.MOVES) and value is node.inputs[0]) or has_trait(node, Trait.JOINS):
-        ends = [_told_apart(output, whole) for output in node.outputs if output.uses() or output.is_graph_output()]
+        ends = [_told_apart(output, whole, fine) for output in node.outputs if output.uses() or output.is_graph_output()]
         return _union(ends)
     function = _function(node, value, whole)
-    return None if function is None else _steep_part(*function)
+    steps = _FINE_STEPS if node.outputs[0].name in fine else _STEPS
+    return None if function is None else _steep_part(*function, steps)
 
 
 def _function(node: ir.Node, value: ir.Value, whole: Range) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
@@ -102,11 +107,11 @@ def _values(
     ]
 
 
-def _steep_part(points: NDArray[np.float64], values: NDArray[np.float64]) -> Range | None:
+def _steep_part(points: NDArray[np.float64], values: NDArray[np.float64], steps: int) -> Range | None:
     """Where the function is not flat; None where it has no values, or is flat everywhere."""
     if not np.isfinite(values).all():
         return None
-    allowed = float(np.ptp(values)) * _OF_A_STEP / _STEPS
+    allowed = float(np.ptp(values)) * _OF_A_STEP / steps
     first, last = _flat_from_start(values, allowed), len(values) - 1 - _flat_from_start(values[::-1], allowed)
     return (float(points[first]), float(points[last])) if first < last else None
 

@@ -15,6 +15,7 @@ from qconv.pipeline.raw_pixels import as_pixels
 from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
 from qconv.plan.cancelling import settle_cancelling
 from qconv.plan.eligible import float_nodes
+from qconv.plan.fine import fine_outputs
 from qconv.plan.make import make_plan
 from qconv.plan.product_trees import product_trees
 from qconv.plan.quant_plan import QuantPlan
@@ -26,6 +27,7 @@ from qconv.plan.steep import Steep, settle
 from qconv.recover.from_moments import FromMoments
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
+from qconv.targets import Rules, target_of
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: Q
     found = found.joined(coarse_scores(nodes, plan.tensors))
     if config.io != "float":
         return found
+    if Rules.STANDARD not in target_of(config.target).rules:
+        found = found.joined(fine_outputs(nodes, plan.tensors, met_of))
     # What no kernel bears in 8 bits may be good in int32.
     kept = {**float_nodes(graph, config.excluded, config.prefer), **plan.aside, **found.in_float}
     sums = [node for node in integer_nodes(graph, kept) if node.name not in found.nodes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -169,10 +169,11 @@ class ActivationPlan:
         in_float: Mapping[str, str] | None = None,
         apart: Mapping[str, str] | None = None,
         wide_uses: frozenset[Use] = frozenset(),
+        exact: Collection[str] = (),
     ) -> None:
         """`in_float` and `apart` are the nodes that a plan leaves as they are; without a plan, those that have to stay in float.
 
-        `wide_uses` read wide integers besides sums and norms.
+        `wide_uses` read wide integers besides sums and norms; the codes of `exact` tensors are as good as reals.
         Raises UsageError when an exclusion matches nothing.
         """
         self._graph, self._config, self._apart = graph, config, apart
@@ -182,7 +183,7 @@ class ActivationPlan:
         fixed = (node.outputs[0] for node in ties.integer_nodes() if isinstance(rule_of(node), Fixed | Within))
         pinned = (group.members[0] for group in ties.groups() if group.fixed is not None or group.values is not None)
         rounded = dict.fromkeys((*observed, *fixed, *pinned))
-        self.rounded = [str(value.name) for value in rounded]
+        self.rounded = [str(value.name) for value in rounded if value.name not in exact]
         self.types = {str(value.name): _type_of_group(ties, value, config) for value in rounded}
         self.wide_uses = wide_tensors(list(ties.integer_nodes()), graph.inputs if config.io == "float" else ()).uses | wide_uses
         self.integer = frozenset(str(node.name) for node in ties.integer_nodes())
@@ -241,8 +242,11 @@ def params_within(limits: QuantParams, lo: float, hi: float, scheme: Scheme) -> 
     return QuantParams(inverse_scale(steps), narrow.zero_point, narrow.int_type)
 
 
-def range_of_tensor(value: ir.Value, range_of: RangeOf) -> tuple[float, float]:
-    """Within what a clamp leaves and what readers tell apart. Raises ArtifactError where the calibration has none."""
+def range_of_tensor(value: ir.Value, range_of: RangeOf, fine: Collection[str] = ()) -> tuple[float, float]:
+    """Within what a clamp leaves and what readers tell apart; what makes the tensors of `fine` tells more apart.
+
+    Raises ArtifactError where the calibration has none.
+    """
     found = range_of(str(value.name))
     if found is None:
         raise ArtifactError(
@@ -253,4 +257,4 @@ def range_of_tensor(value: ir.Value, range_of: RangeOf) -> tuple[float, float]:
     bounds = None if node is None else clamp_bounds(node)
     if bounds is not None:
         lo, hi = max(lo, bounds[0]), min(hi, bounds[1])
-    return useful_range(value, (lo, hi))
+    return useful_range(value, (lo, hi), fine)

@@ -17,10 +17,11 @@ from qconv.ops.op_table import has_weight, rule_of, spec_of
 from qconv.ops.scale_rules import Fixed
 from qconv.plan.apart import moving_ends, moving_starts
 from qconv.plan.eligible import no_integer_form
+from qconv.plan.fine import as_they_may
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.shared_scales import data_values, integer_nodes
 from qconv.plan.wide import wide_tensors
-from qconv.quant.types import QuantParams
+from qconv.quant.types import QuantParams, is_fine
 
 _MOST_BITS = 8
 _LARGEST_POWER, _FARTHEST_POWER = 60, 30
@@ -52,12 +53,13 @@ def check_plan(graph: ir.Graph, plan: QuantPlan) -> list[str]:
     weights = {str(node.inputs[1].name): node for node in nodes if has_weight(node) and node.inputs[1] is not None}
     tables = (("codes", plan.weight_codes), ("a bias", plan.biases))
     found += [f"it has {what} for {name}, which is no weight" for what, table in tables for name in table if name not in weights]
+    fine = as_they_may(nodes, plan.tensors)
     for node in nodes:
-        found += [sentence for value in data_values(node) for sentence in _activation(str(value.name), plan)]
+        found += [sentence for v in data_values(node) if v.name not in fine for sentence in _activation(str(v.name), plan)]
     for name, node in weights.items():
         found += _weight(name, node, plan)
-    signs = {plan.tensors[str(v.name)].int_type.signed for n in nodes for v in data_values(n) if str(v.name) in plan.tensors}
-    if len(signs) > 1:
+    names = {str(value.name) for node in nodes for value in data_values(node)} & plan.tensors.keys() - fine
+    if len({plan.tensors[name].int_type.signed for name in names}) > 1:
         found.append("some activations are signed and others unsigned, which no kernel takes; give all of them one kind of type")
     return list(dict.fromkeys(found or _scales(nodes, plan)))
 
@@ -111,7 +113,8 @@ def _scales(nodes: list[ir.Node], plan: QuantPlan) -> Iterator[str]:
         if (sentence := _far_apart(node, plan)) is not None:
             yield sentence
             continue
-        reason = None if node.outputs[0].name in plan.wide else spec.limit(node, plan.tensors)
+        aside = node.outputs[0].name in plan.wide or is_fine(plan.tensors[str(node.outputs[0].name)])
+        reason = None if aside else spec.limit(node, plan.tensors)
         if reason is not None:
             yield f"node {node.name} does not bear these scales: {reason}"
         match rule_of(node):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -17,6 +17,7 @@ from qconv.ops.scale_rules import Shared
 from qconv.plan.activations import Activations, RangeOf, int_type_of, range_of_tensor
 from qconv.plan.apart import entering_apart, leaving_apart
 from qconv.plan.eligible import float_nodes
+from qconv.plan.fine import fine_params
 from qconv.plan.levels import levels_for, with_levels
 from qconv.plan.pinned import codes_over_copies, pinned_params
 from qconv.plan.policy import check_rules
@@ -66,7 +67,8 @@ def make_plan(
     check_rules(graph, config)
     in_float, apart = {**float_nodes(graph, config.excluded, config.prefer), **steep.in_float}, dict[str, str]()
     while True:  # each node that is taken out may change what its neighbours share
-        ties, observed, tensors = _activations(graph, in_float, apart | border_nodes(channel_scales), range_of, config)
+        aside = apart | border_nodes(channel_scales)
+        ties, observed, tensors = _activations(graph, in_float, aside, range_of, config, steep.fine)
         nodes = list(ties.integer_nodes())
         wide = wide_tensors(nodes, graph.inputs if config.io == "float" else (), steep.wide).tensors
         refused = _beyond_kernels((node for node in nodes if node.outputs[0].name not in wide), tensors)
@@ -74,6 +76,7 @@ def make_plan(
         if not refused and found.keys() <= apart.keys():
             break
         in_float, apart = in_float | refused, apart | found
+    tensors |= fine_params(nodes, tensors, steep.fine)
     notes, given = [Remark(name, reason) for name, reason in apart.items()], dict[str, IntArray]()
     for node in nodes:
         notes += _plan_weight(node, tensors, given, config)
@@ -94,10 +97,15 @@ def with_weights_of(graph: ir.Graph, plan: QuantPlan, config: QuantConfig) -> Qu
 
 
 def _activations(
-    graph: ir.Graph, in_float: Mapping[str, str], apart: Mapping[str, str], range_of: RangeOf, config: QuantConfig
+    graph: ir.Graph,
+    in_float: Mapping[str, str],
+    apart: Mapping[str, str],
+    range_of: RangeOf,
+    config: QuantConfig,
+    fine: Collection[str],
 ) -> tuple[SharedScales, dict[ir.Value, tuple[float, float]], dict[str, QuantParams]]:
     ties = _ties(graph, in_float, config, apart)
-    observed = {value: range_of_tensor(value, range_of) for value in ties.observed()}
+    observed = {value: range_of_tensor(value, range_of, fine) for value in ties.observed()}
     return ties, observed, Activations(ties, observed, config).by_name()
 
 

@@ -53,15 +53,20 @@ BITS_OF_INPUT, _BITS_OF_SUMS = 15, 20  # what wide integers resolve at least of 
 
 @dataclass(frozen=True)
 class Steep:
-    """`nodes` work on the `wide` tensors; those of `in_float` stay as they are, each with the reason."""
+    """`nodes` work on the `wide` tensors; those of `in_float` stay as they are, each with the reason.
+
+    The tensors of `fine` have codes of 16 bits (fine.py).
+    """
 
     nodes: frozenset[str] = frozenset()
     wide: frozenset[str] = frozenset()
     in_float: Mapping[str, str] = field(default_factory=dict)
+    fine: frozenset[str] = frozenset()
 
     def joined(self, other: Steep) -> Steep:
         """Both together; what one leaves in float, the other cannot have wide."""
-        return Steep(self.nodes | other.nodes, self.wide | other.wide, {**self.in_float, **other.in_float})
+        in_float = {**self.in_float, **other.in_float}
+        return Steep(self.nodes | other.nodes, self.wide | other.wide, in_float, self.fine | other.fine)
 
 
 @dataclass(frozen=True)

@@ -164,3 +164,8 @@ class QuantParams:
         shape = [1] * rank
         shape[self.axis] = -1
         return self.scale.reshape(shape), self.zero_point.reshape(shape)
+
+
+def is_fine(params: QuantParams) -> bool:
+    """Whether the codes of a tensor have 16 bits, as some inputs and outputs do."""
+    return params.int_type == INT16

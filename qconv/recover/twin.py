@@ -11,6 +11,7 @@ from qconv.model.traits import Trait, has_trait
 from qconv.plan.activations import ActivationPlan
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.wide import is_norm
+from qconv.quant.types import is_fine
 from qconv.ranges.search.fake_quant import insert_codes
 from qconv.recover.fit import Weights
 from qconv.recover.layers import Layer
@@ -77,7 +78,8 @@ def _insert_roundings(graph: ir.Graph, plan: QuantPlan, config: QuantConfig) -> 
         for index, value in enumerate(node.inputs)
         if (node.name in plan.steep or is_norm(node)) and value is not None and value.name in plan.wide
     )
-    activations = ActivationPlan(graph, config, plan.float_nodes, plan.aside, wide)
+    fine = [name for name, params in plan.tensors.items() if is_fine(params)]
+    activations = ActivationPlan(graph, config, plan.float_nodes, plan.aside, wide, fine)
     given = {name: plan.tensors[name].dequantize(codes) for name, codes in plan.weight_codes.items()}
     for name, reals in (activations.weights() | given).items():
         graph.initializers[name].const_value = ir.tensor(reals, name=name)

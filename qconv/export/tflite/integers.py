@@ -63,7 +63,7 @@ def _cast(t: Translation, step: Step) -> None:
         return
     if target == np.uint8:
         x = shifted(t, x, OP.SUB, "SubOptions", f"{step.name}/signed")
-    params = step.writes[0].params if target.kind in "iu" and target.itemsize == 1 else None
+    params = step.writes[0].params if target.kind in "iu" and target.itemsize <= 2 else None
     made = t.result(step, last=last, params=params, name="unsigned" if source == np.uint8 else "")
     t.writer.operator(OP.CAST, 1, [x], made, options("CastOptions"))
     if source == np.uint8:

@@ -22,7 +22,7 @@ def lookup(t: Translation, value: ir.Value, table: Array, output: ir.Value) -> N
     wide = t.writer.operator(OP.CAST, 1, [x], t.writer.tensor(f"{name}/wide", shape, None, "int32"), options("CastOptions"))
     place = shifted(t, wide, OP.ADD, "AddOptions", f"{name}/place")
     codes = t.writer.constant(f"{name}/table", as_signed(table if unsigned else np.roll(table, OFFSET)), params)
-    found = t.writer.tensor(name, shape, params)
+    found = t.writer.tensor(name, shape, params, t.writer.kind(codes))
     t.writer.operator(OP.GATHER, 3, [codes, place], found, options("GatherOptions", Axis=0))
     t.keep(output, found, params, last=last)
 

@@ -26,7 +26,7 @@ COUNTS = frozenset({ir.DataType.INT32, ir.DataType.INT64})
 SMALL = frozenset(
     {ir.DataType.INT4, ir.DataType.UINT4, ir.DataType.INT2, ir.DataType.UINT2}
 )  # packed weights, in front of a Cast
-FINE = frozenset({ir.DataType.INT16})  # of inputs that are read in int32
+FINE = frozenset({ir.DataType.INT16})  # of inputs that are read in int32, and of outputs that 8 bits do not serve
 BOOL = frozenset({ir.DataType.BOOL})
 INTEGERS = CODES | COUNTS
 ANY = INTEGERS | BOOL
@@ -52,9 +52,9 @@ PLAIN: Mapping[str, frozenset[ir.DataType]] = {
     "MaxPool": CODES | {ir.DataType.INT64},  # its indices
     **dict.fromkeys(["Pad", "Resize", "Clip", "Max", "Min", "ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "TopK"], INTEGERS),
     **dict.fromkeys(["BitwiseXor", "BitwiseAnd", "BitwiseOr", "BitwiseNot"], INTEGERS),
-    **dict.fromkeys(["Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Expand", "Tile"], ANY),
-    **dict.fromkeys(["Concat", "Split", "Slice", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"], ANY),
-    **dict.fromkeys(["Compress", "ReverseSequence", "Scan", "NonZero"], ANY),
+    **dict.fromkeys(["Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"], ANY | FINE),
+    **dict.fromkeys(["Expand", "Tile", "ScatterElements", "ScatterND", "Compress", "ReverseSequence", "Scan", "NonZero"], ANY),
+    **dict.fromkeys(["Concat", "Split", "Slice", "Gather", "GatherElements", "GatherND"], ANY | FINE),
     **dict.fromkeys(["Shape", "Size", "Constant", "ConstantOfShape", "Where", "And", "Or", "Xor", "Not"], ANY),
     **dict.fromkeys(["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"], ANY),
     **dict.fromkeys(["Add", "Sub", "Mul", "Div", "Mod", "Range", "CumSum", "Abs", "Neg", "Sign"], COUNTS),
