@@ -233,7 +233,7 @@ def _int_type_of(node: ir.Node) -> Any:
     """The type of the codes that a node writes, or reads where it writes reals."""
     value = node.inputs[0] if has_trait(node, Trait.DEQUANTIZES) else node.outputs[0]
     dtype = None if value is None else value.dtype
-    return INT8 if dtype == ir.DataType.INT8 else UINT8
+    return UINT8 if dtype is None else INT_TYPES.get(dtype, UINT8)
 
 
 def _write(words: dict[str, str] | Any, keys: tuple[str, ...], texts: Mapping[str, str]) -> None:
