@@ -4,14 +4,13 @@
 2. qconv.m0 is "=" where a list of multipliers is what the scales of the inputs make (docs/arithmetic.md, 9), and qconv.n is
    left out; qconv.source is left out where it is the name of the node, and qconv.tensor is "=" where the output is named
    after it. A qconv.zero_point of 0 is left out. metadata.py reads them back.
-3. One zero point serves all channels of a convolution. Long names of scales, zero points and packed weights, which nobody
-   looks for, become short ones.
-4. Types and shapes behind operators of the standard are left out: every reader infers them.
+3. One zero point serves all channels of a convolution. Long names of scales and zero points, and of weights and biases that are
+   hardly longer, become short ones: a layer is found by its own name.
+4. Attributes of windows that say what holds without them are left out: steps of 1, no padding, one group.
+5. Types and shapes behind operators of the standard are left out: every reader infers them.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -24,7 +23,9 @@ from qconv.model.packed import packed
 from qconv.model.traits import Trait, has_trait
 
 _RANK = 3  # of the weight of a convolution, at least
-_LONG = 20  # characters of a name that stays
+_LONG = 12  # characters of a name that stays
+_SHARE = 64  # of the bytes of a constant, that the characters of its name may be
+_IDLE = {"strides": 1, "dilations": 1, "pads": 0, "group": 1}  # what windows are without these attributes
 
 
 def file_form(model: ir.Model, *, planes: bool = True) -> ir.Model:
@@ -34,6 +35,7 @@ def file_form(model: ir.Model, *, planes: bool = True) -> ir.Model:
     copy = packed(copy, planes=planes)
     for node in copy.graph:
         shorten(node)
+        _leave_out_idle(node)
     _shorten_names(copy.graph)
     for node in copy.graph:
         for value in node.outputs if node.domain in ("", bit_planes.DOMAIN) else ():
@@ -57,34 +59,44 @@ def _join_zero_points(graph: ir.Graph) -> None:
             value.shape = ir.Shape([])
 
 
+def _leave_out_idle(node: ir.Node) -> None:
+    if "kernel_shape" not in node.attributes:
+        return
+    for name, idle in _IDLE.items():
+        found = node.attributes.get(name)
+        numbers = () if found is None else found.as_ints() if found.type is ir.AttributeType.INTS else (found.as_int(),)
+        if found is not None and all(number == idle for number in numbers):
+            del node.attributes[name]
+
+
 def _shorten_names(graph: ir.Graph) -> None:
     names = Names(graph)
-    for number, node in enumerate(node for node in graph if _parameters(node) and layout_of(node) is None):
+    for number, node in enumerate(node for node in graph if _unpacks(node)):
         node.name = names.fresh_node(f"u{number}")
-    values = [value for value in dict.fromkeys(_constants(graph)) if len(str(value.name)) > _LONG]
+    values = [value for value, size in _constants(graph).items() if len(str(value.name)) > max(_LONG, size // _SHARE)]
     for number, value in enumerate(values):
-        del graph.initializers[str(value.name)]
+        held = graph.initializers.pop(str(value.name), None)
         value.name = names.fresh(f"c{number}")
-        graph.register_initializer(value)
+        if held is not None:
+            graph.register_initializer(value)
 
 
-def _constants(graph: ir.Graph) -> Iterator[ir.Value]:
-    """Scales and zero points, and what weights are unpacked from."""
+def _constants(graph: ir.Graph) -> dict[ir.Value, int]:
+    """The constants that layers read and what these are unpacked from, with their bytes."""
+    found: dict[ir.Value, int] = {}
     for node in graph:
-        for index in _parameters(node):
-            value = node.inputs[index] if index < len(node.inputs) else None
-            if value is not None and value.is_initializer() and not value.is_graph_output() and not value.is_graph_input():
-                yield value
+        for value in node.inputs if _unpacks(node) or layout_of(node) is not None else ():
+            if value is not None and value.const_value is not None and not value.is_graph_output() and not value.is_graph_input():
+                found[value] = value.const_value.nbytes
+        if _unpacks(node) and not node.outputs[0].is_graph_output():
+            found[node.outputs[0]] = sum(found.get(value, 0) for value in node.inputs if value is not None)
+    return found
 
 
-def _parameters(node: ir.Node) -> Sequence[int]:
-    layout = layout_of(node)
-    if layout is not None:
-        triples = (*layout.reads, layout.writes)
-        return [index for triple in triples for index in (triple.scale, triple.zero_point)]
+def _unpacks(node: ir.Node) -> bool:
+    """Whether a node makes a constant of constants."""
     unpacks = (node.domain == "" and has_trait(node, Trait.CASTS)) or node.domain == bit_planes.DOMAIN
-    constant = all(value is not None and value.is_initializer() for value in node.inputs)
-    return range(len(node.inputs)) if unpacks and constant else ()
+    return unpacks and all(value is not None and value.is_initializer() for value in node.inputs)
 
 
 def _forget(value: ir.Value) -> None:
