@@ -132,7 +132,7 @@ def goal_options(command: F) -> F:
         click.option(
             "--max-drop", type=click.FloatRange(min=0), metavar="POINTS",
             help="Try one thing after the other until at most so many points of top-1 accuracy are lost (0.5: half a percent of "
-            "the samples); without labels, of samples in which the class changes.",
+            "the samples); without labels, as far as the float network's probabilities tell.",
         ),
         click.option("--min-sqnr", type=float, metavar="DB", help="The same until every output has this SQNR."),
         click.option(

@@ -213,7 +213,7 @@ def _reached(
     )  # fmt: skip
     out.print(f"taken: {found.what}: {found.figures}")
     if not found.met:
-        unknown = goal.max_drop_points is not None and found.drop_points is None
+        unknown = goal.max_drop_points is not None and found.drop is None
         why = "no output is taken for scores of classes, so that lost points are not known" if unknown else "it is out of reach"
         missed.append(f"the goal is not reached, because {why}; the best that was found is {found.figures}, with {found.what}")
     return found.result, found.config

@@ -131,7 +131,7 @@ def test_the_drop_is_that_of_classes(tmp_path: Path) -> None:
     path = _model(tmp_path)
     calibration = pipeline.calibrate(path, Given(FEEDS))
     found = reach(path, calibration, QuantConfig(), Goal(max_drop_points=100.0), Given(FEEDS))
-    assert found.met and found.drop_points is not None and 0.0 <= found.drop_points <= 100.0
+    assert found.met and found.drop is not None and found.drop.error is not None and 0.0 <= found.drop.points <= 100.0
 
 
 def test_outputs_that_are_no_classes_have_no_drop(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_outputs_that_are_no_classes_have_no_drop(tmp_path: Path) -> None:
     feeds = [{"x": normal(1, 3, 8, 8, seed=seed)} for seed in range(4)]
     config = QuantConfig(integer_only=True)
     found = reach(path, pipeline.calibrate(path, Given(feeds)), config, Goal(max_drop_points=1.0), Given(feeds))
-    assert not found.met and found.drop_points is None and found.sqnr_db > 25
+    assert not found.met and found.drop is None and found.sqnr_db > 25
 
 
 def test_the_command_says_what_it_tried(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,17 @@ def test_agreement_counts() -> None:
     meter.add(row(1), row(1))
     found = meter.result()
     assert (found.decisions, found.top1, found.top5) == (4, 0.5, 0.75)
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_a_class_that_changes_costs_what_the_float_model_is_surer_of_it(logits: bool) -> None:
+    meter, shares = AgreementMeter(ClassAxis(1, 3, "")), np.asarray([[0.5, 0.3, 0.2]])
+    given = np.log(shares) + 7.0 if logits else shares
+    meter.add(given, np.asarray([[0.4, 0.5, 0.1]]))  # the second class comes first: .5 - .3 of a right answer
+    meter.add(given, given)
+    found = meter.result()
+    assert found.loss == pytest.approx(0.1)
+    assert found.loss_error == pytest.approx(0.1 / math.sqrt(2))
 
 
 def test_five_classes_have_no_top5() -> None:

@@ -33,7 +33,7 @@ Step = tuple[str, QuantConfig]
 class Goal:
     """What is good enough: the least SQNR of the outputs in dB, and the most points of top-1 accuracy that may be lost.
 
-    Without labels, the share of samples in which both models name the same class counts. `seconds` bound the search.
+    Without labels, the float model's probabilities tell what a class that changes costs. `seconds` bound the search.
     """
 
     min_sqnr_db: float | None = None
@@ -47,21 +47,31 @@ class Goal:
 
 
 @dataclass(frozen=True)
+class Drop:
+    """Points of top-1 accuracy lost, and their standard error where they are expected and not counted."""
+
+    points: float
+    error: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.points:.2f}{'' if self.error is None else f' +- {self.error:.2f}'} points lost"
+
+
+@dataclass(frozen=True)
 class Attempt:
-    """One step: what was done, the model, and how good it is; `drop_points` is None where nothing is asked of it."""
+    """One step: what was done, the model, and how good it is; `drop` is None where nothing is asked of it."""
 
     what: str
     config: QuantConfig
     result: Quantized
     sqnr_db: float
-    drop_points: float | None
+    drop: Drop | None
     met: bool
 
     @property
     def figures(self) -> str:
         """The figures as a person reads them."""
-        drop = "" if self.drop_points is None else f", {self.drop_points:.2f} points lost"
-        return f"{self.sqnr_db:.1f} dB{drop}"
+        return f"{self.sqnr_db:.1f} dB" if self.drop is None else f"{self.sqnr_db:.1f} dB, {self.drop}"
 
 
 def reach(
@@ -160,20 +170,24 @@ def _attempt(
         sides = Side(path, threads=threads, fixed=loaded.fixed), Side(written, Program.read(result.model), threads=threads)
         found = compare(*sides, samples, progress)
     sqnr = min(output.similarity.sqnr_db for output in found.outputs)
-    drop = None if goal.max_drop_points is None else _drop_points(found)
+    drop = None if goal.max_drop_points is None else _drop(found)
     met = (goal.min_sqnr_db is None or sqnr >= goal.min_sqnr_db) and (
-        goal.max_drop_points is None or (drop is not None and drop <= goal.max_drop_points + 1e-9)
+        goal.max_drop_points is None or (drop is not None and drop.points <= goal.max_drop_points + 1e-9)
     )
     return Attempt(what, config, result, sqnr, drop, met)
 
 
-def _drop_points(found: Comparison) -> float | None:
-    """Points of top-1 accuracy lost; without labels, points of samples in which the class changes."""
+def _drop(found: Comparison) -> Drop | None:
+    """What is lost by the labels; without any, what the float model's probabilities expect, of the output that loses most.
+
+    Of a hundred samples, one whose class changes would be a point, though the float network itself is in doubt there.
+    """
     if found.accuracy is not None:
-        return 100.0 * (found.accuracy.float_top1 - found.accuracy.integer_top1)
+        return Drop(100.0 * (found.accuracy.float_top1 - found.accuracy.integer_top1))
     classes = [output.classes for output in found.outputs if output.classes is not None]
-    return None if not classes else 100.0 * (1.0 - min(item.top1 for item in classes))
+    worst = max(classes, key=lambda item: item.loss, default=None)
+    return None if worst is None else Drop(100.0 * worst.loss, 100.0 * worst.loss_error)
 
 
 def _rank(attempt: Attempt) -> tuple[bool, float, float]:
-    return attempt.met, -(attempt.drop_points or 0.0), attempt.sqnr_db
+    return attempt.met, -(0.0 if attempt.drop is None else attempt.drop.points), attempt.sqnr_db

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -52,7 +53,11 @@ def _are_probabilities(output: Array, axis: int) -> bool:
 
 @dataclass(frozen=True)
 class ClassAgreement:
-    """Shares in [0, 1] of the decisions: the same class first; the float model's class among the integer model's first five."""
+    """Shares in [0, 1] of the decisions: the same class first; the float model's class among the integer model's first five.
+
+    `loss` is the share of right answers that is lost, as far as the probabilities of the float model tell, with its standard
+    error: where another class comes first, the difference of the probabilities of both.
+    """
 
     axis: int
     classes: int
@@ -60,6 +65,8 @@ class ClassAgreement:
     decisions: int
     top1: float
     top5: float | None  # None where there are only five classes or fewer
+    loss: float = 0.0
+    loss_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class AgreementMeter:
     def __init__(self, axis: ClassAxis) -> None:
         self._axis = axis
         self._decisions = self._same = self._within = 0
+        self._lost = self._lost_squared = 0.0
 
     def add(self, reference: Array, other: Array) -> None:
         """One more sample."""
@@ -93,12 +101,18 @@ class AgreementMeter:
         self._decisions += best.size
         self._same += int((theirs[:, 0] == best).sum())
         self._within += int((theirs == best[:, None]).any(axis=1).sum())
+        shares, every = probabilities(reference, self._axis.axis), np.arange(best.size)
+        lost = shares[every, best] - shares[every, theirs[:, 0]]
+        self._lost, self._lost_squared = self._lost + float(lost.sum()), self._lost_squared + float((lost**2).sum())
 
     def result(self) -> ClassAgreement:
         """The shares over everything that was added."""
         total = max(self._decisions, 1)
         top5 = self._within / total if self._axis.classes > _TOP else None
-        return ClassAgreement(self._axis.axis, self._axis.classes, self._axis.reason, self._decisions, self._same / total, top5)
+        loss = self._lost / total
+        error = math.sqrt(max(self._lost_squared / total - loss**2, 0.0) / total)
+        axis = self._axis
+        return ClassAgreement(axis.axis, axis.classes, axis.reason, self._decisions, self._same / total, top5, loss, error)
 
 
 class AccuracyMeter:
@@ -124,6 +138,15 @@ class AccuracyMeter:
         (float1, float5), (integer1, integer5) = (self._hits / self._samples).tolist()
         few = self._axis.classes <= _TOP
         return Accuracy(self._output, self._samples, float1, integer1, None if few else float5, None if few else integer5)
+
+
+def probabilities(scores: Array, axis: int) -> NDArray[np.float64]:
+    """The rows of scores as they are where they are probabilities, else their softmax: [rows, C]."""
+    rows = np.moveaxis(scores, axis, -1).reshape(-1, scores.shape[axis]).astype(np.float64)
+    if _are_probabilities(rows, 1):
+        return rows
+    powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def ranking(scores: Array, axis: int) -> Ranks:
