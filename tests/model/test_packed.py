@@ -50,9 +50,8 @@ def test_the_file_is_the_model(bits: int, tmp_path: Path) -> None:
 
 def test_only_what_fits_is_packed(tmp_path: Path) -> None:
     _, path = _saved(tmp_path, QuantConfig(rules=(Rule("conv0", weight_bits=4),)))
-    kinds = {tensor.name: tensor.data_type for tensor in onnx.load(path).graph.initializer if tensor.name.startswith(("w", "v"))}
-    assert kinds["w_quantized_int4"] == onnx.TensorProto.INT4
-    assert kinds["v_quantized"] == onnx.TensorProto.INT8
+    kinds = {tuple(tensor.dims): tensor.data_type for tensor in onnx.load(path).graph.initializer}
+    assert [kinds[WEIGHTS[name].shape] for name in ("w", "v")] == [onnx.TensorProto.INT4, onnx.TensorProto.INT8]
 
 
 def test_a_model_without_small_weights_is_itself(tmp_path: Path) -> None:
