@@ -32,8 +32,12 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     except OSError as error:
         if parent is not None:
             raise
-        text = f"temporary files cannot be written in {place}: {error.strerror or error}; make room, or set TMPDIR"
-        raise OutputError(text) from error
+        raise no_room(place, error) from error
+
+
+def no_room(place: Path, error: OSError) -> OutputError:
+    """What to say where a temporary file cannot be written."""
+    return OutputError(f"temporary files cannot be written in {place}: {error.strerror or error}; make room, or set TMPDIR")
 
 
 def _remove_leftovers(place: Path) -> None:

@@ -80,7 +80,8 @@ def recovery(
     """Channel scales where they gain, then weights, by the effort of `config`.
 
     All forms are recovered and compared where the network is small. In a large one a simulation with nearest weights tells which
-    form is best, unless none is good: a simulation that has nothing in common with the network tells nothing.
+    form is best, unless none is good: a simulation that has nothing in common with the network tells nothing. Then channel
+    scales, by which fitted weights nearly always gain, are tried first, and the other forms where that is not good either.
     """
 
     def make(graph: ir.Graph, range_of: RangeOf, scales: Mapping[str, ChannelScales]) -> QuantPlan:
@@ -99,9 +100,14 @@ def recovery(
     best = plain
     for form in scaled:
         best = form if form.noise < best.noise * _share(form) else best
-    if best.noise < _GOOD and not _is_small(loaded.ir.graph, len(samples)):
+    large = not _is_small(loaded.ir.graph, len(samples))
+    if best.noise < _GOOD and large:
         return Recovery(best, plain.noise, recovered(best))
-    found = [(form, recovered(form)) for form in (plain, *scaled)]
+    found = []
+    for form in (*scaled, plain):
+        found.append((form, recovered(form)))
+        if large and found[-1][1].unseen < _FINE:
+            break
     best, weights = min(found, key=lambda pair: pair[1].unseen / _share(pair[0]))
     return Recovery(best, plain.noise, weights)
 

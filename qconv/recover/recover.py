@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
 from qconv.model.graph import const_array, shared_arrays
+from qconv.model.memory import give_memory_back
 from qconv.ops.forms import bias_of
 from qconv.plan.levels import levels_for
 from qconv.plan.quant_plan import QuantPlan
@@ -38,6 +39,7 @@ Feeds = Mapping[str, Array]
 Progress = Callable[[int, int | None], None]
 _HELD_BACK = 5  # one sample of so many
 _CHEAP = 1 << 21  # elements in the inputs of all samples, of which all judge the result: a few decide by chance
+_MUCH = 1 << 26  # bytes that are carried, of a network whose stages take as much of onnxruntime
 _ROWS_PER_COLUMN = 8  # fewer, and a layer's moments say little
 
 
@@ -127,6 +129,8 @@ class LayerMoments:
 
     def of_next(self, number: int) -> tuple[Fit, Fit]:
         """The moments of the next layer: of the samples to fit to, and of those that are held back."""
+        if self._ahead.nbytes > _MUCH:
+            give_memory_back()
         layer = self._layers[number]
         source = self._twin.source(layer)
         rows = _Rows(layer, self._plan, self._effort, number, self._behind.samples)

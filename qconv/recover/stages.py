@@ -13,9 +13,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from qconv.model.stages import Cuttable, Values, run_session
+from qconv.recover.carried import Carried
 
 Feeds = Mapping[str, NDArray[np.generic]]
-CARRIED_BYTES = 192 << 20  # by one network, of all samples together
+HELD_BYTES = 48 << 20  # in memory, by one network, of all samples together; more is in files
+CARRIED_BYTES = 192 << 20  # in memory and in files
 FEWEST = 8  # samples that are kept, whatever they take
 
 
@@ -29,7 +31,7 @@ class Stages:
         self._graph, self._threads = Cuttable(model), threads
         self._cuts = [self._graph.place[node] for node in cuts]
         self._begin = 0
-        self._carried: list[Values] = [dict(sample) for sample in samples]
+        self._carried = Carried(samples, HELD_BYTES)
 
     def advance(self, wanted: Sequence[str]) -> Iterator[Values]:
         """Runs one sample after the other up to the next cut, or to the end, and gives the values that `wanted` names of each.
@@ -51,15 +53,22 @@ class Stages:
         self, session: ort.InferenceSession | None, produced: Sequence[str], live: Sequence[str], wanted: Sequence[str]
     ) -> Iterator[Values]:
         room = CARRIED_BYTES
-        for index, values in enumerate(self._carried):
-            what = "a stage of the network cannot run"
-            new = values if session is None else values | run_session(session, produced, values, what)
-            self._carried[index] = {name: new[name] for name in live}
-            room -= sum(array.nbytes for array in self._carried[index].values())
-            yield {name: new[name] for name in wanted}
+        for index in range(len(self._carried)):
+            what, values = "a stage of the network cannot run", self._carried[index]
+            made = {} if session is None else run_session(session, produced, values, what)
+            given = {name: made[name] if name in made else values[name] for name in wanted}
+            self._carried.replace(index, live, made)
+            del made
+            room -= self._carried.nbytes(index)
+            yield given
             if room < 0 and index + 1 >= FEWEST:
                 self.keep(index + 1)
                 return
+
+    @property
+    def nbytes(self) -> int:
+        """What is carried of all samples."""
+        return sum(self._carried.nbytes(index) for index in range(len(self._carried)))
 
     @property
     def samples(self) -> int:
@@ -68,4 +77,4 @@ class Stages:
 
     def keep(self, count: int) -> None:
         """Keeps the first `count` samples and gives up the others."""
-        del self._carried[count:]
+        self._carried.keep(count)

@@ -13,13 +13,12 @@ from qconv.config import QuantConfig
 from qconv.data.source import Sample, SampleSource
 from qconv.model.machine import adds_pairs_in_int16
 from qconv.model.scratch import scratch_folder
-from qconv.model.session import open_session
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.pipeline.verify import QuickCheck, quick_check
 from qconv.plan.quant_plan import QuantPlan
 from qconv.prepare import prepare
-from qconv.ranges.search.output_error import noise_of
+from qconv.ranges.search.output_error import noise_of, outputs_of
 from qconv.recover.channels.equalize import apply_scales
 from qconv.recover.twin import Twin
 from qconv.statistics.calibration import Calibration
@@ -82,12 +81,9 @@ def _simulated_price(
     model: ir.Model, plan: QuantPlan, config: QuantConfig, other: QuantConfig, samples: list[Sample], threads: int
 ) -> float:
     """By how many dB the noise at the outputs is greater for the weights of `config` than for those of `other`."""
-
-    def noise(graph: ir.Model) -> float:
-        session = open_session(graph, threads=threads, fuse_quantized=False)
-        return noise_of([list(session.run(None, dict(sample.feeds))) for sample in samples], exact)
-
-    plain = open_session(model, threads=threads)
-    exact = [list(plain.run(None, dict(sample.feeds))) for sample in samples]
-    safe, free = (max(noise(Twin(model, plan, choice).model), 1e-30) for choice in (config, other))
+    feeds = [sample.feeds for sample in samples]
+    exact, *simulated = (
+        outputs_of(network, feeds, threads) for network in (model, *(Twin(model, plan, way).model for way in (config, other)))
+    )
+    safe, free = (max(noise_of(outputs, exact), 1e-30) for outputs in simulated)
     return 10.0 * math.log10(safe / free)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
 from qconv.data.source import Sample
+from qconv.model.memory import copied, give_memory_back
 from qconv.model.session import open_session
 from qconv.plan.activations import ActivationPlan
 from qconv.quant.types import QuantParams
@@ -94,4 +95,7 @@ def outputs_of(
 ) -> list[list[NDArray[Any]]]:
     """The outputs for each sample of a model in which codes are simulated, or of one without; behind them the tensors `also`."""
     session = open_session(with_outputs(model, also), threads=threads, fuse_quantized=False)
-    return [list(session.run(None, dict(feeds))) for feeds in samples]
+    found = [[copied(array) for array in session.run(None, dict(feeds))] for feeds in samples]
+    del session
+    give_memory_back()
+    return found

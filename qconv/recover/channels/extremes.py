@@ -12,6 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.appender import Appender
+from qconv.model.memory import copied, give_memory_back
 from qconv.model.session import open_session
 
 Feeds = Mapping[str, NDArray[Any]]
@@ -63,9 +64,13 @@ def channel_extremes(model: ir.Model, axes: Mapping[str, int], samples: Sequence
     copy = model.clone()
     appender = Appender(copy.graph)
     values = {str(v.name): v for v in (*copy.graph.inputs, *(v for node in copy.graph for v in node.outputs))}
-    copy.graph.outputs[:] = [row for name, axis in axes.items() for row in appender.over_channels(values[name], axis)]
+    # In this order onnxruntime looks at each tensor before it makes the next one (statistics/reductions.py).
+    rows = {name: appender.over_channels(values[name], axis) for name, axis in reversed(list(axes.items()))}
+    copy.graph.outputs[:] = [row for name in axes for row in rows[name]]
     session = open_session(copy, threads=threads)
-    runs = [session.run(None, dict(feeds)) for feeds in samples]
+    runs = [[copied(row) for row in session.run(None, dict(feeds))] for feeds in samples]
+    del session
+    give_memory_back()
     return {name: _of_runs([run[4 * place : 4 * place + 4] for run in runs]) for place, name in enumerate(axes)}
 
 
