@@ -220,4 +220,16 @@ FURTHER: dict[str, Situation] = {
         {"w": normal(64, 64) / 6},
         size=True,
     ),
+    "tokens in float32": Situation(
+        "(float[N,6] x) => (float[N,4] y) { i = Cast<to=7>(x) e = Gather(table, i) m = ReduceMean<axes=[1], keepdims=0>(e) "
+        "y = MatMul(m, w) }",
+        lambda: np.random.default_rng(0).integers(0, 1000, (SAMPLES, 6)).astype(np.float32),
+        {"table": normal(1000, 8), "w": normal(8, 4)},
+    ),
+    "lengths that are predicted": Situation(
+        f"({ROWS}) => (float[N,4] y) {{ a = MatMul(x, w) f = Softplus(a) c = Ceil(f) i = Cast<to=7>(c) e = Gather(table, i) "
+        "m = ReduceMean<axes=[1], keepdims=0>(e) y = MatMul(m, v) }",
+        rows,
+        {"w": normal(16, 6), "table": normal(64, 8), "v": normal(8, 4)},
+    ),
 }

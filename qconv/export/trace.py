@@ -8,7 +8,7 @@ from qconv.errors import FloatNodesError
 from qconv.export.network import Network
 from qconv.export.operators import RULES
 from qconv.export.tracer import Tracer
-from qconv.integer.language.audit import audit
+from qconv.integer.language.audit import audit, makes_integers_of_input
 from qconv.integer.program import Program
 from qconv.sentences import counted
 
@@ -36,3 +36,9 @@ def refuse_float_nodes(model: ir.Model) -> None:
     if left:
         listed = ", ".join(f"{node.name} ({node.op_type})" for node in left[:5])
         raise FloatNodesError(f"what is in float has no form outside onnxruntime, {counted(len(left), 'node')} here: {listed}")
+    cast = next((node for node in model.graph if makes_integers_of_input(node)), None)
+    if cast is not None and cast.inputs[0] is not None:
+        raise FloatNodesError(
+            f"node {cast.name} makes integers of the reals of input {cast.inputs[0].name}, which has no form outside "
+            "onnxruntime; let the float model take integers there"
+        )

@@ -96,7 +96,7 @@ class OpSpec:
             case Role.ARGUMENT:
                 return Role.DATA if const_array(value) is None else Role.STATIC
             case Role.INTEGER if value is not None and is_float(value) and _makes_integers(node):
-                return Role.DATA
+                return Role.STATIC if value.is_graph_input() else Role.DATA
             case _:
                 return role
 

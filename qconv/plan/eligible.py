@@ -18,6 +18,8 @@ from qconv.model.traits import Trait, has_trait
 from qconv.ops.op_table import Role, reads_integers, role_of, spec_of
 from qconv.ops.refusals import without_row
 from qconv.plan.patterns import nodes_of
+from qconv.plan.places import WHY as PLACES
+from qconv.plan.places import decides_places
 from qconv.sentences import some_of
 
 _OTHER_FLOATS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
@@ -32,11 +34,13 @@ def float_nodes(graph: ir.Graph, exclude: Sequence[str] = (), prefer: Preference
     """
     excluded = {pattern: nodes_of(graph, pattern) for pattern in exclude}
     reasons: dict[str, str] = {}
-    measured = measured_reals(graph)
+    measured, places = measured_reals(graph), decides_places(graph)
     for node in graph:
         if only_measures(node, measured):
             continue
-        reason = _reason(node, excluded) or (_slow(node) if prefer == "speed" else None)
+        reason = _reason(node, excluded) or (
+            PLACES if node in places and not is_border_cast(node) else _slow(node) if prefer == "speed" else None
+        )
         reasons |= {} if reason is None else {str(node.name): reason}
     _follow_neighbours(graph, reasons)
     return {str(node.name): reasons[str(node.name)] for node in graph if node.name in reasons}
@@ -58,12 +62,17 @@ def touches_float(node: ir.Node) -> bool:
 
 
 def is_border_cast(node: ir.Node) -> bool:
-    """Whether a node only turns an input of another type into the reals that are quantized next, or reals into such an output."""
+    """Whether a node only turns an input of another type into the reals that are quantized next, or reals into such an output.
+
+    So does one that makes integers of an input's reals, as of tokens in float32.
+    """
     value = node.inputs[0] if has_trait(node, Trait.CASTS) else None
     if value is None:
         return False
     output = node.outputs[0]
-    return (value.is_graph_input() and not is_float(value)) or (output.is_graph_output() and output.dtype in _OTHER_FLOATS)
+    if value.is_graph_input() and is_float(value):
+        return output.dtype is not None and output.dtype.is_integer()
+    return value.is_graph_input() or (output.is_graph_output() and output.dtype in _OTHER_FLOATS)
 
 
 def between(node: ir.Node) -> str:

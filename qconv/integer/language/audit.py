@@ -75,6 +75,13 @@ def audit(model: ir.Model | Path) -> Audit:
     return Audit(dict(integer), ends["QuantizeLinear"], ends["DequantizeLinear"], tuple(float_nodes))
 
 
+def makes_integers_of_input(node: ir.Node) -> bool:
+    """Whether a node casts a graph input of reals to integers, as tokens in float32."""
+    value = node.inputs[0] if has_trait(node, Trait.CASTS) else None
+    floats = value is not None and _is_input(value) and value.dtype is not None and value.dtype.is_floating_point()
+    return floats and ir.DataType(node.attributes.get_int("to", ir.DataType.FLOAT)).is_integer()
+
+
 def float_tensor(node: ir.Node, types: Types) -> str | None:
     """Why `node` is float ("reads float tensor ..."), None if it is not. `types` caches element types between calls."""
     reads = () if node.op_type in ("Shape", "Size") else node.inputs
@@ -114,6 +121,8 @@ def _end(node: ir.Node, graph: ir.Graph, measured: frozenset[ir.Value]) -> str |
         apart = maker is not None and _takes_apart(maker)
         return node.op_type if value is not None and (_is_given(value) or apart or value in measured) else None
     if _is_last(node) or _joins_reals(node) or _takes_apart(node):
+        return node.op_type
+    if makes_integers_of_input(node):
         return node.op_type
     if node.op_type == "Cast" and _is_given(node.outputs[0]):
         return node.op_type if all(user.op_type == "QuantizeLinear" for user in node.outputs[0].consumers()) else None
@@ -178,7 +187,11 @@ def _is_given(value: ir.Value) -> bool:
     maker = value.producer()
     if maker is not None and maker.op_type == "Cast" and maker.inputs[0] is not None:
         value = maker.inputs[0]
-    return value.is_graph_input() and not value.is_initializer()
+    return _is_input(value)
+
+
+def _is_input(value: ir.Value | None) -> bool:
+    return value is not None and value.is_graph_input() and not value.is_initializer()
 
 
 def _read(path: Path) -> ir.Model:

@@ -10,7 +10,7 @@ direction. Over networks, methods and numbers of bits the noise goes with the lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from qconv.statistics.nonfinite import run
 from qconv.statistics.summary import Range
 
 Outputs = Sequence[NDArray[np.generic]]
+_Pair = tuple[NDArray[Any], NDArray[Any]]  # what is found, and what is exact
 
 
 class Noise:
@@ -54,10 +55,7 @@ class Noise:
 
 def noise_of(found: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
     """The noise of the outputs for each sample."""
-    by_output = zip(zip(*found, strict=True), zip(*exact, strict=True), strict=True)
-    return float(
-        np.mean([_noise_of_output([(np.ravel(a), np.ravel(b)) for a, b in zip(*pair, strict=True)]) for pair in by_output])
-    )
+    return float(np.mean([_noise_of_output(pairs) for pairs in _by_output(found, exact)]))
 
 
 def pooled_noise(found: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
@@ -65,21 +63,25 @@ def pooled_noise(found: Sequence[Outputs], exact: Sequence[Outputs]) -> float:
 
     A sample whose outputs are small has a large noise of its own, and would decide alone where few samples are compared.
     """
-    by_output = zip(zip(*found, strict=True), zip(*exact, strict=True), strict=True)
-    return float(
-        np.mean(
-            [
-                _ratio(*(np.concatenate([np.ravel(array) for array in arrays], dtype=np.float64) for arrays in pair))
-                for pair in by_output
-            ]
-        )
-    )
+    return float(np.mean([_ratio(*_joined(pairs)) for pairs in _by_output(found, exact)]))
 
 
-def _noise_of_output(pairs: Sequence[tuple[NDArray[np.generic], NDArray[np.generic]]]) -> float:
+def _by_output(found: Sequence[Outputs], exact: Sequence[Outputs]) -> Iterator[list[_Pair]]:
+    """The flat arrays for each sample, output by output; zeros stand for one whose size follows from values and is another."""
+    for pair in zip(zip(*found, strict=True), zip(*exact, strict=True), strict=True):
+        flat = [(np.ravel(a), np.ravel(b)) for a, b in zip(*pair, strict=True)]
+        yield [(a if a.size == b.size else np.zeros_like(b), b) for a, b in flat]
+
+
+def _joined(pairs: Sequence[_Pair]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    found, exact = (np.concatenate(arrays, dtype=np.float64) for arrays in zip(*pairs, strict=True))
+    return found, exact
+
+
+def _noise_of_output(pairs: Sequence[_Pair]) -> float:
     """The noise over all samples of one output."""
     if all(exact.size == 1 for _, exact in pairs):
-        pairs = [(np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))]
+        pairs = [_joined(pairs)]
     return float(np.mean([_ratio(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs]))
 
 
