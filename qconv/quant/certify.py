@@ -165,12 +165,12 @@ class Nudged:
 
 def nudge(
     start: FloatArray, failing: Callable[[FloatArray, Int64Array], BoolArray], hopeless: BoolArray | None = None,
-    grid: Grid = Grid.FREE, scale_of: ScaleOf | None = None, most: int = MAX_ULPS,
+    grid: Grid = Grid.FREE, scale_of: ScaleOf | None = None, most: int = MAX_ULPS, stride: int = 1,
 ) -> Nudged:  # fmt: skip
     """Raises each of `start` (shape (channels,)) until `failing(values, indices)` is false for it.
 
-    By ulps; where a grid has few multipliers, which `scale_of` makes of the values, from one to the next. Powers of two stay what
-    they are. A value that is `hopeless`, or stays unproved after `most` ulps, keeps what it began with.
+    By `stride` ulps; where a grid has few multipliers, which `scale_of` makes of the values, from one to the next. Powers of
+    two stay what they are. A value that is `hopeless`, or stays unproved after `most` ulps, keeps what it began with.
     """
     of_values = scale_of or (lambda values: values)
     start = start if grid.powers else grid.snapped(start, of_values)
@@ -179,10 +179,10 @@ def nudge(
     proved = ~failed
     open_ = np.flatnonzero(failed if hopeless is None else failed & ~hopeless)
     ulps = np.zeros(len(values), np.int64)
-    for _ in range(most if grid.free else 0 if grid.powers else _MOST_IN_GRID):
+    for _ in range(most // stride if grid.free else 0 if grid.powers else _MOST_IN_GRID):
         if not len(open_):
             break
-        values[open_] = grid.raised(values[open_], of_values)
+        values[open_] = grid.raised(values[open_], of_values, stride)
         ulps[open_] = values[open_].view(np.int32) - start[open_].view(np.int32)
         still = failing(values[open_], open_)
         proved[open_[~still]] = True
@@ -260,10 +260,11 @@ def certify_one(
 
 def certify_table(
     x: QuantParams, ours: Table, *theirs: Table, half_up: Table | None = None, grid: Grid = Grid.FREE,
-    scale_of: ScaleOf | None = None,
+    scale_of: ScaleOf | None = None, stride: int = 1,
 ) -> tuple[FloatArray, Certificate]:  # fmt: skip
     """The scale of x (0-d) nudged until our table equals each of `theirs` for every code: a proof by enumeration.
 
+    It is raised by `stride` ulps at a time.
     `half_up` is our table with halves rounded up, to tell whether they matter; None for one that nobody computes anew. `scale_of`
     gives the multiplier that is to be in the grid.
     """
@@ -276,7 +277,7 @@ def certify_table(
     # An ulp moves no output by more than one code, so that a larger difference stays however far the scale is raised.
     start = ours(x)
     hopeless = any(np.abs(start - other(x)).max(initial=0) > 1 for other in theirs)
-    found = nudge(np.reshape(x.scale, 1), failing, np.asarray([hopeless]), grid, scale_of)
+    found = nudge(np.reshape(x.scale, 1), failing, np.asarray([hopeless]), grid, scale_of, stride=stride)
     limits = np.iinfo(x.int_type.dtype)
     why = _BEYOND_INT32 if hopeless else _why_none(grid)
     values = found.values.reshape(())

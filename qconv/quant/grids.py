@@ -63,10 +63,10 @@ class Grid:
             return values
         return self._reached(values, scale_of, self.nearest(scale_of(values)))
 
-    def raised(self, values: FloatArray, scale_of: ScaleOf) -> FloatArray:
-        """The next values above whose multipliers are in the grid: of all float32, the next ones."""
+    def raised(self, values: FloatArray, scale_of: ScaleOf, ulps: int = 1) -> FloatArray:
+        """The next values above whose multipliers are in the grid: of all float32, those so many ulps above."""
         if self.free:
-            return np.asarray(np.nextafter(values, np.float32(np.inf)))
+            return (np.asarray(values, np.float32).view(np.int32) + np.int32(ulps)).view(np.float32)
         return self._reached(values, scale_of, self.above(self.nearest(scale_of(values))))
 
     def _reached(self, values: FloatArray, scale_of: ScaleOf, wanted: Doubles) -> FloatArray:

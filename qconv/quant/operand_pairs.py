@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
 
-from qconv.quant.certify import Certificate, certify_table
+from qconv.quant.certify import MAX_ULPS, Certificate, certify_table
 from qconv.quant.fixedpoint import Int64Array, round_shift_half_up
 from qconv.quant.grids import Grid, ScaleOf
 from qconv.quant.neon import neon_add_table
@@ -16,6 +17,17 @@ from qconv.quant.tables import ORT_ADD_FORMS, add_table, mul_scale, mul_table, o
 from qconv.quant.types import FloatArray, QuantParams
 
 Table = Callable[..., Int64Array]
+_SMALL = 8  # the largest denominator of two scales that are told to be in a simple ratio
+_STRIDE = 64  # ulps: what clears ties that all move alike is a distance, so that single ulps are not worth their time
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Tables that are to be equal, ours first; the scale of b that goes with one of a; and by how many ulps that is raised."""
+
+    tables: Sequence[Table]
+    scale_of_b: ScaleOf
+    stride: int = 1
 
 
 @dataclass(frozen=True)
@@ -42,8 +54,28 @@ def certified_sum(
 
     x86 = (add_table, *ORT_ADD_FORMS)
     everywhere = (add_table, neon_add_table, *ORT_ADD_FORMS)
-    choices = (everywhere,) if adds_in_integers else (everywhere, x86)
-    return _certified(a, b, y, choices, nudged_alike, grid, lambda scale: scale / y.scale)
+    sets = (everywhere,) if adds_in_integers else (everywhere, x86)
+    choices = [_Choice(tables, nudged_alike) for tables in sets]
+    fraction = _fraction_near(a.scale, b.scale)
+    if fraction is not None:
+        in_ratio = partial(_times, fraction)
+        choices = [*(_Choice(tables, in_ratio, _STRIDE) for tables in sets), *choices]
+    return _certified(a, b, y, choices, grid, lambda scale: scale / y.scale)
+
+
+def _times(factor: np.float32, scale: FloatArray) -> FloatArray:
+    return np.asarray(scale * factor, np.float32)
+
+
+def _fraction_near(a: FloatArray, b: FloatArray) -> np.float32 | None:
+    """A fraction of small numbers that S_b / S_a is within the reach of nudging, and not equal to; else None.
+
+    If S_a = S_y / 2, and S_b nearly so, the odd sums of codes lie beside ties, each at another small distance: no nudging of both
+    clears them all. With S_b = S_a every such sum is moved alike, away from its tie.
+    """
+    ratio = float(b) / float(a)
+    found = float(Fraction(ratio).limit_denominator(_SMALL))
+    return np.float32(found) if found and 0 < abs(ratio / found - 1) < MAX_ULPS * 2.0**-23 else None
 
 
 def certified_product(a: QuantParams, b: QuantParams, y: QuantParams, grid: Grid = Grid.FREE) -> OperandPair:
@@ -52,33 +84,33 @@ def certified_product(a: QuantParams, b: QuantParams, y: QuantParams, grid: Grid
     def scale_of(scale: FloatArray) -> FloatArray:
         return mul_scale(scale, b.scale, y.scale)
 
-    return _certified(a, b, y, ((mul_table, ort_mul_table),), lambda scale: b.scale, grid, scale_of)
+    return _certified(a, b, y, [_Choice((mul_table, ort_mul_table), lambda scale: b.scale)], grid, scale_of)
 
 
 def _certified(
     a: QuantParams,
     b: QuantParams,
     y: QuantParams,
-    choices: Sequence[Sequence[Table]],
-    scale_of_b: Callable[[FloatArray], FloatArray],
+    choices: Sequence[_Choice],
     grid: Grid,
     scale_of: ScaleOf,
 ) -> OperandPair:
     """The scale of `a` is nudged until the first table of a choice, ours, equals all others.
 
-    The first of `choices` for which there is such a scale counts. `scale_of_b` is the scale of `b` that goes with one of `a`.
+    The first of `choices` for which there is such a scale counts.
     """
 
-    def on_pairs(table: Table, a: QuantParams) -> Int64Array:
+    def on_pairs(table: Table, scale_of_b: ScaleOf, a: QuantParams) -> Int64Array:
         return table(a, replace(b, scale=scale_of_b(a.scale)), y)
 
-    for tables in choices:
-        ours, *theirs = [partial(on_pairs, table) for table in tables]
-        half_up = partial(on_pairs, partial(tables[0], rounding=round_shift_half_up))
-        scale, certificate = certify_table(a, ours, *theirs, half_up=half_up, grid=grid, scale_of=scale_of)
+    for choice in choices:
+        scale_of_b = choice.scale_of_b
+        ours, *theirs = [partial(on_pairs, table, scale_of_b) for table in choice.tables]
+        half_up = partial(on_pairs, partial(choice.tables[0], rounding=round_shift_half_up), scale_of_b)
+        scale, certificate = certify_table(a, ours, *theirs, half_up=half_up, grid=grid, scale_of=scale_of, stride=choice.stride)
         if certificate.proved == certificate.scales:
             break
     else:
         if not grid.free:  # to be exact comes before a short multiplier
-            return _certified(a, b, y, choices, scale_of_b, Grid.FREE, scale_of)
+            return _certified(a, b, y, choices, Grid.FREE, scale_of)
     return OperandPair(replace(a, scale=scale), replace(b, scale=scale_of_b(scale)), certificate)

@@ -33,6 +33,7 @@ FOUND = (
     23,  # what moves wide integers to a steep function had no codes for its other readers
     900_005,  # a range that followed from others was missing once nodes around a steep function stayed in float
     901_994,  # the cosine of 150,000 in float32
+    1_000_715,  # an addition of two scales that are nearly, and not quite, half of that of the sum
 )
 
 
