@@ -23,6 +23,7 @@ from typing import Any
 import click
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
@@ -42,6 +43,14 @@ def _inputs(folder: str | None) -> list[Any]:
     return [numpy_helper.to_array(onnx.TensorProto.FromString(path.read_bytes())) for path in paths]
 
 
+def _array(value: Any) -> NDArray[Any] | None:
+    """An input as an array; None for strings, sequences, and types that numpy has not."""
+    if isinstance(value, onnx.TensorProto):
+        value = numpy_helper.to_array(value)
+    is_plain = isinstance(value, np.ndarray | np.generic) and value.dtype.isbuiltin == 1 and value.dtype != object
+    return np.asarray(value) if is_plain else None
+
+
 def write_tests(match: str, every: int, folder: Path) -> list[Path]:
     """The tests of the installed onnx as model files with their inputs beside them, by name."""
     from onnx.backend.test.case.node import collect_testcases
@@ -56,9 +65,8 @@ def write_tests(match: str, every: int, folder: Path) -> list[Path]:
         proto = case.model if case.model is not None else onnx.load(Path(str(case.model_dir)) / "model.onnx")
         onnx.save(proto, path)
         inputs = case.data_sets[0][0] if case.data_sets else _inputs(case.model_dir)
-        arrays = {
-            f"input_{n}": array for n, array in enumerate(inputs) if isinstance(array, np.ndarray) and array.dtype != object
-        }
+        given = {f"input_{number}": _array(value) for number, value in enumerate(inputs)}
+        arrays = {name: array for name, array in given.items() if array is not None}
         np.savez(path.parent / "inputs.npz", **arrays)  # type: ignore[arg-type]
         written.append(path)
     return written

@@ -9,6 +9,7 @@ that opset 24 gives for each sample. What attends to no key of a mask is zero.
 from __future__ import annotations
 
 import math
+from functools import partial, reduce
 
 import numpy as np
 import onnx_ir as ir
@@ -19,7 +20,7 @@ from .graph import attr_float, attr_int, const_array
 
 _LOWEST = float(np.finfo(np.float32).min)
 _ODD = ("left_window_size", "right_window_size")
-_MODES = {0: "scores", 3: "shares"}  # of what the fourth output holds
+_SCORES, _CAPPED, _MASKED, _SHARES = range(4)  # what the fourth output holds
 
 
 def write_attention(node: ir.Node, x: ir.Value, steps: Steps) -> int:
@@ -30,7 +31,7 @@ def write_attention(node: ir.Node, x: ir.Value, steps: Steps) -> int:
     mode = attr_int(node, "qk_matmul_output_mode", 0)
     if q is None or k is None or v is None or any(attr_int(node, name, -1) >= 0 for name in _ODD):
         return 0
-    if (is_read(node, 3) and mode not in _MODES) or not _is_whole(mask, k, past_key):
+    if not _is_whole(mask, k, past_key):
         return 0
     rows = _counted(steps, q, past_key, lengths)
     if past_key is not None and past_value is not None:
@@ -42,15 +43,19 @@ def write_attention(node: ir.Node, x: ir.Value, steps: Steps) -> int:
     k, v = _for_heads(steps, k, heads), _for_heads(steps, v, heads)
     scale = attr_float(node, "scale", 0.0) or 1.0 / math.sqrt(int(str(sizes_of(q)[3])))
     product = scores(steps, q, k, scale)
-    if is_read(node, 3) and mode == 0:
-        steps.hand_over(node.outputs[3], product)
-    masked = _masked(node, steps, _capped(node, steps, product), mask, rows, k, lengths)
+    capped = _capped(node, steps, product)
+    allowed = _allowed(node, steps, mask, rows, k, lengths)
+    masked = _masked(steps, capped, mask, allowed)
     shares = softmax(steps, masked)
-    if is_read(node, 3) and mode == 3:
-        steps.hand_over(node.outputs[3], shares)
+    some = _some(steps, allowed, mask, lengths)
+    if some is not None and is_read(node, 3) and mode == _SHARES:
+        shares, some = steps("Where", some, shares, steps.constant(0.0), shape=shares.shape), None
+    if is_read(node, 3):
+        inner = {_SCORES: product, _CAPPED: capped, _MASKED: masked, _SHARES: shares}[mode]
+        steps.hand_over(node.outputs[3], inner)
     given = shared_out(steps, shares, v)
-    if mask is not None and mask.dtype is ir.DataType.BOOL:
-        given = _where_any(steps, mask, given)
+    if some is not None:
+        given = steps("Where", some, given, steps.constant(0.0), shape=given.shape)
     return by_tokens(steps, given) if len(sizes_of(x)) == 3 else steps.last("Identity", given)
 
 
@@ -115,37 +120,39 @@ def _capped(node: ir.Node, steps: Steps, x: ir.Value) -> ir.Value:
     return steps("Mul", steps("Tanh", steps("Mul", x, steps.constant(1.0 / cap))), steps.constant(cap))
 
 
-def _masked(
-    node: ir.Node, steps: Steps, x: ir.Value, mask: ir.Value | None, rows: ir.Value, k: ir.Value, lengths: ir.Value | None
-) -> ir.Value:  # fmt: skip
+def _allowed(
+    node: ir.Node, steps: Steps, mask: ir.Value | None, rows: ir.Value, k: ir.Value, lengths: ir.Value | None
+) -> ir.Value | None:  # fmt: skip
+    """The keys that each query may attend to, as truth values; None for all of them."""
+    columns, found = _count(steps, k, 2), list[ir.Value]()
+    if mask is not None and mask.dtype is ir.DataType.BOOL:
+        found.append(mask)
+    if attr_int(node, "is_causal", 0):
+        found.append(_truth(steps, "LessOrEqual", columns, rows))
+    if lengths is not None:
+        found.append(_truth(steps, "Less", columns, _by_sample(steps, lengths)))
+    return reduce(partial(_truth, steps, "And"), found) if found else None
+
+
+def _masked(steps: Steps, x: ir.Value, mask: ir.Value | None, allowed: ir.Value | None) -> ir.Value:
     """Scores plus a mask of reals, and the lowest one where none is allowed."""
-    columns, allowed = _count(steps, k, 2), list[ir.Value]()
     if mask is not None and mask.dtype is not ir.DataType.BOOL:
         x = steps("Add", x, mask, shape=x.shape)
-    elif mask is not None:
-        allowed.append(mask)
-    if attr_int(node, "is_causal", 0):
-        allowed.append(_truth(steps, "LessOrEqual", columns, rows))
-    if lengths is not None:
-        allowed.append(_truth(steps, "Less", columns, _by_sample(steps, lengths)))
-    if not allowed:
-        return x
-    both = allowed[0]
-    for other in allowed[1:]:
-        both = _truth(steps, "And", both, other)
-    return steps("Where", both, x, steps.constant(_LOWEST), shape=x.shape)
+    return x if allowed is None else steps("Where", allowed, x, steps.constant(_LOWEST), shape=x.shape)
 
 
-def _where_any(steps: Steps, mask: ir.Value, x: ir.Value) -> ir.Value:
-    """Zero where a query may attend to no key, else x; most constant masks let each attend to some."""
-    constant = const_array(mask)
-    if not sizes_of(mask) or (constant is not None and constant.any(axis=-1).all()):
-        return x
-    shape, last = [*sizes_of(mask)[:-1], 1], steps.constant([-1], np.int64)
-    numbers = steps("Cast", mask, shape=mask.shape, dtype=ir.DataType.INT32, to=int(ir.DataType.INT32))
+def _some(steps: Steps, allowed: ir.Value | None, mask: ir.Value | None, lengths: ir.Value | None) -> ir.Value | None:
+    """Whether each query may attend to any key; None where each does, as for causality alone and most constant masks."""
+    if allowed is None or (lengths is None and (mask is None or mask.dtype is not ir.DataType.BOOL)):
+        return None
+    constant = const_array(allowed)
+    if constant is not None and constant.ndim and constant.any(axis=-1).all():
+        return None
+    shape = None if allowed.shape is None else [*list(allowed.shape)[:-1], 1]
+    numbers = steps("Cast", allowed, shape=allowed.shape, dtype=ir.DataType.INT32, to=int(ir.DataType.INT32))
+    last = steps.constant([-1], np.int64)
     most = steps("ReduceMax", numbers, last, shape=shape, dtype=ir.DataType.INT32, keepdims=1)
-    some = steps("Cast", most, shape=shape, dtype=ir.DataType.BOOL, to=int(ir.DataType.BOOL))
-    return steps("Where", some, x, steps.constant(0.0), shape=x.shape)
+    return steps("Cast", most, shape=shape, dtype=ir.DataType.BOOL, to=int(ir.DataType.BOOL))
 
 
 def _counted(steps: Steps, q: ir.Value, past: ir.Value | None, lengths: ir.Value | None) -> ir.Value:

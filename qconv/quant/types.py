@@ -154,7 +154,7 @@ class QuantParams:
     def dequantize(self, q: IntArray) -> FloatArray:
         """Reals of the codes `q`: S * (q - Z), in float32."""
         scale, zero_point = self._along(q.ndim)
-        reals: FloatArray = (q.astype(np.int32) - zero_point.astype(np.int32)).astype(np.float32)
+        reals: FloatArray = np.asarray(q.astype(np.int32) - zero_point.astype(np.int32), np.float32)  # also without axes
         reals *= scale
         return reals
 

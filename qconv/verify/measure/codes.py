@@ -41,7 +41,7 @@ class Codes:
         return np.pad(codes, pads, constant_values=int(self.params.zero_point.flat[0]))
 
     def _codes(self, real: Array) -> IntArray:
-        return np.clip(self.params.quantize(real), self.lowest, self.highest)
+        return np.asarray(np.clip(self.params.quantize(real), self.lowest, self.highest))
 
     @property
     def span(self) -> tuple[float, float]:
