@@ -8,6 +8,7 @@ from typing import Final
 import onnx_ir as ir
 
 from .affine_to_depthwise import affine_to_depthwise
+from .bound_masks import bound_masks
 from .compose_arithmetic import compose_arithmetic
 from .compose_moves import compose_moves
 from .compose_reductions import compose_reductions
@@ -75,6 +76,7 @@ CLEANING: Final[tuple[Pass, ...]] = (
     fuse_gelu,
     fuse_norms,
     fuse_softmax,
+    bound_masks,
 )
 FOLDING: Final[tuple[Pass, ...]] = (
     remove_noops,
