@@ -20,9 +20,12 @@ from qconv.cli.options import (
     target_option,
     threads_option,
 )
+from qconv.errors import OutputError
 
 if TYPE_CHECKING:
     from qconv.analyze.analysis import Analysis, PlaceReport
+
+_PICTURES = (".png", ".svg")
 
 
 @click.command(short_help="Tell which layers lose what, and what to leave in float.")
@@ -60,6 +63,8 @@ def analyze(
     config, pictures = recall(known, config, image_options(**images), data)
     loaded = pipeline.load_prepared(model, config.fixed)
     if plot is not None:
+        if plot.suffix.lower() not in _PICTURES:
+            raise OutputError(f"{plot} cannot be drawn: name a file that ends in .png or .svg")
         read = [*pipeline.files_of(model, loaded.original), *filter(None, (calibration, Path(data) if data else None))]
         pipeline.check_outputs(read, {"the picture": (plot, pipeline.Kind.SAMPLES)})
     job = pipeline.Job(model, loaded.digest, data, method, samples, pictures, config, threads=threads)

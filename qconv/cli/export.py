@@ -69,7 +69,7 @@ def export(
 def _check_target(model: Path, form: str, target: Path, data: str | None) -> None:
     """Refuses to overwrite what is read, files of another kind, and folders of something else."""
     from qconv.errors import OutputError, UsageError
-    from qconv.pipeline import Kind, check_outputs
+    from qconv.pipeline import Kind, check_folder, check_outputs
 
     read = [model, Path(f"{model}.data"), *([] if data is None else [Path(data)])]
     if form in _KINDS:
@@ -82,6 +82,8 @@ def _check_target(model: Path, form: str, target: Path, data: str | None) -> Non
         raise UsageError(f"{target} is a file, and --to {form} writes a folder; give another --output")
     elif target.is_dir() and any(target.iterdir()) and not any(target.glob(_MARKS[form])):
         raise OutputError(f"{target} holds files of something else: give a new folder, or one that --to {form} wrote")
+    else:
+        check_folder(target)
 
 
 def _default(model: Path, form: str) -> Path:

@@ -25,6 +25,8 @@ from qconv.quant.pins import PinnedWeight, Pins
 from qconv.quant.types import IntType, QuantParams, Scheme
 
 _MOST_BITS = 8
+_OURS = "qconv-"  # how the format of each file of ours begins
+_FLAGS = ("plan", "calibration")  # the kinds that quantize takes by a flag of that name
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ def read_encodings(path: str | Path, graph: ir.Graph) -> Pins:
         raise UsageError(unreadable("file of encodings", path, error, "give a JSON file")) from None
     if not isinstance(data, dict):
         raise ArtifactError(f"the encodings {path} are no JSON object; see docs/import.md for the forms")
+    if str(data.get("format", "")).startswith(_OURS):
+        kind = str(data["format"]).removeprefix(_OURS).rpartition("-")[0]
+        instead = f"; give it with --{kind}" if kind in _FLAGS else ""
+        raise ArtifactError(f"{path} is a {kind} file of qconv, and no file of encodings{instead}")
     activations, weights = {}, []
     for name, entry in _entries(data, str(path)):
         value = graph.initializers.get(name)
@@ -75,6 +81,9 @@ def read_encodings(path: str | Path, graph: ir.Graph) -> Pins:
             activations[name] = params
         elif array.ndim > 1:
             weights.append(PinnedWeight(name, np.asarray(array, np.float32), _symmetric(params, name, path)))
+    known = {str(value.name) for node in graph.all_nodes() for value in (*node.inputs, *node.outputs) if value is not None}
+    if not weights and not activations.keys() & known:
+        raise ArtifactError(f"the encodings {path} name no tensor of the model; see docs/import.md for the forms")
     return Pins(activations, tuple(weights))
 
 

@@ -78,6 +78,25 @@ def replace_text(path: Path, text: str) -> None:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+def check_writable(path: Path) -> None:
+    """Raises OutputError where a file could not be written; it makes and removes an empty one beside its place."""
+    place = path.resolve()
+    with _staging(place) as folder:
+        (folder / place.name).touch()
+
+
+def check_folder_writable(path: Path) -> None:
+    """Raises OutputError where a folder is a file, or could not be made or written into."""
+    place = next(parent for parent in (path.resolve(), *path.resolve().parents) if parent.exists())
+    if not place.is_dir():
+        raise OutputError(f"{path} cannot be a folder, because {place} is a file: give another name")
+    try:
+        with scratch_folder(place):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
 def write_stream(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     """Write a file whole or not at all, a part at a time. Raises OutputError."""
     path = path.resolve()

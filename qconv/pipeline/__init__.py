@@ -12,7 +12,7 @@ from qconv.pipeline.goals.price_of_pairs import PairPrice, pair_price
 from qconv.pipeline.goals.reach import Attempt, Goal, reach
 from qconv.pipeline.job import Job
 from qconv.pipeline.outlook import Outlook, outlook
-from qconv.pipeline.outputs import Kind, check_outputs
+from qconv.pipeline.outputs import Kind, check_folder, check_outputs
 from qconv.pipeline.prepared import PreparedModel, load_prepared, self_check
 from qconv.pipeline.quantize import Quantized, quantize
 from qconv.pipeline.raw_pixels import pixels_for
@@ -43,6 +43,7 @@ __all__ = [
     "analyze",
     "calibrate",
     "calibration_beside",
+    "check_folder",
     "check_outputs",
     "check_samples",
     "dynamic_gain",

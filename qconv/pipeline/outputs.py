@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qconv.errors import OutputError
 from qconv.integer.metadata import PREFIX
-from qconv.model.save import PRODUCER
+from qconv.model.save import PRODUCER, check_folder_writable, check_writable
 
 _FIRST_NAME = 30  # bytes in front of the name of the first entry of a zip
 _HEAD = 4096  # bytes; every file of ours names its format within them
@@ -56,7 +56,8 @@ _MAGIC = {
 def check_outputs(inputs: Iterable[Path], outputs: Mapping[str, tuple[Path, Kind]]) -> None:
     """Refuses to destroy what a command reads or what another wrote; `outputs` has what a person calls each, its path and kind.
 
-    Links and different spellings of a path are seen through. Raises OutputError, before anything is computed.
+    Links and different spellings of a path are seen through. Raises OutputError, before anything is computed, also where one of
+    the outputs could not be written.
     """
     read = list(inputs)
     for (one, (path, _)), (two, (other, _)) in combinations(outputs.items(), 2):
@@ -68,6 +69,12 @@ def check_outputs(inputs: Iterable[Path], outputs: Mapping[str, tuple[Path, Kind
         there = _kind_of(path)
         if there not in (None, kind):
             raise OutputError(f"{what} would overwrite {path}, which holds {there.value}: choose another name or remove it")
+        check_writable(path)
+
+
+def check_folder(path: Path) -> None:
+    """Raises OutputError where a command could not write into a folder, before anything is computed."""
+    check_folder_writable(path)
 
 
 def _same(one: Path, two: Path) -> bool:

@@ -36,5 +36,5 @@ def draw_sensitivity(analysis: Analysis, path: Path) -> None:
     axes.set_title(f"{Path(analysis.model).name}: the {len(places)} most sensitive places of {len(analysis.places)}", fontsize=10)
     try:
         figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{path} cannot be written ({error}): name a file that ends in .png or .svg") from None
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None

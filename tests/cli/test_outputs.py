@@ -28,7 +28,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, sample_models: Path) -> Path:
         assert run(["export", "m.int8.onnx", "--to", "qdq", "-o", "q.onnx"]) == 0
     for name, source in (("other.onnx", "m.onnx"), ("second.onnx", "m.int8.onnx"), ("data.bin", "d.npz")):
         shutil.copy(folder / source, folder / name)
-    (folder / "sub").mkdir()
+    shutil.copy(folder / "p.json", folder / "plan.png")
+    for name in ("sub", "folder.png"):
+        (folder / name).mkdir()
     return folder
 
 
@@ -79,8 +81,26 @@ def full(made: Path, folder: Path) -> Path:
         (["export", "m.int8.onnx", "--to", "c", "-o", "."], "files of something else"),
         (["export", "m.int8.onnx", "--to", "vectors", "-o", "."], "files of something else"),
         (["export", "m.int8.onnx", "--to", "memh", "-o", "."], "files of something else"),
-        (["analyze", "m.onnx", "--plot", "m.onnx"], "this command reads"),
-        (["analyze", "m.onnx", "--plot", "p.json"], "holds a plan"),
+        (["analyze", "m.onnx", "--plot", "m.onnx"], ".png or .svg"),
+        (["analyze", "m.onnx", "--plot", "plan.png"], "holds a plan"),
+        *(
+            (command, words)
+            for name, words in (("sub", "is a folder"), ("none/x", "No such file"), ("p.json/x", "cannot be"))
+            for command in (
+                ["quantize", "m.onnx", "-o", name],
+                ["quantize", "m.onnx", "--save-plan", name],
+                ["quantize", "m.onnx", "--mode", "dynamic", "-o", name],
+                ["calibrate", "m.onnx", "--data", "d.npz", "-o", name],
+                ["merge", "m.calib.json", "-o", name],
+                ["verify", "m.onnx", "--html", name],
+                ["export", "m.int8.onnx", "--to", "qdq", "-o", name],
+                ["analyze", "m.onnx", "--plot", "folder.png" if name == "sub" else f"{name}.png"],
+                ["report", "m.calib.json", "-o", name],
+            )
+        ),
+        (["export", "m.int8.onnx", "--to", "c", "-o", "p.json/x"], "is a file"),
+        (["calibrate", "m.onnx", "--data", "d.npz", "--plot", "p.json"], "is no folder"),
+        (["calibrate", "m.onnx", "--data", "d.npz", "--plot", "p.json/x"], "is no folder"),
     ],
 )
 def test_nothing_is_lost(full: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

@@ -273,6 +273,10 @@ def test_encodings_by_range(tmp_path: Path) -> None:
         ('{"tensors": {"x": {"max": 1}}}', ArtifactError, "entry of an unknown form"),
         ('{"tensors": {"x": {"scale": -1.0}}}', ArtifactError, "tensor x: a scale is positive"),
         ('{"tensors": {"w": {"scale": 1.0, "zero_point": 3, "signed": true}}}', ArtifactError, "make it symmetric"),
+        ('{"format": "qconv-plan-3", "tensors": {"y": {"scale": 1}}}', ArtifactError, "give it with --plan"),
+        ('{"format": "qconv-table-1"}', ArtifactError, "a table file of qconv"),
+        ("{}", ArtifactError, "name no tensor of the model"),
+        ('{"tensors": {"another": {"min": -1, "max": 1}}}', ArtifactError, "name no tensor of the model"),
     ],
 )
 def test_encodings_that_make_no_sense(text: str, error: type[Exception], words: str, tmp_path: Path) -> None:

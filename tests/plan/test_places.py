@@ -44,8 +44,8 @@ def test_they_stay_in_float_back_to_the_last_layer(name: str, tmp_path: Path) ->
     path = write_model(tmp_path / "m.onnx", f"g {body}", WEIGHTS, 21)
     reasons = float_nodes(pipeline.load_prepared(path).ir.graph)
     assert reasons == dict.fromkeys(nodes, WHY)
-    feeds: list[dict[str, Array]] = [{"x": normal(4, 8, seed=seed)} for seed in range(8)]
-    quantized = pipeline.quantize(path, pipeline.calibrate(path, Given(feeds)))
+    feeds: list[dict[str, Array]] = [{"x": normal(4, 8, seed=seed)} for seed in range(4)]
+    quantized = pipeline.quantize(path, pipeline.calibrate(path, Given(feeds)), config=QuantConfig(effort="none"))
     quantized.save(tmp_path / "m.int8.onnx")
     report = pipeline.verify(path, tmp_path / "m.int8.onnx", Given(feeds))
     assert not report.exactness.mismatches
@@ -62,14 +62,16 @@ def test_tokens_in_float32_are_read_as_they_are(tmp_path: Path) -> None:
     text = "g (float[N,6] x) => (float[N,6,8] y) { i = Cast<to=7>(x) g = Gather(e, i) y = MatMul(g, w) }"
     path = write_model(tmp_path / "m.onnx", text, {"w": WEIGHTS["w"], "e": normal(1000, 8)}, 21)
     feeds: list[dict[str, Array]] = [
-        {"x": np.random.default_rng(seed).integers(0, 1000, (1, 6)).astype(np.float32)} for seed in range(8)
+        {"x": np.random.default_rng(seed).integers(0, 1000, (1, 6)).astype(np.float32)} for seed in range(4)
     ]
-    quantized = pipeline.quantize(path, pipeline.calibrate(path, Given(feeds)), config=QuantConfig(integer_only=True))
+    quantized = pipeline.quantize(
+        path, pipeline.calibrate(path, Given(feeds)), config=QuantConfig(integer_only=True, effort="none")
+    )
     quantized.save(tmp_path / "m.int8.onnx")
     assert audit(tmp_path / "m.int8.onnx").integer_only
     right, found = (open_session(tmp_path / name).run(None, feeds[0])[0] for name in ("m.onnx", "m.int8.onnx"))
     assert np.abs(right - found).max() < 0.05 * np.abs(right).max()
-    with pytest.raises(FloatNodesError, match="node i makes integers of the reals of input x"):
+    with pytest.raises(FloatNodesError, match="node cast0 makes integers of the reals of input x"):
         network_of(load(tmp_path / "m.int8.onnx").ir)
 
 
