@@ -25,6 +25,7 @@ from qconv.export.repeated import scan
 from qconv.export.tracer import Tracer, no_form
 from qconv.integer.execution.kernels import compute
 from qconv.integer.step import Step
+from qconv.quant.reciprocal_root import sums_blocks
 
 
 def _pad(trace: Tracer, step: Step) -> None:
@@ -114,11 +115,16 @@ def _reduce(op: str) -> Callable[[Tracer, Step], None]:
 
 
 def _row_sums(trace: Tracer, step: Step) -> None:
-    """A product of int32 matrices, of which lowering makes those with one column of ones: the sums of rows."""
+    """A product of an int32 tensor and a matrix of ones and zeros: the sums of rows, or of equal blocks of them."""
     x, ones = (trace.values(step.operand(index)) for index in (0, 1))
-    if ones.shape != (x.shape[-1], 1) or step.operand(1).value in trace.dynamic or np.any(ones != 1):
+    if step.operand(1).value in trace.dynamic or not sums_blocks(ones):
         raise no_form(step)
-    trace.emit(step, "reduce_sum", [trace.name(step.operand(0))], {"axes": [x.ndim - 1]})
+    name, blocks = trace.name(step.operand(0)), ones.shape[1]
+    if blocks > 1:
+        part, (*leading, size) = f"{step.writes[0].name}/blocks", x.shape
+        trace.tensors[part] = Tensor(part, x.dtype, (*leading, blocks, size // blocks))
+        name = trace.emit(step, "reshape", [name], output=part)
+    trace.emit(step, "reduce_sum", [name], {"axes": [x.ndim if blocks > 1 else x.ndim - 1]})
 
 
 def _arg(op: str) -> Callable[[Tracer, Step], None]:

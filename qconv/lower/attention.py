@@ -1,18 +1,17 @@
 """Attention over many tokens: exponentials, their product with the values, and the division last.
 
-    e = round(255 exp(S (z - max z))) / m        N = sum of e v,  D = sum of e        y = N / D
+    e = round(255 exp(S_z (z - max z))) / m        N = sum of e (v - Z_v),  D = sum of e
 
-Probabilities of long rows are a few codes each; the exponentials use all of them. The quotient is divided out twice, for b bits
-behind the point:
+Probabilities of long rows are a few codes each; the exponentials use all of them. The quotient has the steps of y at once:
 
-    q = N / D,  r = N - q D,  y = 2^b q + (2^b r) / D        |r| < D, so that 2^b r fits in int32 for b = 31 - bits of D
+    y = floor((a N + g (2 Z_y + 1)) / (2 g))        g = floor(c D / 2^b) ~ a D S_y / (2 S_v)
+
+a is the greatest power of two that int32 has room for, so that g has more bits than D; b leaves 10 bits and more to c.
 
 Scores are codes, or wide integers (plan/scores.py) in steps of 6.3 / 4096 at least, of which 4,097 have an entry each.
 
-One division is enough, 2^b N / D, where int32 has room for b bits in front of it, and 2^-b is an eighth of a step of y.
-
-m = 1 + length / 32768, both divisions rounded down, so that no sum passes int32: 255 / m codes m 32768 times fit. Of rows whose
-length is not known, m is computed from the shape. It ends at 255, where the largest exponential is 1.
+m = 1 + length / 2048, both divisions rounded down, so that no sum passes int32: 255 / m codes m 2048 times fit, and leave a few
+bits to a. Of rows whose length is not known, m is computed from the shape. It ends at 255, where the largest exponential is 1.
 """
 
 from __future__ import annotations
@@ -22,21 +21,22 @@ import math
 import numpy as np
 import onnx_ir as ir
 
+from qconv.errors import ArtifactError
 from qconv.lower.context import Context
-from qconv.lower.values import Codes, Wide
+from qconv.lower.values import Codes
 from qconv.lower.wide import WideBuilder, column_of
 from qconv.ops.forms import row_size
 from qconv.quant.types import UINT8, QuantParams
 from qconv.targets import Tuning
 
-_INT32_BITS = 31
+_INT32 = 2**31
 _FARTHEST = 1 << 29  # so that differences of scores stay in int32
 _REACH, _ENTRIES = 6.3, 4096  # 255 exp(-6.3) < 1/2; of a table of the exponentials of wide scores
-_LONGEST = 1 << 15  # rows of so many products of two codes fit in int32
+_LONGEST = 1 << 11  # rows of so many products of two codes leave room to their factor
 _LARGEST_DIVISOR = 255  # see plan/wide.py for the longest rows
+_FACTORS = (256, 128, 64, 32, 16, 8, 4, 2, 1)  # of a sum of products
 _LARGEST_CODE = 255
-_PARTS_OF_A_STEP = 8  # that a quotient is cut off in
-_MOST_BITS = 15  # behind the point: what is cut off there is nothing beside the codes of the values
+_MOST_BITS = 16  # behind the point of what the sum of exponentials is multiplied with
 
 
 def lower_exponentials(node: ir.Node, ctx: Context) -> None:
@@ -47,8 +47,14 @@ def lower_exponentials(node: ir.Node, ctx: Context) -> None:
     axes = ctx.initializer(np.asarray([-1], np.int64), f"{name}_axes")
     column = ir.Value(shape=ir.Shape([*output.shape[:-1], 1]))
     found_wide = ctx.wide(value)
-    wide = build.of_codes(ctx.codes(value), "wide") if found_wide is None else build.within(found_wide, _FARTHEST, "scores")
-    most = build.emit("ReduceMax", [wide.value, axes], column, "most", keepdims=1)
+    if found_wide is None:
+        codes = ctx.codes(value)
+        wide, dtype = build.of_codes(codes, "wide"), ir.DataType.from_numpy(codes.params.int_type.dtype)
+        largest = build.emit("ReduceMax", [codes.value, axes], column, "largest", dtype, keepdims=1)
+        most = build.emit("Cast", [largest], column, "most", to=int(ir.DataType.INT32))
+    else:
+        wide = build.within(found_wide, _FARTHEST, "scores")
+        most = build.emit("ReduceMax", [wide.value, axes], column, "most", keepdims=1)
     below = build.emit("Sub", [most, wide.value], output, "below")
     step = wide.scale
     if found_wide is not None:
@@ -75,7 +81,7 @@ def _entries(step: float) -> int:
 
 def _table(node: ir.Node, build: WideBuilder, step: float, count: int) -> ir.Value:
     """The exponentials by the distance from the largest score of their row."""
-    table, size = np.rint(255.0 * np.exp(-np.arange(count) * step)).astype(np.int32), row_size(node)
+    table, size = np.rint(_LARGEST_CODE * np.exp(-np.arange(count) * step)).astype(np.int32), row_size(node)
     if size is not None:
         return build.ctx.initializer((table // divisor(size)).astype(np.uint8), f"{node.name}_exponentials")
     scores = None if node.inputs[0] is None else build.ctx.wide(node.inputs[0])
@@ -103,27 +109,43 @@ def lower_weighted_mean(node: ir.Node, ctx: Context) -> None:
     """The mean of values, weighted by exponentials."""
     output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
     exponentials, values = ctx.codes(node.inputs[0]), ctx.codes(node.inputs[1])
-    size = row_size(node)
-    assert output.shape is not None
-    largest = 255 * (_LONGEST if size is None else min(size, _LONGEST))
-    once = _bits_of_one_quotient(largest, values.params, ctx.params(output))
-    bits = once or min(_MOST_BITS, _INT32_BITS - largest.bit_length())
+    size, y = row_size(node), ctx.params(node.outputs[0])
     zero_points = [
         ctx.initializer(codes.params.zero_point.reshape(()), f"{node.name}_zero_point") for codes in (exponentials, values)
     ]
     products = build.emit("MatMulInteger", [exponentials.value, values.value, *zero_points], output, "products")
     total = _total(node, build, exponentials, size)
-    mean = (_short_quotient if once else _quotient)(build, products, total, bits, output)
-    reach = 256 << bits
-    found = Wide(mean, float(values.params.scale) / (1 << bits), 0.0, -reach, reach)
-    ctx.set_codes(output, build.rescaled(found, ctx.params(output), output))
+    largest = _LARGEST_CODE * (_LONGEST if size is None else min(size, _LONGEST))
+    factor, share, bits = _factors(largest, values.params, y)
+    zero, levels = int(y.zero_point) - y.int_type.qmin, y.int_type.qmax - y.int_type.qmin
+    finer = build.emit("Mul", [products, build.constant(factor, "unit")], output, "finer") if factor > 1 else products
+    half = build.emit("Mul", [total, build.constant(share, "share")], total, "shares")
+    half = build.over(half, 1 << bits, total, "half")
+    if size is None or share * (_LARGEST_CODE // divisor(size)) >> bits == 0:
+        half = build.emit("Max", [half, build.constant(1, "one")], total, "half_at_least")
+    middle = build.emit("Mul", [half, build.constant(2 * zero + 1, "middle")], total, "zero")
+    step = build.emit("Mul", [half, build.constant(2, "halves")], total, "step")
+    number = build.emit("Add", [finer, middle], output, "number")
+    mean = build.emit("Div", [number, step], output, "mean")
+    found = build.emit("Clip", [mean, build.constant(0, "lowest"), build.constant(levels, "highest")], output, "clip")
+    ctx.set_codes(output, build.as_codes(found, y, output))
 
 
-def _bits_of_one_quotient(largest: int, values: QuantParams, y: QuantParams) -> int:
-    """How many bits 2^b N / D has behind the point where int32 has room for 2^b N; 0 where y needs more of them."""
-    bits = min(_MOST_BITS, _INT32_BITS - (largest * _LARGEST_CODE).bit_length())
-    fine = bits > 0 and float(values.scale) / (1 << bits) * _PARTS_OF_A_STEP <= float(y.scale)
-    return bits if fine else 0
+def _factors(largest: int, values: QuantParams, y: QuantParams) -> tuple[int, int, int]:
+    """a, c and b for sums of exponentials of up to `largest`."""
+    zero_point, code = int(values.zero_point), values.int_type
+    product = largest * max(zero_point - code.qmin, code.qmax - zero_point)
+    per_step = float(y.scale) / float(values.scale) / 2.0
+    middle = 2 * (int(y.zero_point) - y.int_type.qmin) + 1
+    for factor in _FACTORS:
+        bits = _MOST_BITS
+        while bits and math.ceil(per_step * factor * 2.0**bits) * largest >= _INT32:
+            bits -= 1
+        share = max(1, round(per_step * factor * 2.0**bits))
+        half = share * largest >> bits
+        if share * largest < _INT32 and factor * product + half * max(middle, 2) < _INT32:
+            return factor, share, bits
+    raise ArtifactError("the step of a mean is too large beside that of its values; plan the model anew")
 
 
 def _total(node: ir.Node, build: WideBuilder, exponentials: Codes, size: int | None) -> ir.Value:
@@ -135,18 +157,3 @@ def _total(node: ir.Node, build: WideBuilder, exponentials: Codes, size: int | N
     axes = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_axes")
     wide = build.emit("Cast", [exponentials.value], exponentials.value, "weights", to=int(ir.DataType.INT32))
     return build.emit("ReduceSum", [wide, axes], column, "total", keepdims=1)
-
-
-def _short_quotient(build: WideBuilder, number: ir.Value, divisor: ir.Value, bits: int, like: ir.Value) -> ir.Value:
-    """A quotient with so few bits behind the point that the number has room for them."""
-    finer = build.emit("Mul", [number, build.constant(1 << bits, "unit")], like, "finer")
-    return build.emit("Div", [finer, divisor], like, "mean")
-
-
-def _quotient(build: WideBuilder, number: ir.Value, divisor: ir.Value, bits: int, like: ir.Value) -> ir.Value:
-    """A quotient with so many bits behind the point."""
-    unit = build.constant(1 << bits, "unit")
-    whole = build.emit("Div", [number, divisor], like, "whole")
-    rest = build.emit("Sub", [number, build.emit("Mul", [whole, divisor], like, "taken")], like, "rest")
-    part = build.emit("Div", [build.emit("Mul", [rest, unit], like, "rest_finer"), divisor], like, "part")
-    return build.emit("Add", [build.emit("Mul", [whole, unit], like, "whole_finer"), part], like, "mean")

@@ -14,11 +14,12 @@ from qconv.lower.values import Wide
 from qconv.lower.wide import WideBuilder, column_of
 from qconv.model.graph import attr_float, const_array
 from qconv.ops.forms import row_size
-from qconv.quant.reciprocal_root import LARGEST_ENTRY, LARGEST_EPSILON, ReciprocalRoot, reciprocal_root
+from qconv.quant.reciprocal_root import LARGEST_EPSILON, ReciprocalRoot, reciprocal_root
 from qconv.quant.types import QuantParams
 
-_FROM_CODES = 64  # steps of a row for each step of 8 bits
+_MOST_STEPS = 64  # of a row for each step of 8 bits
 _USUAL = 2  # deviations of an element: where it has more, the error of its factor may be more than a fourth of a code
+_LOPSIDED = 1.25  # times the largest magnitude of a tensor: what is farther from the mean of its row is cut off there
 _MEAN_BITS = 30
 _INT32 = 2**31
 
@@ -39,11 +40,11 @@ def lower_norm(node: ir.Node, ctx: Context) -> None:
 
 
 def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root: ReciprocalRoot) -> Wide:
-    """The rows less their mean, no entry beyond LARGEST_ENTRY."""
+    """The rows less their mean, no entry beyond that of the root."""
     wide = ctx.wide(value)
     if wide is None:
         x = build.of_codes(ctx.codes(value), "wide")
-        x = build.times(x, _FROM_CODES, "fine")
+        x = build.times(x, _steps_of_a_code(root.entry // (x.high - x.low)), "fine")
     else:
         x = wide
     if node.op_type == "LayerNormalization":
@@ -57,16 +58,21 @@ def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root:
         centered = build.emit("Sub", [x.value, build.constant(zero, "zero")], value, "centered")
         x = Wide(centered, x.scale, 0.0, x.low - zero, x.high - zero)
     x = build.shifted(x, _bits_to_cut(node, ctx.params(value), x, root), "entry_of_row")
-    return build.clipped(x, LARGEST_ENTRY, "entry_clip")
+    return build.clipped(x, root.entry, "entry_clip")
+
+
+def _steps_of_a_code(room: int) -> int:
+    """How many steps a row has for each step of 8 bits: a power of two for which there is room."""
+    return min(_MOST_STEPS, 1 << max(room.bit_length() - 1, 0))
 
 
 def _bits_to_cut(node: ir.Node, params: QuantParams, x: Wide, root: ReciprocalRoot, largest: int = _INT32) -> int:
     """How many bits of a row are too many: for its entries within the calibrated range, for epsilon, and beyond `largest`."""
     low, high = params.ends
-    span = min(math.ceil((high - low) / x.scale), x.high - x.low)
+    span = min(math.ceil(min(high - low, _LOPSIDED * max(abs(low), abs(high))) / x.scale), x.high - x.low)
     bits = 0
     while (
-        span >> bits > LARGEST_ENTRY
+        span >> bits > root.entry
         or int(x.largest / (1 << bits)) > largest
         or _epsilon(node, x.scale * (1 << bits), root) > LARGEST_EPSILON
     ):
@@ -78,13 +84,11 @@ def _normalized(node: ir.Node, build: WideBuilder, row: Wide, root: ReciprocalRo
     """The rows over the root of their mean square."""
     like, column = row.value, column_of(row.value)
     squares = build.emit("Mul", [like, like], like, "squares")
-    squares = build.emit("Add", [squares, build.constant(root.divisor // 2, "half")], like, "half_up")
-    shares = build.over(squares, root.divisor, like, "shares")
-    power = build.sum_of_rows(shares, root.size, "power")
+    power = _power(build, squares, root)
     epsilon = _epsilon(node, row.scale, root)
     if epsilon:
         power = build.emit("Add", [power, build.constant(epsilon, "epsilon")], column, "power_and_epsilon")
-    levels = ir.Value(shape=None if column.shape is None else ir.Shape([*column.shape[:-1], len(root.steps)]))
+    levels = column_of(column, len(root.steps))
     buckets = build.over(power, root.steps, levels, "buckets")
     places = build.emit("Add", [buckets, build.constant(root.starts, "starts")], levels, "places")
     axes = build.ctx.initializer(np.asarray([-1], np.int64), f"{node.name}_level_axes")
@@ -97,6 +101,17 @@ def _normalized(node: ir.Node, build: WideBuilder, row: Wide, root: ReciprocalRo
         row = replace(row, value=build.emit("Max", [bounded, least], like, "above_limit"))
     value = build.emit("Mul", [row.value, reciprocal], like, "normalized")
     return Wide(value, 2.0**-root.bits, 0.0, -root.largest, root.largest)
+
+
+def _power(build: WideBuilder, squares: ir.Value, root: ReciprocalRoot) -> ir.Value:
+    """The sums of squares of rows over the divisor of the root."""
+    if root.blocks == 1:
+        return build.sum_of_rows(squares, root.size, "power")
+    if root.blocks is None:
+        squares = build.emit("Add", [squares, build.constant(root.divisor // 2, "half")], squares, "half_up")
+        return build.sum_of_rows(build.over(squares, root.divisor, squares, "shares"), root.size, "power")
+    sums = build.emit("MatMul", [squares, build.constant(root.ones, "blocks")], column_of(squares, root.blocks), "sums")
+    return build.sum_of_rows(build.over(sums, root.divisor, sums, "shares"), root.blocks, "power")
 
 
 def _epsilon(node: ir.Node, scale: float, root: ReciprocalRoot) -> int:

@@ -262,7 +262,10 @@ class WideBuilder:
         highest = end - (1 << max(0, end.bit_length() - _FLOAT_BITS))
         bounds = [self.constant(0, "lowest"), self.constant(highest, "highest")]
         value = self.emit("Clip", [x.value, *bounds], tensor, "clip")
-        value = self.over(value, 1 << bits, tensor, "steps")
+        return self.as_codes(self.over(value, 1 << bits, tensor, "steps"), y, tensor, name)
+
+    def as_codes(self, value: ir.Value, y: QuantParams, tensor: ir.Value, name: str | None = None) -> Codes:
+        """The codes of y, counted from the lowest."""
         if y.int_type.qmin:
             value = self.emit("Add", [value, self.constant(y.int_type.qmin, "qmin")], tensor, "signed")
         dtype = ir.DataType.from_numpy(y.int_type.dtype)
@@ -281,6 +284,6 @@ class WideBuilder:
         return ArtifactError(f"node {self.place} leaves int32 under this plan; let the plan leave it in float (float_nodes)")
 
 
-def column_of(value: ir.Value) -> ir.Value:
-    """The shape of a tensor with one element in each row."""
-    return ir.Value(shape=None if value.shape is None else ir.Shape([*value.shape[:-1], 1]))
+def column_of(value: ir.Value, size: int = 1) -> ir.Value:
+    """The shape of a tensor with one element in each row, or with a few."""
+    return ir.Value(shape=None if value.shape is None else ir.Shape([*value.shape[:-1], size]))

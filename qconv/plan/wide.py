@@ -21,7 +21,7 @@ from qconv.ops.forms import row_size, scalar_factor
 from qconv.ops.op_table import has_weight
 
 _FEWEST = 32  # rows of fewer probabilities are nearly as good and faster in 8 bits
-LONGEST_SUM = 255 * 2**15 - 1  # exponentials whose sum, and sum of products with codes, stay in int32 (lower/attention.py)
+LONGEST_SUM = 255 * 2**11 - 1  # exponentials whose sum, and sum of products with codes, stay in int32 (lower/attention.py)
 
 Use = tuple[str, int]  # the name of a node, and the index of its input
 

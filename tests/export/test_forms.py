@@ -38,8 +38,22 @@ def model_of(name: str, folder: Path) -> ir.Model:
 )
 def test_by_table_and_in_c(name: str, tmp_path: Path) -> None:
     model = model_of(name, tmp_path)
+    assert_same(model, Executor(Program.read(model)).run(FORM[name].feeds(1, seed=5)[0]), tmp_path)
+
+
+def test_a_norm_of_several_blocks(tmp_path: Path) -> None:
+    """The squares of 192 elements are summed in two parts."""
+    text, feeds = (
+        "g (float[1,3,192] x) => (float[1,3,192] y) { y = LayerNormalization<axis=-1>(x, g) }",
+        [{"x": normal(1, 3, 192)}],
+    )
+    model = quantize_graph(tmp_path, text, {"g": normal(192, seed=2)}, feeds).quantized.model
+    assert_same(model, runs(model, 1)[0], tmp_path)
+
+
+def assert_same(model: ir.Model, values: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """A table read by itself, and C compiled, have the executor's values."""
     network = network_of(model)
-    values = Executor(Program.read(model)).run(FORM[name].feeds(1, seed=5)[0])
     found = by_table(network, tmp_path, values)
     for node in network.nodes:
         if node.output in values:

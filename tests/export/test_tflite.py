@@ -81,6 +81,7 @@ BODIES = {
     "difference": "a = Conv<pads=[1,1,1,1]>(x, w) y = Sub(a, x)",
     "quotient": "a = Sigmoid(x) b = Conv<pads=[1,1,1,1]>(x, w) y = Div(b, a)",
     "norm": "r = Reshape(x, rows) y = LayerNormalization<axis=-1>(r, g, h)",
+    "long norm": "r = Reshape(x, long) y = LayerNormalization<axis=-1>(r, many)",
     "attention": "r = Reshape(x, rows) q = MatMul(r, p) t = Transpose<perm=[0,2,1]>(r) s = MatMul(q, t) "
     "o = Softmax<axis=-1>(s) y = MatMul(o, r)",
     "chosen": "a = Conv<pads=[1,1,1,1]>(x, w) c = Greater(a, x) y = Where(c, a, x)",
@@ -100,8 +101,9 @@ CONSTANTS: dict[str, Array] = {
     "five": np.array([5]), "two": np.array([2]), "pads": np.array([0, 0, 1, 2, 0, 0, 0, 1]), "flat": np.array([1, -1]),
     "rows": np.array([1, 32, 8]), "row": np.array([1, 4, 64]), "g": normal(8), "h": normal(8, seed=3), "p": normal(8, 8),
     "scales": np.asarray([1, 1, 2, 2], np.float32), "axes": np.array([2, 3]), "u": normal(4, 4, 2, 2), "e": normal(5, 4, 3),
+    "long": np.array([1, 1, 256]), "many": normal(256, seed=4),
 }  # fmt: skip
-RANKS = {"dense": 2, "flattened picture": 2, "transposes": 2, "norm": 3, "attention": 3, "row": 3}
+RANKS = {"dense": 2, "flattened picture": 2, "transposes": 2, "norm": 3, "long norm": 3, "attention": 3, "row": 3}
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from qconv.integer.step import Step
+from qconv.quant.reciprocal_root import sums_blocks
 
 from .translate import OP, Translation, no_form
 from .writer import TYPES, Options, options
@@ -93,14 +94,17 @@ def _reduce(code: int) -> Callable[[Translation, Step], None]:
 
 
 def _row_sums(t: Translation, step: Step) -> None:
-    """A product of int32 matrices, of which lowering makes those with one column of ones: the sums of rows."""
+    """A product of an int32 tensor and a matrix of ones and zeros: the sums of rows, or of equal blocks of them."""
     value, ones = step.operand(0).value, t.array(step.operand(1).value)
-    rank = t.array(value).ndim
-    if ones.shape[1:] != (1,) or np.any(ones != 1):
+    (*leading, size), blocks = t.array(value).shape, ones.shape[-1]
+    if not sums_blocks(ones):
         raise no_form(step, " of other numbers than ones")
-    axes = t.writer.constant(f"{step.name}/axes", np.asarray([rank - 1], np.int32))
+    x = t.read(value, last=False)
+    if blocks > 1:
+        x = t.reshape(x, t.writer.alike(x, f"{step.name}/blocks", (*leading, blocks, size // blocks)))
+    axes = t.writer.constant(f"{step.name}/axes", np.asarray([len(leading) + (blocks > 1)], np.int32))
     output = t.result(step, last=False, params=t.params[value])
-    t.writer.operator(OP.SUM, 2, [t.read(value, last=False), axes], output, options("ReducerOptions", KeepDims=True))
+    t.writer.operator(OP.SUM, 2, [x, axes], output, options("ReducerOptions", KeepDims=blocks == 1))
 
 
 def _arg(code: int, kind: str) -> Callable[[Translation, Step], None]:
