@@ -45,6 +45,14 @@ def file_form(model: ir.Model, *, planes: bool = True) -> ir.Model:
     return copy
 
 
+def names_in_file(model: ir.Model, form: ir.Model) -> dict[str, str]:
+    """What the tensors that nodes read are called in the file form of a model, where that is another name."""
+    nodes = {node.name: node for node in form.graph}
+    pairs = ((node.inputs, nodes[node.name].inputs) for node in model.graph if node.name in nodes)
+    both = (pair for inputs in pairs for pair in zip(*inputs, strict=False))
+    return {str(a.name): str(b.name) for a, b in both if a is not None and b is not None and a.name != b.name}
+
+
 def _join_zero_points(graph: ir.Graph) -> None:
     """Gives a convolution one zero point for all channels of its weight; each node has its own, as onnxruntime wants it."""
     for node in graph:

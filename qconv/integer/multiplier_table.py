@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,13 @@ def table_of(program: Program, digest: str) -> dict[str, Any]:
     }
 
 
-def dumps_table(program: Program, digest: str) -> str:
-    """The text of the table, a line per node; `digest` as for `table_of`."""
+def dumps_table(program: Program, digest: str, names: Mapping[str, str] = {}) -> str:
+    """The text of the table, a line per node; `digest` as for `table_of`, `names` are those that the file has instead."""
     data = table_of(program, digest)
+    for row in data["nodes"]:
+        for entry, key in (*((operand, "name") for operand in row.get("inputs", ())), (row, "bias")):
+            if key in entry:
+                entry[key] = names.get(entry[key], entry[key])
     rows = ",\n".join(f"  {json.dumps(row)}" for row in data.pop("nodes"))
     head = json.dumps(data, indent=1)
     return f'{head[:-2]},\n "nodes": [\n{rows}\n ]\n}}\n'

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.errors import ArtifactError, FloatNodesError, UsageError
-from qconv.integer.file_form import file_form
+from qconv.integer.file_form import file_form, names_in_file
 from qconv.integer.language.audit import Audit, audit
 from qconv.integer.metadata import Origin, write_origin
 from qconv.integer.multiplier_table import dumps_table
@@ -98,9 +98,9 @@ class Quantized:
         Returns the files of the model: its graph, and external data if it has any. Raises OutputError or ModelError; nothing
         half-written stays behind.
         """
-        target = Path(path)
-        files = save(self.file_form, target)
-        write_text(target.with_suffix(".json"), dumps_table(self.lowering.program, digest_of(files)))
+        target, form = Path(path), self.file_form
+        files, names = save(form, target), names_in_file(self.model, form)
+        write_text(target.with_suffix(".json"), dumps_table(self.lowering.program, digest_of(files), names))
         return files
 
 
