@@ -27,6 +27,8 @@ from qconv.targets import Tuning
 
 _INT32 = 2**31
 SUM_BITS = 20  # of the entries of a sum, which leaves its factors 10 bits
+_FINER_BITS = 9  # of such a sum, before it is shifted
+_EXACT_BITS = 11  # of a sum that its factors leave right
 _FACTOR_BITS = 10  # that such a factor has
 _FLOAT_BITS = 24  # of the mantissa of a float32
 _LONGEST_SHIFT = 30  # bits, of which nothing of a sum's entry is left
@@ -156,13 +158,18 @@ class WideBuilder:
         return replace(x, value=value, low=max(x.low, -largest), high=min(x.high, largest))
 
     def sum(self, a: Wide, b: Wide, like: ir.Value, sign: int = 1) -> Wide:
-        """a + b, or a - b by a `sign` of -1: in the steps that both have, or in steps of 2^-20 of what the sum can reach."""
+        """a + b, or a - b by a `sign` of -1: in the steps that both have, or in steps of 2^-20 of what the sum can reach.
+
+        The factor of the smaller operand is off by half a step, times as many as it has. Where they are so many that the sum
+        is off by more than 2^-12 of its range, its steps are finer first, and shifted behind it.
+        """
         a, b = self._in_coarser(a, b, "a_in_steps"), self._in_coarser(b, a, "b_in_steps")
         if a.scale == b.scale and a.largest + b.largest < _INT32:
             return self._plain_sum(a, b, like, sign)
         a, b = (self.within(x, 1 << SUM_BITS, f"{step}_shift") for x, step in ((a, "a"), (b, "b")))
-        unit = (a.scale * a.largest + b.scale * b.largest) / (1 << (SUM_BITS + 9))
-        larger = max((a, b), key=lambda x: x.scale * x.largest)
+        smaller, larger = sorted((a, b), key=lambda x: x.scale * x.largest)
+        finer = min(_FINER_BITS, max(0, (smaller.largest << _EXACT_BITS >> SUM_BITS).bit_length()))
+        unit = (a.scale * a.largest + b.scale * b.largest) / (1 << (SUM_BITS + finer))
         unit = larger.scale / max(1, round(larger.scale / unit))  # which has no error of its factor then
         left, right = (self._in_units(x, unit, step) for x, step in ((a, "a"), (b, "b")))
         total = self._plain_sum(replace(left, scale=unit), right, like, sign)
