@@ -90,7 +90,7 @@ class QuantConfig:
     pow2: bool = False
     dyadic: bool = False
     pin: Sequence[str] = ()
-    levels: Kind = "uniform"
+    levels: Kind = "auto"
     pixels: Pixels | None = None
     pins: Pins = field(default=Pins(), compare=False, repr=False)
     mode: Mode = "static"
@@ -124,7 +124,7 @@ class QuantConfig:
             raise UsageError(f"mode takes {', '.join(MODES[:-1])} or {MODES[-1]}, not {self.mode}")
         if not self.grid.free and self.mode != MODES[0]:
             raise UsageError(f"pow2 and dyadic want fixed scales, which mode {self.mode} has not; leave one of them out")
-        if self.levels != "uniform" and self.mode != MODES[0]:
+        if self.levels not in ("auto", "uniform") and self.mode != MODES[0]:
             raise UsageError(f"levels are of mode {MODES[0]}: mode {self.mode} spaces weights evenly; leave one of them out")
         if self.mode == "dynamic" and self.activation_bits != 8:
             raise UsageError("mode dynamic has activations of 8 bits; give bits of weights alone, with --weight-bits")

@@ -56,10 +56,10 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 @click.option(
     "--levels",
     type=click.Choice(KINDS),
-    default="uniform",
+    default="auto",
     show_default=True,
-    help="How the values of a weight are spaced: powers of two, sums of two powers, -1 0 +1, -1 +1, or the best for a layer "
-    "(codebook: 2^bits of them, at most 64).",
+    help="How the values of a weight are spaced: evenly, powers of two, sums of two powers, -1 0 +1, -1 +1, or the best for a "
+    "layer (codebook: 2^bits of them, at most 64). auto: a codebook in layers of 4 bits and fewer that samples like better so.",
 )
 @exclude_option
 @pin_option

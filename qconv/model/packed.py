@@ -18,7 +18,7 @@ _LEAST_BYTES = 256  # of a weight for which a Cast of its own pays
 _LEAST_BIASES = 64
 _LIMITS = (-8, 7)
 _PACKED = {ir.DataType.INT4: ir.DataType.INT8, ir.DataType.INT16: ir.DataType.INT32}
-_CAST_BYTES = 120  # of a Cast and its names in a file
+_CAST_BYTES = 60  # of a Cast and its names in a file
 _MOST_ELEMENTS = 1 << 24  # of a weight that bit planes are made of: onnxruntime takes some 30 bytes for each while it loads
 
 

@@ -12,17 +12,31 @@ from qconv.config import QuantConfig
 from qconv.ops.forms import bias_of, by_channels, channel_axis, of_channels, summed_axes
 from qconv.plan.policy import levels_of, weight_scheme
 from qconv.quant.grids import power_of_two
-from qconv.quant.level_sets import LARGEST, NARROWER, level_set, nearest_levels
+from qconv.quant.level_sets import LARGEST, NARROWER, Kind, level_set, nearest_levels
 from qconv.quant.params import params_of_weight, widen_for_accumulator
 from qconv.quant.types import IntArray, IntType, QuantParams
+from qconv.targets import Rules, target_of
 
+_FEW_BITS = 4  # with more, even spaces are as good as those of a codebook
 _CONTAINER = IntType(8, signed=True, narrow=True)
 
 
 def levels_for(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> IntArray | None:
     """The codes that the weight of a layer may take, ascending; None where they are evenly spaced."""
-    kind = levels_of(node, config)
-    if kind == "uniform" or config.pins.weight(weight, channel_axis(node)) is not None:
+    return _levels(node, weight, config, levels_of(node, config))
+
+
+def codebook_for(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig) -> IntArray | None:
+    """The codebook that the weight of a layer may have instead of even spaces; None where it may not, or has many bits."""
+    few = weight_scheme(node, config).int_type.bits <= _FEW_BITS
+    kept = Rules.STANDARD not in target_of(config.target).rules  # a file for other runtimes has no room for few bits
+    if levels_of(node, config) != "auto" or not few or not kept or not config.grid.free:
+        return None
+    return _levels(node, weight, config, "codebook")
+
+
+def _levels(node: ir.Node, weight: NDArray[np.floating], config: QuantConfig, kind: Kind) -> IntArray | None:
+    if kind in ("auto", "uniform") or config.pins.weight(weight, channel_axis(node)) is not None:
         return None
     params, lying = _widest(node, weight, config), by_channels(node, weight)
     bits = weight_scheme(node, config).int_type.bits

@@ -1,6 +1,7 @@
 """Which codes a weight may take where they are not evenly spaced, in int8 with a greatest magnitude of 64.
 
 uniform       all of so many bits; no set
+auto          uniform, or a codebook in layers of 4 bits and fewer that samples like better so (recover/recover.py); no set
 powers        0 and +-2^k: a product is a shift                          up to 4 bits
 two-powers    0 and +-(2^j + 2^k): two shifts and a sum                  about 6 bits
 ternary       -1, 0, +1                                                  2 bits
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from qconv.quant.types import IntArray
 
-Kind = Literal["uniform", "powers", "two-powers", "ternary", "binary", "codebook"]
+Kind = Literal["auto", "uniform", "powers", "two-powers", "ternary", "binary", "codebook"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LARGEST = 64
 _MOST_BITS = 6  # of a codebook
@@ -35,7 +36,7 @@ def level_set(kind: Kind, bits: int, weight: NDArray[np.floating], scale: NDArra
     Of powers, `bits` leave the greatest ones.
     """
     match kind:
-        case "uniform":
+        case "auto" | "uniform":
             return None
         case "powers":
             return _with_signs(LARGEST >> np.arange(min((1 << (bits - 1)) - 1, LARGEST.bit_length())))

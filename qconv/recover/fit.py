@@ -77,6 +77,12 @@ def fit_weights(
     return min(choices, key=lambda choice: choice[0])[1]
 
 
+def loss_of(layer: Layer, weights: Weights, fit: Fit) -> float:
+    """The squared error of what a layer gives with some weights, on the rows of a fit."""
+    bias = np.zeros(layer.outputs, np.float32) if weights.bias is None else weights.bias
+    return fit.loss(layer.weights(weights.reals.astype(np.float64)), _spread(bias, layer))
+
+
 def _with(weights: Weights, layer: Layer, codes: IntArray, reals: Float64Array, train: Fit) -> Weights:
     bias = train.bias(reals).reshape(-1).astype(np.float32) if layer.has_bias else None
     return Weights(weights.params, codes, bias)

@@ -21,13 +21,13 @@ from qconv.config import QuantConfig
 from qconv.model.graph import const_array, shared_arrays
 from qconv.model.memory import give_memory_back
 from qconv.ops.forms import bias_of
-from qconv.plan.levels import levels_for
+from qconv.plan.levels import codebook_for, levels_for, with_levels
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.weights import weight_codes
-from qconv.quant.types import QuantParams
+from qconv.quant.types import IntArray, QuantParams
 from qconv.ranges.search.judges import judges_of
 from qconv.ranges.search.output_error import Outputs, outputs_of, pooled_noise
-from qconv.recover.fit import Weights, fit_weights
+from qconv.recover.fit import Weights, fit_weights, loss_of
 from qconv.recover.layers import Layer, layer_of
 from qconv.recover.moments import Fit, Moments
 from qconv.recover.stages import Stages
@@ -167,10 +167,17 @@ def fitted_weights(model: ir.Model, layer: Layer, plan: QuantPlan, config: Quant
     levels, nearest = levels_for(node, weight, config), given_weights(model, layer, plan, config)
     target, x, y = target_of(config.target), plan.tensors[layer.x], plan.tensors.get(layer.y)
     pairs, few = layer.pairs and target.arithmetic.adds_pairs_in_int16, layer.is_conv and target.weight is WeightScales.FEW
-    fitted = fit_weights(
-        layer, weight, nearest, x, train, held, pairs=pairs, few_scales=few, y=y, grid=config.grid, levels=levels
-    )  # fmt: skip
-    return None if fitted is nearest else fitted
+
+    def fitted(near: Weights, levels: IntArray | None) -> Weights:
+        return fit_weights(
+            layer, weight, near, x, train, held, pairs=pairs, few_scales=few, y=y, grid=config.grid, levels=levels
+        )  # fmt: skip
+
+    found, codebook = fitted(nearest, levels), codebook_for(node, weight, config)
+    if codebook is not None:
+        other = fitted(Weights(*with_levels(node, weight, codebook, x, config), nearest.bias), codebook)
+        found = min(found, other, key=lambda weights: loss_of(layer, weights, held))
+    return None if found is nearest else found
 
 
 def _node_of(model: ir.Model, layer: Layer) -> ir.Node:

@@ -12,6 +12,7 @@ one layer go with the error of what it gives, which the moments tell.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,11 +28,12 @@ from qconv.ops.op_table import has_weight, spec_of
 from qconv.plan.make import with_weights_of
 from qconv.plan.quant_plan import QuantPlan
 from qconv.plan.weights import rounded_weight
+from qconv.quant.params import SMALLEST_SCALE
 from qconv.ranges.search.judges import judges_of, with_outputs
 from qconv.ranges.search.output_error import noise_of, outputs_of
-from qconv.recover.fit import Weights
+from qconv.recover.fit import Weights, loss_of
 from qconv.recover.layers import Layer
-from qconv.recover.moments import Fit, Float64Array
+from qconv.recover.moments import Float64Array
 from qconv.recover.recover import Effort, LayerMoments, divided, fitted_layers, fitted_weights, given_weights
 from qconv.recover.twin import Twin
 from qconv.statistics.observe import Progress
@@ -40,6 +42,7 @@ Array = NDArray[Any]
 Feeds = Mapping[str, Array]
 Way = tuple[QuantConfig, QuantPlan]
 _MOST_NOISE = 0.999  # so that an error is finite
+_LEAST_SLOPE = 1 / 16  # of the mean: one that is measured to be less, or none, is chance
 
 
 def prices(
@@ -69,18 +72,20 @@ def prices(
     if effort is None or not layers:
         return found
     moments = LayerMoments(model, twin, list(layers.values()), plan, effort, mixed, threads)
+    measured: dict[str, tuple[Float64Array, Float64Array]] = {}
     for number, layer in enumerate(layers.values()):
         train, check = moments.of_next(number)
         fits = [
             fitted_weights(model, layer, planned, way, train, check) or given_weights(model, layer, planned, way)
             for way, planned in ways
         ]
-        present = _loss(layer, given_weights(model, layer, plan, config), check)
-        growth = np.asarray([_loss(layer, weights, check) for weights in fits]) - present
-        found[layer.weight_name] = _smooth(growth, np.asarray([exchange.price(_arrays(layer, weights)) for weights in fits]))
+        present = loss_of(layer, given_weights(model, layer, plan, config), check)
+        growth = np.asarray([loss_of(layer, weights, check) for weights in fits]) - present
+        given = max(float(check.power.sum()), float(SMALLEST_SCALE))
+        measured[layer.weight_name] = growth / given, np.asarray([exchange.price(_arrays(layer, weights)) for weights in fits])
         if progress is not None:
             progress(number + 1, len(layers))
-    return found
+    return found | _smooth(measured)
 
 
 def weighted(graph: ir.Graph, plan: QuantPlan) -> dict[str, ir.Node]:
@@ -119,21 +124,23 @@ class _Exchange:
         return 2.0 * noise / (1.0 - min(noise, _MOST_NOISE))
 
 
-def _loss(layer: Layer, weights: Weights, fit: Fit) -> float:
-    """The squared error of what a layer gives, on samples that are held back."""
-    bias = np.zeros(layer.outputs) if weights.bias is None else np.broadcast_to(weights.bias, layer.outputs)
-    return fit.loss(layer.weights(weights.reals.astype(np.float64)), bias.astype(np.float64).reshape(layer.groups, -1))
+def _smooth(measured: Mapping[str, tuple[Float64Array, Float64Array]]) -> dict[str, tuple[float, ...]]:
+    """Prices by layer that go with its growth, what it loses more as a part of what it gives: one slope for all ways.
 
-
-def _smooth(growth: Float64Array, prices: Float64Array) -> tuple[float, ...]:
-    """Prices that go with what the layer itself loses more: one slope for all ways, as few samples tell single prices badly.
-
-    The variance of a price is taken to grow with the power 3/2 of the loss.
+    A few samples tell the slope of a single layer badly, and those of one network are alike, as noise mostly passes from layer to
+    layer as it is: each is drawn half way to the mean of all, in logarithms.
     """
-    growth = np.maximum(growth, 0.0)
+    slopes = {name: _slope(np.maximum(growth, 0.0), prices) for name, (growth, prices) in measured.items()}
+    rising = [slope for slope in slopes.values() if slope > 0.0]
+    mean = math.exp(float(np.mean(np.log(rising)))) if rising else 1.0
+    drawn = {name: math.sqrt(max(slope, mean * _LEAST_SLOPE) * mean) for name, slope in slopes.items()}
+    return {name: tuple((drawn[name] * np.maximum(growth, 0.0)).tolist()) for name, (growth, _) in measured.items()}
+
+
+def _slope(growth: Float64Array, prices: Float64Array) -> float:
+    """The price of a growth. The variance of a price is taken to grow with the power 3/2 of it."""
     root = np.sqrt(growth[growth > 0.0])
-    slope = (prices[growth > 0.0] / root).sum() / root.sum() if root.size else 0.0
-    return tuple(float(price) for price in max(slope, 0.0) * growth)
+    return float((prices[growth > 0.0] / root).sum() / root.sum()) if root.size else 0.0
 
 
 def _arrays(layer: Layer, weights: Weights) -> dict[str, Array]:

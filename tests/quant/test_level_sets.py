@@ -51,7 +51,7 @@ def test_codes_are_the_nearest_levels() -> None:
 def test_names_are_those_of_the_flag_and_others_are_refused() -> None:
     assert NAMES == KINDS
     for make in (lambda: QuantConfig(levels="cubes"), lambda: Rule("Conv", levels="cubes")):  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="--levels takes uniform"):
+        with pytest.raises(UsageError, match="--levels takes auto"):
             make()
     with pytest.raises(UsageError, match="levels are of mode static"):
         QuantConfig(levels="ternary", mode="weight-only")

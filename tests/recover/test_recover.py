@@ -15,6 +15,7 @@ from qconv.errors import ArtifactError, UsageError
 from qconv.integer.saturation import saturating_steps
 from qconv.model.session import open_session
 from qconv.plan.quant_plan import QuantPlan
+from qconv.quant.level_sets import Kind
 from qconv.recover.stages import Stages
 from tests.lower.harness import Given, Result, quantize_graph, write_model
 
@@ -81,6 +82,25 @@ def test_the_same_samples_give_the_same_plan_and_it_survives_its_file(tmp_path: 
     calibration = pipeline.calibrate(tmp_path / "model.onnx", Given(samples))
     again = pipeline.quantize(tmp_path / "model.onnx", calibration, config=QuantConfig(weight_bits=4), plan=loaded)
     assert ir.to_proto(again.model.graph).SerializeToString() == ir.to_proto(first.model.graph).SerializeToString()
+
+
+def test_weights_of_few_bits_take_a_codebook_where_samples_like_it_better(tmp_path: Path) -> None:
+    seen, unseen = _samples(40, 1), _samples(40, 2)
+    kinds: tuple[Kind, ...] = ("uniform", "auto")
+    even, chosen = (_quantized(tmp_path, QuantConfig(weight_bits=4, levels=kind), seen) for kind in kinds)
+    largest = {name: int(np.abs(codes).max()) for name, codes in chosen.plan.weight_codes.items()}
+    assert max(largest.values()) > 8  # of codebooks; evenly spaced codes end at 7
+    assert max(int(np.abs(codes).max()) for codes in even.plan.weight_codes.values()) <= 7
+    assert all(len(np.unique(codes)) <= 16 for codes in chosen.plan.weight_codes.values())
+    results = [Result(tmp_path / "model.onnx", found, unseen) for found in (even, chosen)]
+    assert results[1].sqnr_db() > results[0].sqnr_db()
+    results[1].assert_exact()
+
+
+@pytest.mark.parametrize("config", [QuantConfig(), QuantConfig(4, 8, target="portable"), QuantConfig(4, 8, pow2=True)])
+def test_other_weights_are_evenly_spaced(config: QuantConfig, tmp_path: Path) -> None:
+    plan = _quantized(tmp_path, config, _samples(12, 1)).plan
+    assert all(plan.tensors[name].int_type.bits == config.weight_bits for name in plan.weight_codes)
 
 
 @pytest.mark.parametrize("count", [1, 3])

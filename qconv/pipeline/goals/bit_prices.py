@@ -31,7 +31,7 @@ from qconv.targets import Rules, target_of
 
 Kind = Literal["size", "bops"]
 FULL = 8
-_INT4_BYTES = 128  # of a node that unpacks a weight
+_INT4_BYTES = 60  # of a node that unpacks a weight
 
 
 @dataclass(frozen=True, order=True)

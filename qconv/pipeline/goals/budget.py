@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 
 import onnx_ir as ir
@@ -21,7 +20,7 @@ from qconv.statistics.calibration import Calibration
 from qconv.statistics.observe import Progress
 
 _ROUNDING, _STEP = 1e-9, 5e-3
-_TRIES = 4  # once there is a model that fits
+_TRIES = 4
 _FORM = re.compile(r"(0?\.\d+|1(?:\.0*)?)x(?:-(size|bops))?")
 
 
@@ -88,28 +87,25 @@ class _Search:
     threads: int
 
     def best(self) -> Within:
-        """The model with the best choice. A few are made until one fills the room: a table only guesses what a file takes."""
-        room, low, high, kept = self.budget.share, 0.0, math.inf, None
-        for tried in count(1):
+        """The model of least noise among a few that keep to the budget: a table only guesses what a file takes."""
+        room, tried, fitting = self.budget.share, list[Mapping[str, Width]](), list[Within]()
+        while len(tried) < _TRIES or not fitting:
             choice = self.table.choice(room)
-            found, thought = self._made(choice), self.table.share(choice)
-            if found.share <= self.budget.share + _ROUNDING:
-                low = max(low, thought)
-                kept = found if kept is None or found.share > kept.share else kept
+            if choice in tried:
+                room -= _STEP
             else:
-                high = min(high, thought)
-            if kept is None and choice == self.table.fewest:
-                return replace(found, shortfall=self._out_of_reach(found.share))
-            room = self.budget.share + thought - found.share
-            if kept is None:
-                room = min(room, high - _STEP)
-            elif tried >= _TRIES or kept.share > self.budget.share - _STEP or high - low < _STEP:
+                tried.append(choice)
+                found, thought = self._made(choice), self.table.share(choice)
+                fits = found.share <= self.budget.share + _ROUNDING
+                fitting += [found] if fits else []
+                if not fitting and choice == self.table.fewest:
+                    return replace(found, shortfall=self._out_of_reach(found.share))
+                if found.share == thought:
+                    break  # bit operations are no guess
+                room = self.budget.share + thought - found.share
+            if room < self.table.share(self.table.fewest) and fitting:
                 break
-            elif not low < room < high:
-                room = (low + high) / 2.0
-            if self.table.choice(room) == choice:
-                break
-        return kept or found
+        return min(fitting, key=_noise)
 
     def _made(self, choice: Mapping[str, Width]) -> Within:
         config = replace(self.config, rules=(*self.config.rules, *_rules(choice)))
@@ -124,6 +120,12 @@ class _Search:
     def _quantized(self, config: QuantConfig) -> Quantized:
         loaded = load_prepared(self.path, config.fixed)
         return quantize(loaded, self.calibration, config=config, samples=self.samples, threads=self.threads)
+
+
+def _noise(made: Within) -> tuple[float, float]:
+    """What the outputs lose, and, where that was not measured, the room that is left."""
+    recovery = made.result.recovery
+    return (math.inf if recovery is None else recovery.weights.noise_after), -made.share
 
 
 def _file_bytes(result: Quantized) -> int:
