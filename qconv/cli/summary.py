@@ -71,6 +71,7 @@ def summarize(loaded: PreparedModel, files: Sequence[Path], result: Quantized, f
     for line in (*_proofs(result.lowering.program.certificates), *_short(result), *_processors(result)):
         out.print(line)
     print_outcome(loaded, files, figures, source)
+    print_slowdown(loaded, target, result, source)
     out.print(f"next: {_next(loaded, target, result)}")
 
 
@@ -83,6 +84,16 @@ def print_outcome(loaded: PreparedModel, files: Sequence[Path], figures: QuickCh
         out.print(f"output {name}: SQNR {sqnr:.1f} dB over {counted(figures.samples, 'sample')} of {source.description}")
     before, after = file_bytes(files_of(loaded.path, loaded.original)), file_bytes(files)
     out.print(f"size {size(before)} -> {size(after)} ({after / before:.2f})")
+
+
+def print_slowdown(loaded: PreparedModel, target: Path, result: Quantized, source: SampleSource) -> None:
+    """Says where a run takes longer than that of the float model."""
+    from qconv import pipeline
+    from qconv.cli.console import out
+
+    ratio = pipeline.slowdown(loaded, target, result.model, source)
+    if ratio is not None:
+        out.print(f"time: the integer model is slower than the float model here: a run takes about {ratio:.1f} of its time")
 
 
 def _next(loaded: PreparedModel, target: Path, result: Quantized) -> str:

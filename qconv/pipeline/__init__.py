@@ -20,7 +20,7 @@ from qconv.pipeline.recall import calibration_beside, recalled, recalled_images
 from qconv.pipeline.report import read_report, write_comparison, write_report
 from qconv.pipeline.samples import samples_for, samples_of
 from qconv.pipeline.train import train
-from qconv.pipeline.verify import QuickCheck, quick_check, verify
+from qconv.pipeline.verify import QuickCheck, quick_check, slowdown, verify
 from qconv.plan.make import tensors_to_observe
 from qconv.statistics.calibration import CALIBRATION_SUFFIX
 
@@ -65,6 +65,7 @@ __all__ = [
     "samples_for",
     "samples_of",
     "self_check",
+    "slowdown",
     "tensors_to_observe",
     "train",
     "verify",

@@ -147,3 +147,12 @@ def test_few_bits_and_min_max_come_with_a_hint(
     assert run(["calibrate", "m.onnx", "--data", "d.npz", "--samples", "8"]) == 0
     assert run(["quantize", "m.onnx", "--activation-bits", bits, "--method", method]) == 0
     assert ("try --method auto" in capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize("ratio", [2.24, None])
+def test_quantize_says_that_a_model_is_slower(
+    ratio: float | None, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("qconv.pipeline.slowdown", lambda *models: ratio)
+    assert run(["quantize", "m.onnx", "--data", "d.npz", "--effort", "none"]) == 0
+    assert ("a run takes about 2.2 of its time" in capsys.readouterr().out) == (ratio is not None)

@@ -111,3 +111,9 @@ def test_a_slower_model_is_said_to_be_slower(report: Report) -> None:
     slow, even = (replace(report, cost=replace(report.cost, float_ms=1.0, integer_ms=ms)) for ms in (1.5, 1.01))
     assert sentence in text(slow)
     assert "slower than" not in text(even)
+
+
+def test_a_look_tells_only_of_what_is_far_slower(report: Report) -> None:
+    """Not of a network that runs for less than 50 us, nor of a ratio that so few runs may be off by."""
+    ratios = [replace(report.cost, float_ms=ms, integer_ms=ms * ratio).noticed for ms, ratio in ((1, 2), (0.04, 2), (1, 1.1))]
+    assert ratios == [True, False, False]
