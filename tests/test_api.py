@@ -44,6 +44,19 @@ def test_a_calibration_may_be_given_by_its_path(sample_models: Path, tmp_path: P
     assert qconv.quantize(model, file, config=config).plan == qconv.quantize(model, calibration, config=config).plan
 
 
+def test_samples_alone_are_enough(sample_models: Path, tmp_path: Path) -> None:
+    model, data = sample_models / "digits_mlp.onnx", str(sample_models / "digits_calib.npz")
+    both = [qconv.quantize(model, samples=data), qconv.quantize(model, qconv.calibrate(model, data), samples=data)]
+    files = [tmp_path / "samples.onnx", tmp_path / "calibration.onnx"]
+    for quantized, path in zip(both, files, strict=True):
+        quantized.save(path)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    with pytest.raises(qconv.UsageError, match="a calibration or from samples"):
+        qconv.quantize(model)
+    with pytest.raises(qconv.ArtifactError, match=r"digits_calib\.npz holds samples and is no calibration"):
+        qconv.quantize(model, data)
+
+
 def test_errors_are_caught_by_the_names_of_the_package() -> None:
     for load in (qconv.Calibration.load, qconv.QuantPlan.load):
         with pytest.raises(qconv.ArtifactError):

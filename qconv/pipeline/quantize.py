@@ -20,6 +20,7 @@ from qconv.integer.program import Program
 from qconv.lower import Lowering, lower
 from qconv.model.read import digest_of
 from qconv.model.save import save, write_text
+from qconv.pipeline.calibrate import calibrate
 from qconv.pipeline.choices import Choices
 from qconv.pipeline.distributions import distributions
 from qconv.pipeline.import_summary import import_summary
@@ -106,7 +107,7 @@ class Quantized:
 
 def quantize(
     model: AnyModel | PreparedModel,
-    calibration: Calibration | str | Path | None,
+    calibration: Calibration | str | Path | None = None,
     *,
     config: QuantConfig = QuantConfig(),
     plan: QuantPlan | None = None,
@@ -114,7 +115,8 @@ def quantize(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Quantized:
-    """Turns a float model into an integer one. `calibration` may be the path of its file; modes other than static need none.
+    """Turns a float model into an integer one. `calibration` may be the path of its file; without one, `samples` are calibrated
+    with, which is what `qconv quantize --data` does. Modes other than static need no calibration.
 
     `plan` overrides what the calibration would decide.
 
@@ -134,7 +136,11 @@ def quantize(
     if config.mode != "static":
         return _in_mode(loaded, calibration, config, source, threads, progress)
     if calibration is None:
-        raise UsageError("ranges come from a calibration, and none is given; run `qconv calibrate` first")
+        if source is None:
+            raise UsageError(
+                "ranges come from a calibration or from samples, and neither is given; give samples, or a calibration"
+            )
+        calibration = calibrate(loaded, source, config=config, threads=threads, progress=progress)
     config = loaded.with_thresholds(config)
     if plan is None:
         made = planned(loaded, calibration, config, source, progress=progress, threads=threads)

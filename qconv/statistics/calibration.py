@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -161,6 +162,8 @@ class Calibration:
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
         """Reads a file. Raises ArtifactError where it cannot be read, is damaged, or is of another version."""
+        if Path(path).is_dir() or zipfile.is_zipfile(path):
+            raise ArtifactError(f"{path} holds samples and is no calibration; give it as data, or what `qconv calibrate` writes")
         try:
             text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:

@@ -91,7 +91,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00")
     for path, sentence in (
         (tmp_path / "absent.json", "there is no calibration"),
-        (tmp_path, "cannot be read"),
+        (tmp_path, "holds samples and is no calibration"),
         (binary, "cannot be read"),
     ):
         with pytest.raises(ArtifactError, match=sentence):
