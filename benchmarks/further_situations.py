@@ -232,4 +232,17 @@ FURTHER: dict[str, Situation] = {
         rows,
         {"w": normal(16, 6), "table": normal(64, 8), "v": normal(8, 4)},
     ),
+    "logarithm of shares": Situation(
+        f"({ROWS}) => (float[N,16] y) {{ a = MatMul(x, w) p = Softmax(a) y = Log(p) }}", rows, {"w": 2 * normal(16, 16)}
+    ),
+    "mask of float32's lowest": Situation(
+        f"({TOKENS}) => (float[N,32,16] y) {{ t = Transpose<perm=[0,2,1]>(x) s = MatMul(x, t) h = ReduceMax<axes=[1]>(t) "
+        "k = Greater(h, zero) f = Cast<to=1>(k) i = Sub(one, f) b = Mul(i, low) a = Add(s, b) p = Softmax(a) y = MatMul(p, x) }",
+        lambda: np.where(np.arange(32)[:, None] < 24, tokens(), -1 - np.abs(tokens())),  # the last tokens are masked
+        {
+            "zero": np.asarray(0, np.float32),
+            "one": np.asarray(1, np.float32),
+            "low": np.asarray(np.finfo(np.float32).min),
+        },
+    ),
 }

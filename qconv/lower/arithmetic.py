@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,8 @@ from qconv.quant.params import params_of_constant
 from qconv.quant.tables import mul_scale
 from qconv.quant.types import QuantParams, Scheme
 
+_FAR = 64  # times what a sum can hold, so that a mask leaves scores six bits fewer
+
 
 def lower_add(node: ir.Node, ctx: Context) -> None:
     """y = a + b; in int32 where the plan says that y is wide."""
@@ -39,7 +42,7 @@ def _add_wide(node: ir.Node, ctx: Context) -> None:
     known = next((place for place, array in enumerate(arrays) if array is not None), None)
     if known is None or arrays[1 - known] is not None:
         a, b = (build.operand(value, step) for value, step in zip(node.inputs, "ab", strict=True) if value is not None)
-        total = build.sum(a, b, output, int(signs[1]))
+        total = _sum_of(build, a, b, output, int(signs[1]))
     else:
         other, array, own = node.inputs[1 - known], arrays[known], ctx.params(node.inputs[known])
         assert other is not None and array is not None
@@ -47,6 +50,27 @@ def _add_wide(node: ir.Node, ctx: Context) -> None:
         total = _sum_with(build, build.operand(other, "a"), array.clip(low, high), output, (signs[1 - known], signs[known]))
     ctx.set_wide(output, total)
     ctx.set_codes(output, build.rescaled(total, ctx.params(output), output))
+
+
+def _sum_of(build: WideBuilder, a: Wide, b: Wide, output: ir.Value, sign: int) -> Wide:
+    """The sum of both. A mask that is far larger than what it is added to is cut off where the sum leaves its range anyway.
+
+    Otherwise a mask of -1e9 would leave no steps for scores. The sum is cut off too, so that what is masked is all alike.
+    """
+    most = max(map(abs, build.ctx.params(output).ends))
+    ends = [x.scale * x.largest for x in (a, b)]
+    limits = [most + other for other in reversed(ends)]
+    cut = [_cut_off(build, x, end, limit, step) for x, end, limit, step in zip((a, b), ends, limits, "ab", strict=True)]
+    total = build.sum(cut[0], cut[1], output, sign)
+    return total if cut == [a, b] else build.clipped(build.centered(total, "centered"), math.ceil(most / total.scale), "masked")
+
+
+def _cut_off(build: WideBuilder, x: Wide, end: float, limit: float, step: str) -> Wide:
+    """What reaches to `end`, cut off at about `limit` where it goes far beyond; one of its own steps may be more than that."""
+    if end <= _FAR * limit:
+        return x
+    found = build.clipped(build.centered(x, f"{step}_centered"), math.ceil(limit / x.scale), f"{step}_mask")
+    return replace(found, scale=min(x.scale, limit))
 
 
 def _sum_with(build: WideBuilder, x: Wide, numbers: NDArray[np.floating], like: ir.Value, signs: tuple[float, float]) -> Wide:

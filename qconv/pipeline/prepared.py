@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.config import QuantConfig
-from qconv.data.source import InputInfo, SampleSource, inputs_of
+from qconv.data.source import InputInfo, Sample, SampleSource, inputs_of
 from qconv.data_free.batchnorm_match import affine_front
-from qconv.errors import ModelError
+from qconv.errors import DataError, ModelError
 from qconv.import_ import Imported, import_quantized, is_quantized, signs_to_thresholds
 from qconv.model.fix_inputs import fix_inputs
 from qconv.model.load import LoadedModel, load
@@ -126,8 +127,23 @@ def self_check(model: PreparedModel, source: SampleSource) -> float:
             f"{model.path} runs as it is, and not at opset {OPSET} and simplified ({reason(error)}); export it to opset {OPSET}"
         ) from error
     if not difference <= SELF_CHECK_LIMIT:
+        _refuse_infinite_outputs(model, samples)
         raise ModelError(
             f"simplifying {model.path} changed its outputs by {difference:.1e} of their size, which is no rounding; "
             "please report the model, and export it with batch norms folded until then"
         )
     return difference
+
+
+def _refuse_infinite_outputs(model: PreparedModel, samples: Sequence[Sample]) -> None:
+    """Raises DataError for a sample of which the float model itself gives no numbers, so that nothing can be compared."""
+    session = open_session(model.path)
+    names = [output.name for output in session.get_outputs()]
+    for sample in samples:
+        found = run(session, replace(sample, feeds={**sample.feeds, **model.fixed}))
+        for name, array in zip(names, found, strict=True):
+            if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise DataError(
+                    f"the model's output {name} holds NaN or Inf for sample {sample.name}; remove that sample, or mend the "
+                    "model there"
+                )

@@ -1,9 +1,9 @@
 """Bound the factor by which a mask of zeros and ones becomes float32's lowest number.
 
-    softmax(x + m c) = softmax(x + m c')      m in {0, 1},  c <= c' = -1e9
+    softmax(x + m c) = softmax(x + m c')      m in {0, 1},  c <= c' = -1e12
 
-What stands 1e9 below the largest of its row has no share of it, as what stands 3.4e38 below. The larger factor leaves float32 no
-digits for what it is added to, and no codes.
+What stands 1e12 below the largest of its row has no share of it, as what stands 3.4e38 below, and leaves float32 no digits of
+what it is added to, so that a row that is masked as a whole stays alike. The larger factor leaves no codes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from qconv.model.edit import Editor
 from qconv.model.graph import const_array, is_float
 from qconv.model.traits import Trait, has_trait
 
-LARGEST = 1e9
+LARGEST = 1e12
 _CARRIES = Trait.SUMS | Trait.CHOOSES | Trait.CASTS | Trait.FILLS | Trait.JOINS | Trait.MOVES | Trait.MULTIPLIES | Trait.NEGATES
 
 

@@ -5,6 +5,7 @@ ReduceL2          sqrt(sum x^2)                  LpPool(2)             sqrt(sum 
 ReduceSumSquare   sum x^2                        GlobalLpPool          as ReduceL1 and ReduceL2
 ReduceLogSum      log(sum x)                     LogSoftmax            (x - m) - log(sum exp(x - m)), m the largest
 ReduceLogSumExp   m + log(sum exp(x - m))        CumSum                a product with a triangle of ones
+Log of a Softmax  as LogSoftmax
 ReduceProd        one half times the other, until one element is left
 Det, 2 x 2        a d - b c
 """
@@ -20,7 +21,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.formula import Formula, Steps, reduced, rewrite_by
-from qconv.model.graph import attr_int, attr_ints, attr_str, const_array
+from qconv.model.graph import attr_int, attr_ints, attr_str, const_array, sole_consumer
 from qconv.ops.forms import reduced_axes
 
 _WINDOW = ("pads", "strides", "dilations", "kernel_shape")
@@ -70,11 +71,24 @@ def _log_sum_exp(node: ir.Node, x: ir.Value, steps: Steps) -> int:
 
 
 def _log_softmax(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    return _log_softmax_along(attr_int(node, "axis", -1), x, steps)
+
+
+def _log_softmax_along(axis: int, x: ir.Value, steps: Steps) -> int:
     assert x.shape is not None
-    axes = (attr_int(node, "axis", -1) % len(x.shape),)
+    axes = (axis % len(x.shape),)
     most = steps("ReduceMax", x, steps.constant(axes, np.int64), shape=reduced(x.shape, axes), keepdims=1)
     below = steps("Sub", x, most)
     return steps.last("Sub", below, steps("Log", _sum(steps, steps("Exp", below), axes)))
+
+
+def _log(node: ir.Node, x: ir.Value, steps: Steps) -> int:
+    """The logarithm of a Softmax, whose small shares have no codes."""
+    maker = x.producer()
+    source = None if maker is None or maker.domain or maker.op_type != "Softmax" else maker.inputs[0]
+    if maker is None or source is None or source.shape is None or sole_consumer(x) is not node:
+        return 0
+    return _log_softmax_along(attr_int(maker, "axis", -1), source, steps)
 
 
 def _l1_norm(node: ir.Node, x: ir.Value, steps: Steps) -> int:
@@ -212,6 +226,7 @@ _RULES: dict[str, Formula] = {
     "ReduceLogSum": _reduction("", "Log"),
     "ReduceLogSumExp": _log_sum_exp,
     "LogSoftmax": _log_softmax,
+    "Log": _log,
     "LpNormalization": _l1_norm,
     "LpPool": _pool,
     "GlobalLpPool": _global_pool,

@@ -24,7 +24,7 @@ from qconv.model.graph import attr_int, const_array, is_float
 from qconv.model.traits import Trait, has_trait
 
 REACH = 7.5
-LOWEST = -1e9
+LOWEST = -1e12
 GONE = 1e3
 _LONGEST_ROW = 1 << 12  # where the length of a row is not known
 

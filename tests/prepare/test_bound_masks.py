@@ -27,7 +27,7 @@ def largest(folder: Path, more: str) -> float:
 
 
 def test_a_mask_of_the_lowest_number_becomes_integer(tmp_path: Path) -> None:
-    assert largest(tmp_path, "") == LARGEST
+    assert largest(tmp_path, "") == np.float32(LARGEST)
     quantized = pipeline.quantize(tmp_path / "m.onnx", pipeline.calibrate(tmp_path / "m.onnx", Given(FEEDS)))
     assert not quantized.plan.float_nodes
     quantized.save(tmp_path / "m.int8.onnx")
@@ -39,3 +39,19 @@ def test_a_mask_of_the_lowest_number_becomes_integer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("more", [", float[1,1,4] b", ", float[1,4,4] a"])
 def test_a_mask_that_is_read_elsewhere_stays(tmp_path: Path, more: str) -> None:
     assert largest(tmp_path, more) == float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize("low", [-1e9, float(np.finfo(np.float32).min)])
+def test_a_mask_leaves_steps_for_scores_that_are_spread_widely(low: float, tmp_path: Path) -> None:
+    text = (
+        "g (float[1,8,64] x, int64[1,8] m) => (float[1,8,64] y) { u = Unsqueeze(m, axis) f = Cast<to=1>(u) i = Sub(one, f) "
+        "b = Mul(i, low) t = Transpose<perm=[0,2,1]>(x) s = MatMul(x, t) a = Add(s, b) p = Softmax(a) y = MatMul(p, x) }"
+    )
+    weights = WEIGHTS | {"low": np.asarray(low, np.float32)}
+    path = write_model(tmp_path / "m.onnx", text, weights, 17)
+    mask = np.asarray([[1, 1, 0, 1, 1, 0, 0, 1]])
+    feeds: list[dict[str, Array]] = [{"x": normal(1, 8, 64, seed=n), "m": mask} for n in range(4)]
+    pipeline.quantize(path, pipeline.calibrate(path, Given(feeds))).save(tmp_path / "m.int8.onnx")
+    report = pipeline.verify(path, tmp_path / "m.int8.onnx", Given(feeds))
+    assert not report.exactness.mismatches
+    assert report.outputs[0].similarity.sqnr_db > 28.0

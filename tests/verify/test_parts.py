@@ -60,3 +60,17 @@ def test_a_constant_piece_or_one_of_unknown_size_is_not_taken_apart(tmp_path: Pa
         y = Concat <axis = 1> (a, b)
     }"""
     assert output_parts(graph_of(tmp_path, text).graph) == {}
+
+
+def test_a_transpose_behind_the_concat_is_seen_through(tmp_path: Path) -> None:
+    text = """g (float[1, 2, 6] a, float[1, 3, 6] b) => (float[6, 1, 5] y) {
+        ab = Concat <axis = 1> (a, b)
+        y = Transpose <perm = [2, 0, 1]> (ab)
+    }"""
+    model = graph_of(tmp_path, text)
+    (parts,) = output_parts(model.graph).values()
+    feeds = {"a": np.full((1, 2, 6), 1, np.float32), "b": np.full((1, 3, 6), 2, np.float32)}
+    (output,) = open_session(model).run(None, feeds)
+    assert [part.tensor for part in parts] == ["a", "b"]
+    for part in parts:
+        np.testing.assert_array_equal(part.of(output), feeds[part.tensor])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from qconv.model.graph import attr_int
+from qconv.model.graph import attr_int, attr_ints
 from qconv.model.traits import Trait, has_trait
 from qconv.verify.measure.metrics import Array
 
@@ -23,13 +23,18 @@ class Span:
 
 @dataclass(frozen=True)
 class Part:
-    """The float tensor `tensor`, where an output has it: the spans cut it out one after the other, the outermost first."""
+    """The float tensor `tensor`, where an output has it: the spans cut it out one after the other, the outermost first.
+
+    `order` are the axes of the output as the Concat had them, where a Transpose follows it.
+    """
 
     tensor: str
     spans: tuple[Span, ...]
+    order: tuple[int, ...] = ()
 
     def of(self, output: Array) -> Array:
         """The view of an output that is this part."""
+        output = output.transpose(self.order) if self.order else output
         for span in self.spans:
             index = [slice(None)] * output.ndim
             index[span.axis] = slice(span.start, span.stop)
@@ -44,8 +49,21 @@ def output_parts(graph: ir.Graph) -> Mapping[str, tuple[Part, ...]]:
 
 
 def _parts_of_output(output: ir.Value) -> tuple[Part, ...]:
+    turned, order = _before_transpose(output)
+    if order:
+        return tuple(replace(part, order=order) for part in _parts(turned, (), only_last=False))
     joined = _before_reshape(output)
     return tuple(_parts(joined, (), only_last=joined is not output))
+
+
+def _before_transpose(value: ir.Value) -> tuple[ir.Value, tuple[int, ...]]:
+    """What a Transpose turns, and how its axes are found again in the result; any other value, and no order."""
+    node = value.producer()
+    turned = node.inputs[0] if node is not None and has_trait(node, Trait.PERMUTES) else None
+    if node is None or turned is None or turned.shape is None:
+        return value, ()
+    order = attr_ints(node, "perm", range(len(turned.shape))[::-1])
+    return turned, tuple(order.index(axis) for axis in range(len(order)))
 
 
 def _before_reshape(value: ir.Value) -> ir.Value:
