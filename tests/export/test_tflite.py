@@ -163,6 +163,18 @@ def test_what_tflite_lacks_is_refused_by_name(body: str, word: str, tmp_path: Pa
         exported(model, tmp_path, [{"x": normal(1, 4, 8, 8)}])
 
 
+def test_parts_that_leave_apart_are_outputs_of_their_own(tmp_path: Path) -> None:
+    body = "a = Conv(x, w) s = Sigmoid(a) b = Mul(a, hundred) y = Concat<axis=1>(s, b)"
+    model = write_model(
+        tmp_path / "m.onnx",
+        f"g (float[1,4,8,8] x) => (float[1,8,6,6] y) {{ {body} }}",
+        {"w": CONSTANTS["w"], "hundred": np.asarray(100, np.float32)},
+    )
+    lite = interpreter(exported(model, tmp_path, [{"x": normal(1, 4, 8, 8, seed=seed)} for seed in range(4)]))
+    scales = sorted(entry["quantization"][0] for entry in lite.get_output_details())
+    assert len(scales) == 2 and scales[1] > 10 * scales[0]
+
+
 def test_a_float_node_behind_an_output_is_refused(tmp_path: Path) -> None:
     body = "a = Conv<pads=[1,1,1,1]>(x, w) y = Tanh(a)"
     graph = f"g (float[1,4,8,8] x) => (float[1,4,8,8] a, float[1,4,8,8] y) {{ {body} }}"

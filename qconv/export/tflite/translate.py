@@ -18,6 +18,7 @@ from qconv.export.dependence import depends_on_data
 from qconv.export.tracer import arrays_of
 from qconv.integer.program import Program
 from qconv.integer.step import Operand, Step
+from qconv.model.graph import is_float
 from qconv.model.traits import Trait
 from qconv.quant.types import INT8, QuantParams
 
@@ -87,11 +88,13 @@ class Translation:
             if params is None or params.axis is not None:
                 raise no_form(step, " with a scale for each channel (quantize with --effort none)")
             self._input(result, params, str(source.name))
-        elif step.traits & Trait.DEQUANTIZES and result.is_graph_output() and source is not None:
+        elif step.traits & Trait.DEQUANTIZES and source is not None:
             scale = step.operand(1).constant
             if scale is None or scale.size != 1:
                 raise no_form(step, " with a scale for each channel (quantize with --effort none)")
             self.outputs.append(source)
+        elif is_float(result) and step.traits & (Trait.MOVES | Trait.RESHAPES | Trait.JOINS):
+            pass  # whoever runs the network moves reals at its ends
         elif (rule := self._rules.get(step.op)) is not None:
             rule(self, step)
         else:
