@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import qconv
@@ -66,3 +67,26 @@ def test_errors_are_caught_by_the_names_of_the_package() -> None:
 def test_one_exclusion_may_be_a_string() -> None:
     assert qconv.QuantConfig(exclude="Softmax") == qconv.QuantConfig(exclude=["Softmax"])
     assert qconv.QuantConfig(exclude=["a*", "b"]).exclude == ("a*", "b")
+
+
+def test_saving_overwrites_no_float_model(sample_models: Path, tmp_path: Path) -> None:
+    model = tmp_path / "m.onnx"
+    model.write_bytes((sample_models / "digits_mlp.onnx").read_bytes())
+    quantized = qconv.quantize(model, qconv.calibrate(model), config=qconv.QuantConfig(effort="none"))
+    with pytest.raises(qconv.OutputError, match="holds a model that qconv did not make"):
+        quantized.save(model)
+    assert model.read_bytes() == (sample_models / "digits_mlp.onnx").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_labels_of_samples_from_python_are_beside_them(sample_models: Path, tmp_path: Path) -> None:
+    model, samples = sample_models / "digits_mlp.onnx", np.load(sample_models / "digits_test.npz")
+    quantized = qconv.quantize(model, qconv.calibrate(model, samples["image"][:8]), config=qconv.QuantConfig(effort="none"))
+    quantized.save(tmp_path / "m.int8.onnx")
+    given = {"image": samples["image"][:20], "labels": samples["labels"][:20]}
+    report = qconv.verify(model, tmp_path / "m.int8.onnx", given)
+    assert report.accuracy is not None and report.accuracy.float_top1 > 0.9
+    assert "1 outputs, the worst at" in repr(report) and "\n" not in repr(report)
+    for labels in ([1] * 20, tmp_path / "labels.csv"):
+        with pytest.raises(qconv.UsageError, match="in an array 'labels'"):
+            qconv.verify(model, tmp_path / "m.int8.onnx", samples["image"][:20], labels=labels)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from qconv.data.limited import Limited
 from qconv.data.source import InputInfo, SampleSource
 from qconv.data_free.distilled import MovedSource
 from qconv.data_free.synthetic import SyntheticSource
+from qconv.errors import UsageError
 from qconv.pipeline.open_source import open_source
 from qconv.pipeline.prepared import PreparedModel
 from qconv.statistics.calibration import Calibration
@@ -33,6 +34,11 @@ def samples_for(
 
     `data` is the path of an .npz or a folder, `module:function`, a source, or what qconv/data/given.py takes.
     """
+    if labels is not None and (not isinstance(labels, str | Path) or not isinstance(data, str | Path | None)):
+        raise UsageError(
+            "labels are the path of a file beside samples of a path; samples from Python have theirs in an array 'labels' beside "
+            "those of the inputs"
+        )
     label_file = None if labels is None else Path(labels)
     inputs = model.inputs
     original = model.with_batchnorms if data is None else None

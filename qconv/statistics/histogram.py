@@ -64,7 +64,8 @@ def magnitude_bins(values: FloatArray, factor: ArrayLike, turn: ArrayLike) -> ND
     found = values.view(np.int32) & np.int32(0x7FFFFFFF)
     found >>= _SHIFT
     np.minimum(found, turn, out=found)
-    linear = np.abs(values * np.asarray(factor, np.float32)).astype(np.int32)
+    with np.errstate(invalid="ignore"):  # NaN, as of a row that is masked as a whole, which a Where takes out behind it
+        linear = np.abs(values * np.asarray(factor, np.float32)).astype(np.int32)
     np.maximum(linear, OCTAVE, out=linear)
     found += linear
     found -= OCTAVE

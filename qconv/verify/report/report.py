@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class DataReport:
     warning: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The float model and the integer model side by side.
 
@@ -50,6 +51,11 @@ class Report:
     cost: Cost
     verdict: Verdict
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        worst = min((output.similarity.sqnr_db for output in self.outputs), default=math.nan)
+        told = f"{len(self.outputs)} outputs, the worst at {worst:.1f} dB, {len(self.warnings)} warnings"
+        return f"<Report of {self.integer_model}: {told}>"
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data. An infinite SQNR (no error at all) is null."""
