@@ -42,6 +42,7 @@ Array = NDArray[Any]
 Feeds = Mapping[str, Array]
 Way = tuple[QuantConfig, QuantPlan]
 _MOST_NOISE = 0.999  # so that an error is finite
+_OWN = 0.75  # that a slope keeps of itself
 _LEAST_SLOPE = 1 / 16  # of the mean: one that is measured to be less, or none, is chance
 
 
@@ -128,12 +129,12 @@ def _smooth(measured: Mapping[str, tuple[Float64Array, Float64Array]]) -> dict[s
     """Prices by layer that go with its growth, what it loses more as a part of what it gives: one slope for all ways.
 
     A few samples tell the slope of a single layer badly, and those of one network are alike, as noise mostly passes from layer to
-    layer as it is: each is drawn half way to the mean of all, in logarithms.
+    layer as it is: each is drawn a quarter of the way to the mean of all, in logarithms.
     """
     slopes = {name: _slope(np.maximum(growth, 0.0), prices) for name, (growth, prices) in measured.items()}
     rising = [slope for slope in slopes.values() if slope > 0.0]
     mean = math.exp(float(np.mean(np.log(rising)))) if rising else 1.0
-    drawn = {name: math.sqrt(max(slope, mean * _LEAST_SLOPE) * mean) for name, slope in slopes.items()}
+    drawn = {name: max(slope, mean * _LEAST_SLOPE) ** _OWN * mean ** (1.0 - _OWN) for name, slope in slopes.items()}
     return {name: tuple((drawn[name] * np.maximum(growth, 0.0)).tolist()) for name, (growth, _) in measured.items()}
 
 
