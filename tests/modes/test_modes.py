@@ -97,7 +97,7 @@ def test_without_matrices_there_is_nothing_to_do(sample_models: Path) -> None:
         ({"mode": "weight-only", "weight_bits": 3}, "2, 4 or 8 bits"),
         ({"mode": "dynamic", "activation_bits": 4, "weight_bits": 4}, "activations of 8 bits"),
         ({"mode": "weight-only", "group": 48}, "group takes"),
-        ({"mode": "static"}, "run `qconv calibrate`"),
+        ({"mode": "static"}, "a calibration or from samples"),
     ],
 )
 def test_what_a_mode_has_not_is_said(tmp_path: Path, settings: dict[str, object], message: str) -> None:
