@@ -162,11 +162,12 @@ class Calibration:
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
         """Reads a file. Raises ArtifactError where it cannot be read, is damaged, or is of another version."""
-        if Path(path).is_dir() or zipfile.is_zipfile(path):
-            raise ArtifactError(f"{path} holds samples and is no calibration; give it as data, or what `qconv calibrate` writes")
         try:
             text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
+            if Path(path).is_dir() or (isinstance(error, UnicodeDecodeError) and zipfile.is_zipfile(path)):
+                text = f"{path} holds samples and is no calibration; give it as data, or what `qconv calibrate` writes"
+                raise ArtifactError(text) from None
             raise ArtifactError(unreadable("calibration", path, error, _AGAIN)) from None
         found, moments = cls.loads(text, str(path)), moments_beside(Path(path))
         if found.moments_sha256 is None or not moments.exists():
