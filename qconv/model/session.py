@@ -93,6 +93,7 @@ def _options(threads: int, optimize: bool) -> ort.SessionOptions:
     share_memory()
     options = ort.SessionOptions()
     options.add_session_config_entry("session.use_env_allocators", "1")
+    # Weights apart from activations, or their memory could not be given back while the session is open.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     options.log_severity_level = 4
     if not 0 <= threads <= MOST_THREADS:
