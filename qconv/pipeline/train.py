@@ -44,7 +44,8 @@ def train(
     rows = list(source)
     classes = [row.label for row in rows if row.label is not None]
     learned = _Rows([row for index, row in enumerate(rows) if index not in held_back(len(rows))])
-    inside = replace(config, io="uint8")  # channel scales at inputs and outputs are no part of a float graph
+    # Channel scales at inputs and outputs are no part of a float graph, and what trains has even steps.
+    inside = replace(config, io="uint8", levels="uniform")
     made = planned(loaded, calibrate(loaded, learned, method="auto", config=inside), inside, learned)
     rate = _RATE * 2.0 ** min(0, _COARSE - config.weight_bits) if learning_rate is None else learning_rate
     return tune(
