@@ -55,11 +55,11 @@ def certified_sum(
     x86 = (add_table, *ORT_ADD_FORMS)
     everywhere = (add_table, neon_add_table, *ORT_ADD_FORMS)
     sets = (everywhere,) if adds_in_integers else (everywhere, x86)
-    choices = [_Choice(tables, nudged_alike) for tables in sets]
-    fraction = _fraction_near(a.scale, b.scale)
-    if fraction is not None:
-        in_ratio = partial(_times, fraction)
-        choices = [*(_Choice(tables, in_ratio, _STRIDE) for tables in sets), *choices]
+    fraction, choices = _fraction_near(a.scale, b.scale), list[_Choice]()
+    for tables in sets:
+        choices.append(_Choice(tables, nudged_alike))
+        if fraction is not None:
+            choices.append(_Choice(tables, partial(_times, fraction), _STRIDE))
     return _certified(a, b, y, choices, grid, lambda scale: scale / y.scale)
 
 
