@@ -91,9 +91,11 @@ def print_slowdown(loaded: PreparedModel, target: Path, result: Quantized, sourc
     from qconv import pipeline
     from qconv.cli.console import out
 
-    ratio = pipeline.slowdown(loaded, target, result.model, source)
-    if ratio is not None:
-        out.print(f"time: the integer model is slower than the float model here: a run takes about {ratio:.1f} of its time")
+    cost = pipeline.slowdown(loaded, target, result.model, source)
+    if cost is not None:
+        hint = "" if cost.faster is None else f"; {cost.faster}"
+        slower = f"the integer model is slower than the float model here: a run takes about {cost.ratio:.1f} of its time"
+        out.print(f"time: {slower}{hint}")
 
 
 def _next(loaded: PreparedModel, target: Path, result: Quantized) -> str:

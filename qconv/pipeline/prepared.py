@@ -25,10 +25,10 @@ from qconv.model.load import LoadedModel, load
 from qconv.model.opset import OPSET
 from qconv.model.session import open_session, reason
 from qconv.model.steps import inputs_of_steps
+from qconv.ops.floors import Floors
 from qconv.prepare import prepare
 from qconv.prepare.selfcheck import largest_relative_difference
 from qconv.prepare.simplify import simplify
-from qconv.statistics.floors import Floors
 from qconv.statistics.nonfinite import run
 
 # Preparation reorders float32 sums and multiplies weights ahead of time: 1e-6 to 1e-4 in practice. More than this is a defect.

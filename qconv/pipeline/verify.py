@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -31,7 +31,8 @@ from qconv.verify import Effort, Models, Report, Thresholds
 from qconv.verify import verify as compare_models
 from qconv.verify.layers.reports import layer_reports
 from qconv.verify.measure.compare import compare
-from qconv.verify.measure.cost import glance
+from qconv.verify.measure.cost import Cost, glance
+from qconv.verify.measure.faster import faster_way
 from qconv.verify.measure.parts import output_parts
 from qconv.verify.measure.sides import Side
 from qconv.verify.report.shout import Culprit, accuracy_warnings, first_loss, output_warnings
@@ -123,13 +124,13 @@ def quick_check(
     return QuickCheck(found.samples, {output.name: output.similarity.sqnr_db for output in found.outputs}, warnings)
 
 
-def slowdown(model: PreparedModel, quantized: str | Path, integer: ir.Model, source: SampleSource) -> float | None:
-    """The time of a run of `quantized` over the float model's, on one thread; None unless a look tells that it is slower."""
+def slowdown(model: PreparedModel, quantized: str | Path, integer: ir.Model, source: SampleSource) -> Cost | None:
+    """The time of a run of `quantized` beside the float model's, on one thread; None unless a look tells that it is slower."""
     sample = next(iter(Limited(source, 1)), None)
     if sample is None:
         return None
     cost = glance(model.path, Path(quantized), Program.read(integer), sample.feeds, model.fixed)
-    return cost.ratio if cost.noticed else None
+    return replace(cost, faster=faster_way(model.original.graph)) if cost.noticed else None
 
 
 def _culprit(model: PreparedModel, integer: ir.Model, program: Program, side: Side, samples: SampleSource) -> Culprit:

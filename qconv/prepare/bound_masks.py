@@ -22,25 +22,19 @@ _CARRIES = Trait.SUMS | Trait.CHOOSES | Trait.CASTS | Trait.FILLS | Trait.JOINS 
 def bound_masks(model: ir.Model) -> int:
     """Bounds constant factors of what only a Softmax reads in the end; returns their number."""
     editor = Editor(model.graph)
-    return sum(_bound(editor, node) for softmax in _softmaxes(model.graph) for node in _carriers(softmax))
+    return sum(_bound(editor, node) for node in _carriers(model.graph))
 
 
-def _softmaxes(graph: ir.Graph) -> list[ir.Node]:
-    return [node for node in graph if has_trait(node, Trait.PROBABILITIES)]
-
-
-def _carriers(softmax: ir.Node) -> list[ir.Node]:
-    """The nodes that a Softmax reads the elements of, and nothing else does."""
-    found, pending = dict[ir.Node, None](), [softmax]
-    while pending:
-        for value in pending.pop().inputs:
-            node = None if value is None else value.producer()
-            if node is None or node in found or not has_trait(node, _CARRIES) or not is_float(node.outputs[0]):
-                continue
-            output = node.outputs[0]
-            if not output.is_graph_output() and all(user in found or user is softmax for user in output.consumers()):
-                found[node] = None
-                pending.append(node)
+def _carriers(graph: ir.Graph) -> list[ir.Node]:
+    """The nodes whose elements Softmaxes of any number read in the end, and nothing else does; the last comes first."""
+    found = dict[ir.Node, None]()
+    for node in reversed(graph):
+        output = node.outputs[0]
+        users = output.consumers()
+        if not users or output.is_graph_output() or not has_trait(node, _CARRIES) or not is_float(output):
+            continue
+        if all(user in found or has_trait(user, Trait.PROBABILITIES) for user in users):
+            found[node] = None
     return list(found)
 
 

@@ -28,6 +28,11 @@ def advice(report: Report, program: Program | None) -> Iterator[tuple[str, str]]
     if not report.written.integer_only:
         names = ", ".join(f"{node.name} ({node.reason})" for node in report.written.float_nodes[:_NAMED])
         yield f"Nodes stay in float: {names}. See what each would cost.", f"qconv analyze {model} --data DATA"
+    if report.cost.slower and report.cost.faster is not None:
+        yield (
+            f"A run takes {report.cost.ratio:.2f} of the float model's time here; {report.cost.faster}.",
+            f"qconv quantize {model} --data DATA {report.cost.faster.flag}",
+        )
     if worst >= _FINE_DB:
         return
     own = [layer for layer in report.layers if layer.own is not None]

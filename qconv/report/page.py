@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from qconv.integer.metadata import Origin
 from qconv.integer.program import Program
 from qconv.statistics.summary import Summary
 from qconv.verify.measure.code_use import BINS
@@ -18,6 +20,7 @@ from .cause import causes
 from .layout import HEIGHT, WIDTH, layout, points
 from .units import Network, grade, network
 
+_WORDS = {"sha256": "calibration, SHA-256"}
 _TITLE, _OP = 22, 19  # characters that fit a box
 
 
@@ -39,7 +42,7 @@ def environment_of_pages() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"db": decibels, "share": share, "size": size, "ends": _ends, "begins": _begins, "bars": bars}
-    environment.globals |= {"grade": grade}
+    environment.globals |= {"grade": grade, "made_of": made_of}
     return environment
 
 
@@ -60,6 +63,17 @@ def size(count: float) -> str:
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
+def made_of(origin: Origin) -> list[tuple[str, str]]:
+    """The settings that a model was made with, and what its calibration tells of itself, as pairs of a word and a value."""
+    found = [(f"--{flag}", _told(value)) for flag, value in (origin.settings or {}).items()]
+    for word, value in (origin.calibration or {}).items():
+        if word == "chosen":
+            found += [(f"by {method}", ", ".join(names)) for method, names in value.items()]
+        elif value is not None:
+            found.append((_WORDS.get(word, word), _told(value)))
+    return found
+
+
 def bars(counts: Sequence[int], height: float = 60.0, width: float = 256.0) -> list[tuple[float, float, float, float]]:
     """The rectangles (x, y, width, height) of a histogram."""
     most = max(max(counts, default=0), 1)
@@ -71,6 +85,10 @@ def min_sqnr(report: Report) -> float:
     """The SQNR of the worst output, or part of one."""
     parts = [part.similarity.sqnr_db for output in report.outputs for part in output.parts or (output.whole,)]
     return min(parts, default=math.inf)
+
+
+def _told(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else json.dumps(value).strip('"')
 
 
 def _ends(name: str) -> str:

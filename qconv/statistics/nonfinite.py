@@ -14,8 +14,8 @@ from qconv.data.source import Sample
 from qconv.errors import DataError
 from qconv.model.graph import const_array, is_float
 from qconv.model.session import open_session, reason
+from qconv.ops.floors import Floors
 from qconv.quant.types import FloatArray
-from qconv.statistics.floors import Floors
 from qconv.statistics.reductions import values_by_name
 
 

@@ -13,8 +13,8 @@ from qconv.data.source import Sample, SampleSource, known_length
 from qconv.errors import DataError, UsageError
 from qconv.model.graph import is_float
 from qconv.model.session import open_session
+from qconv.ops.floors import Floors
 from qconv.statistics.finiteness import LIMIT, doubtful
-from qconv.statistics.floors import Floors
 from qconv.statistics.histogram_bank import HistogramBank
 from qconv.statistics.nonfinite import Culprit, run
 from qconv.statistics.reductions import values_by_name, with_reductions

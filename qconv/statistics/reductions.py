@@ -23,9 +23,9 @@ import onnx_ir as ir
 
 from qconv.model.appender import Appender
 from qconv.model.traits import Trait, has_trait
+from qconv.ops.floors import Floors
 from qconv.ops.forms import clamp_bounds
 from qconv.quant.types import FloatArray
-from qconv.statistics.floors import Floors
 from qconv.statistics.sampler import Sampler
 from qconv.statistics.sampling import Sampling
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from qconv.verify.exact.processors import machine_warnings
 from qconv.verify.layers.reports import layer_reports
 from qconv.verify.measure.compare import compare
 from qconv.verify.measure.cost import measure
+from qconv.verify.measure.faster import faster_way
 from qconv.verify.measure.metrics import Array
 from qconv.verify.measure.parts import output_parts
 from qconv.verify.measure.sides import Side
@@ -84,6 +85,8 @@ def verify(
     give_memory_back()
     first, seconds = next(iter(source)).feeds, effort.latency_seconds
     cost = measure(models.float_path, models.integer_path, program, first, seconds, models.fixed, models.sizes)
+    if program.origin.mode == "static":
+        cost = replace(cost, faster=faster_way(models.prepared.graph))
     give_memory_back()
     first_samples = islice(source, effort.layer_samples)
     layers = layer_reports(models.prepared, models.integer, program, integer_side, first_samples, threads, effort.layer_elements)

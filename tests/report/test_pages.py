@@ -15,6 +15,7 @@ import pytest
 
 from qconv import QuantConfig, pipeline
 from qconv.cli.main import run
+from qconv.integer.metadata import Origin
 from qconv.integer.program import Program
 from qconv.quant.types import UINT8, QuantParams
 from qconv.report import comparison_page, report_page
@@ -22,11 +23,13 @@ from qconv.report.advice import advice
 from qconv.report.cause import causes
 from qconv.report.comparison import short_names
 from qconv.report.layout import HEIGHT, WIDTH, layout
+from qconv.report.page import made_of
 from qconv.report.spread import spread_of
 from qconv.report.units import grade, network
 from qconv.statistics.summary import Summary
 from qconv.verify import Report
 from qconv.verify.measure.code_use import CodeMeter
+from qconv.verify.measure.faster import Faster
 from tests.lower.harness import Array
 
 VOID = {"meta", "path", "rect", "line", "link"}
@@ -310,3 +313,23 @@ def test_in_a_browser(width: int, dark: bool, verified: tuple[Report, Program], 
     ).stdout
     assert '{"wide":0,"shown":1,"hint":0}' in dom or '"shown":1,"hint":0' in dom
     assert re.search(r'"wide":-?\d+', dom) is not None and int(re.search(r'"wide":(-?\d+)', dom).group(1)) <= 0  # type: ignore[union-attr]
+
+
+def test_settings_and_methods_are_told_in_words() -> None:
+    origin = Origin(
+        settings={"exclude": ["head", "tail/*"], "weight-bits": 6, "integer-only": True},
+        calibration={"chosen": {"minmax": ["a", "b"], "mse": ["c"]}, "sha256": "12", "samples": 4, "seed": None},
+    )
+    assert made_of(origin) == [
+        ("--exclude", "head, tail/*"), ("--weight-bits", "6"), ("--integer-only", "true"), ("by minmax", "a, b"), ("by mse", "c"),
+        ("calibration, SHA-256", "12"), ("samples", "4"),
+    ]  # fmt: skip
+
+
+def test_a_slower_model_has_a_line_to_try(verified: tuple[Report, Program]) -> None:
+    report, program = verified
+    cost = replace(report.cost, float_ms=1.0, integer_ms=2.0, faster=Faster("--mode dynamic", "leaves much in float"))
+    lines = dict(advice(replace(report, cost=cost), program))
+    (reason,) = (reason for reason, line in lines.items() if line.endswith("--mode dynamic"))
+    assert reason.startswith("A run takes 2.00 of the float model's time here")
+    assert not any("--mode" in line for _, line in advice(replace(report, cost=replace(cost, integer_ms=0.9)), program))

@@ -17,9 +17,9 @@ from qconv.data.source import Sample, inputs_of
 from qconv.errors import DataError, UsageError
 from qconv.model.load import load
 from qconv.model.session import open_session
+from qconv.ops.floors import Floors
 from qconv.plan.make import tensors_to_observe
 from qconv.prepare import prepare
-from qconv.statistics.floors import Floors
 from qconv.statistics.histogram import Histogram, bin_of
 from qconv.statistics.observe import calibrate
 from qconv.statistics.sampling import grid_of_shape, seed_of, step_of_shape, step_of_size

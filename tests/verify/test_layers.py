@@ -143,3 +143,25 @@ def test_channels_that_were_added_are_left_out(tmp_path: Path) -> None:
     assert layer.codes.used > 0 and layer.similarity.elements == 4 * 24 * 64
     assert layer.own is not None and layer.own.elements == 4 * 24 * 64
     assert 25.0 < layer.similarity.sqnr_db < layer.own.sqnr_db < math.inf
+
+
+def test_what_a_softmax_gives_no_share_of_is_no_error_of_the_scores(tmp_path: Path) -> None:
+    """A score that lies 60 below the best one of its row lies beyond the codes, as calibration looks at rows down to 9 only."""
+    text = "g (float[1,8] x) => (float[1,4] y) { s = MatMul(x, w) y = Softmax(s) }"
+    weights = {"w": normal(8, 4, seed=1) + np.asarray([0, 0, 0, -30], np.float32)}
+    feeds = [{"x": np.abs(normal(1, 8, seed=seed))} for seed in range(8)]
+    result = quantize_graph(tmp_path, text, weights, feeds)
+    result.quantized.save(tmp_path / "m.int8.onnx")
+    report = pipeline.verify(result.path, tmp_path / "m.int8.onnx", Given(feeds))
+    assert min(layer.similarity.sqnr_db for layer in report.layers) > 25.0
+
+
+def test_layers_are_named_by_what_computes_and_those_that_move_are_left_out(tmp_path: Path) -> None:
+    text = "g (float[2,8] x) => (float[4,4] y) { e = Gelu(x) r = Reshape(e, s) y = MatMul(r, w) }"
+    feeds = [{"x": normal(2, 8, seed=seed)} for seed in range(4)]
+    result = quantize_graph(tmp_path, text, {"s": np.asarray([4, 4]), "w": normal(4, 4)}, feeds)
+    result.quantized.save(tmp_path / "m.int8.onnx")
+    report = pipeline.verify(result.path, tmp_path / "m.int8.onnx", Given(feeds))
+    found = {layer.tensor: layer.op_type for layer in report.layers}
+    assert found["e"] == "Gelu" and found["r"] == "Reshape"
+    assert {layer.tensor for layer in report.working_layers} == {"x", "e", "y"}

@@ -51,5 +51,5 @@ def test_other_types_are_refused(damage: dict[str, object]) -> None:
 
 
 def test_missing_field_is_refused() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(TypeError):
         from_plain(Inner, {"value": 1.0})

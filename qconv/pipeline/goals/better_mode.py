@@ -6,19 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-import onnx_ir as ir
-
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.errors import UsageError
-from qconv.model.graph import const_array
 from qconv.model.scratch import scratch_folder
-from qconv.model.traits import Trait, has_trait
 from qconv.pipeline.prepared import PreparedModel
 from qconv.pipeline.quantize import quantize
 from qconv.pipeline.samples import synthetic
 from qconv.pipeline.verify import QuickCheck, quick_check
 from qconv.prepare import prepare
+from qconv.verify.measure.faster import matrix_share
 
 _GOOD_DB = 25.0  # an output with more than this has little to gain
 _MATTERS_DB = 3.0
@@ -35,7 +32,7 @@ def dynamic_gain(
     """
     asks_static = config.integer_only or config.io != "float" or config.pins
     worst = min(figures.sqnr_db.values(), default=_GOOD_DB)
-    if asks_static or worst >= _GOOD_DB or synthetic(source) is not None or _matrix_share(loaded.original) < _SHARE:
+    if asks_static or worst >= _GOOD_DB or synthetic(source) is not None or matrix_share(loaded.original.graph) < _SHARE:
         return {}
     model = loaded.original.clone()
     prepare(model)
@@ -50,13 +47,3 @@ def dynamic_gain(
         found = quick_check(loaded, path, result.model, source, samples=_SAMPLES).sqnr_db
     before = {name: db for name, db in figures.sqnr_db.items() if math.isfinite(db)}
     return {name: db for name, db in found.items() if name in before and db >= before[name] + _MATTERS_DB}
-
-
-def _matrix_share(model: ir.Model) -> float:
-    """The share of matrices in the weights of all layers."""
-    sizes = {False: 0, True: 0}
-    for node in model.graph:
-        weight = const_array(node.inputs[1]) if has_trait(node, Trait.WEIGHTS) else None
-        if weight is not None:
-            sizes[weight.ndim <= 2] += weight.size
-    return sizes[True] / max(sum(sizes.values()), 1)

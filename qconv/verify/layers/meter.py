@@ -17,18 +17,30 @@ from qconv.verify.measure.metrics import Array, Blocks, Similarity, SimilarityMe
 
 @dataclass(frozen=True)
 class FloatTensor:
-    """A float tensor of one sample, its extremes, those of its endings, and what its readers tell apart (endings.py)."""
+    """A float tensor of one sample, its extremes, those of its endings, and what its readers tell apart (endings.py).
+
+    `floor` has for each element the real below which nothing counts (ops/floors.py).
+    """
 
     array: Array
     extremes: Extremes | None
     ends: Sequence[Extremes] = ()
     apart: Extremes | None = None
+    floor: Array | None = None
 
     def blocks(self, span: Extremes) -> Blocks:
         """Its values in blocks, less what codes of this span cannot hold and nobody uses."""
         flat = np.ravel(self.array)
         as_it_is = not self.ends and self.extremes is not None and self.extremes[0] > -math.inf
         return (lambda block: flat[block]) if as_it_is else (lambda block: used(flat[block], span, self.ends))
+
+    def counted(self, reals: Blocks) -> Blocks:
+        """What counts of reals that stand for its own, block by block."""
+        if self.apart is None and self.floor is None:
+            return reals
+        low, high = self.apart or (-math.inf, math.inf)
+        floor = None if self.floor is None else np.maximum(np.ravel(self.floor), np.float32(low))
+        return lambda block: np.clip(reals(block), low if floor is None else floor[block], high)
 
 
 class LayerMeter:
@@ -42,8 +54,8 @@ class LayerMeter:
     def add(self, real: FloatTensor, found: IntArray, own: IntArray | None) -> None:
         """One more sample: the float tensor, the integer model's codes, and those of the layer alone."""
         self._used.add(found)
-        pairs = [(meter, _within(reals, real.apart)) for meter, reals in self._pairs(real.array, found, own)]
-        add_blocks(_within(real.blocks(self._codes.span), real.apart), real.array.size, pairs)
+        pairs = [(meter, real.counted(reals)) for meter, reals in self._pairs(real.array, found, own)]
+        add_blocks(real.counted(real.blocks(self._codes.span)), real.array.size, pairs)
 
     def _pairs(self, real: Array, found: IntArray, own: IntArray | None) -> Iterator[tuple[SimilarityMeter, Blocks]]:
         """What is compared, without the channels that lowering added behind those of the float tensor for the sake of speed."""
@@ -74,7 +86,3 @@ class LayerMeter:
     def results(self) -> tuple[Similarity, Similarity | None, CodeUse]:
         """The error, the own error where it is known, and the use of codes."""
         return self._error.result(), None if self._own is None else self._own.result(), self._used.result()
-
-
-def _within(reals: Blocks, limits: Extremes | None) -> Blocks:
-    return reals if limits is None else lambda block: np.clip(reals(block), *limits)

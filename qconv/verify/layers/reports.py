@@ -5,7 +5,7 @@
                 and the result is dequantized and compared; what earlier layers did wrong is not in it
 
 Float values that codes cannot hold are cut as codes are where no reader uses them, as behind a clamp, or tells them apart
-(endings.py).
+(endings.py); nor does what a Softmax gives no share of count (ops/floors.py).
 
 Both networks run piece by piece, each node once for a sample, and tensors are dropped after the last layer that wants them.
 """
@@ -25,6 +25,8 @@ from qconv.integer.program import Program
 from qconv.integer.step import Step
 from qconv.model.pieces import pieces
 from qconv.model.stages import Walk
+from qconv.model.traits import TRAITS, Trait
+from qconv.ops.floors import Floors
 from qconv.quant.pixels import Pixels
 from qconv.verify.layers.groups import Alone, Group, groups
 from qconv.verify.layers.meter import FloatTensor, LayerMeter
@@ -34,10 +36,15 @@ from qconv.verify.measure.endings import Extremes, endings, extremes, told_apart
 from qconv.verify.measure.metrics import Array, Similarity
 from qconv.verify.measure.sides import Side, pixels_of
 
+_CARRIES = Trait.MOVES | Trait.CASTS  # of the node that ends a form of many nodes
+
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer. `own` is None where the layer cannot be run alone, as behind a float node."""
+    """One layer. `own` is None where the layer cannot be run alone, as behind a float node.
+
+    `op_type` is the integer operator, or the float one where many integer nodes took its place, as for a table.
+    """
 
     node: str
     op_type: str
@@ -45,6 +52,11 @@ class LayerReport:
     similarity: Similarity
     own: Similarity | None
     codes: CodeUse
+
+    @property
+    def moves(self) -> bool:
+        """Whether it only moves what it reads."""
+        return bool(TRAITS.get(("", self.op_type), Trait.NONE) & Trait.MOVES)
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,7 @@ class _Network:
         tensors = _float_tensors(prepared)
         codes = final_codes(program, frozenset(tensors))
         self._program, self._makers = program, program.makers
+        self.floors = Floors.of(prepared.graph)
         ends = endings(prepared.graph)
         groups_alone = {tensor: group for tensor, group in groups(program, codes).items() if group is not None and group.runs}
         self.layers = [
@@ -153,7 +166,9 @@ class _Network:
         source = step.source or step.name
         main = self._program.find(source) or step  # the layer itself, where a Clip or a Reshape ends it
         error, own, used = layer.meter.results()
-        return LayerReport(source, main.op, layer.tensor, error, own, used)
+        real = layer.value.producer()
+        op_type = main.op if real is None or not main.traits & _CARRIES else real.op_type
+        return LayerReport(source, op_type, layer.tensor, error, own, used)
 
 
 class _SideBySide:
@@ -171,7 +186,7 @@ class _SideBySide:
 
     def add(self, sample: Sample) -> int:
         """One more sample; returns how many elements its tensors have."""
-        held = _Held()
+        held = _Held(self._network.floors)
         walks = self._float.run(sample.feeds), self._integer.run(self._side.feeds(sample.feeds))
         pending: list[_Layer] = []
         for number, complete in enumerate(self._network.complete):
@@ -212,7 +227,8 @@ class _SideBySide:
 class _Held:
     """What is there of one sample: reals and what they are quantized to, by float tensor, and the codes of the integer model."""
 
-    def __init__(self) -> None:
+    def __init__(self, floors: Floors) -> None:
+        self._floors = floors
         self.reals: dict[str, Array] = {}
         self.codes: dict[str, Array] = {}
         self.found: dict[str, Array] = {}
@@ -234,7 +250,9 @@ class _Held:
         """The float tensor of a layer that can be judged."""
         extremes = self.extremes[layer.tensor]
         ends = () if layer.held_by(extremes) else [found for end in layer.endings if (found := self.extremes[end]) is not None]
-        return FloatTensor(self.reals[layer.tensor], extremes, ends, told_apart(layer.value, extremes))
+        real = self.reals[layer.tensor]
+        floor = self._floors.below(layer.tensor, real, layer.codes.span[0])
+        return FloatTensor(real, extremes, ends, told_apart(layer.value, extremes), floor)
 
     def keep(self, later: Sequence[_Layer]) -> None:
         """Drops what none of these layers wants."""

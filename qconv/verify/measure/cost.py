@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qconv.integer.program import Program
+from qconv.verify.measure.faster import Faster
 from qconv.verify.measure.metrics import Array
 from qconv.verify.measure.sides import Side
 
@@ -25,13 +26,17 @@ _BRIEF_MS = 0.05  # of a run: nodes themselves cost as much in so small a networ
 
 @dataclass(frozen=True)
 class Cost:
-    """Bytes on disk, with external data; the median time of a run in milliseconds over `runs` runs, one thread."""
+    """Bytes on disk, with external data; the median time of a run in milliseconds over `runs` runs, one thread.
+
+    `faster` is what to try where the integer model is slower.
+    """
 
     float_bytes: int
     integer_bytes: int
     float_ms: float
     integer_ms: float
     runs: int
+    faster: Faster | None = None
 
     @property
     def ratio(self) -> float:

@@ -32,12 +32,15 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], data: Any) -> T:
-    """The dataclass `kind` from what `to_plain` made of it; raises KeyError or TypeError for other data."""
+    """The dataclass `kind` from what `to_plain` made of it; fields with a default may be missing.
+
+    Raises KeyError or TypeError for other data.
+    """
     if not isinstance(data, Mapping):
         raise TypeError(f"{kind.__name__} is a table, not {data!r}")
     hints = get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: _read(hints[name], data[name]) for name in names})
+    return kind(**{name: _read(hints[name], data[name]) for name in names if name in data})
 
 
 def _read(hint: Any, data: Any) -> Any:

@@ -56,7 +56,8 @@ def _accuracy(report: Report) -> Iterator[RenderableType]:
 
 
 def _layers(report: Report, count: int) -> Iterator[RenderableType]:
-    shown = report.layers[:count]
+    layers = report.working_layers
+    shown = layers[:count]
     if not shown:
         return
     table = _table("layer", "op", "SQNR dB", "alone dB", "largest error", text=2)
@@ -66,7 +67,7 @@ def _layers(report: Report, count: int) -> Iterator[RenderableType]:
         table.add_row(_tail(layer.node), layer.op_type, sqnr, alone, largest)
     yield table
     yield Text(
-        f"the worst {len(shown)} of {counted(len(report.layers), 'layer')} over {counted(report.layer_samples, 'sample')}; "
+        f"the worst {len(shown)} of {counted(len(layers), 'layer')} over {counted(report.layer_samples, 'sample')}; "
         "alone: from float inputs, without what earlier layers did",
         "dim",
     )
@@ -115,7 +116,9 @@ def _cost(report: Report) -> Iterator[RenderableType]:
     table.add_row("time of a run, one thread", f"{cost.float_ms:.3f} ms", f"{cost.integer_ms:.3f} ms", f"{cost.ratio:.2f}")
     yield table
     if cost.slower:
-        yield Text(f"the integer model is slower than the float model here: a run takes {cost.ratio:.2f} of its time", "yellow")
+        hint = "" if cost.faster is None else f"; {cost.faster}"
+        slower = f"the integer model is slower than the float model here: a run takes {cost.ratio:.2f} of its time"
+        yield Text(slower + hint, "yellow")
 
 
 def _verdict(report: Report) -> Iterator[RenderableType]:

@@ -52,6 +52,11 @@ class Report:
     verdict: Verdict
     warnings: tuple[str, ...] = ()
 
+    @property
+    def working_layers(self) -> tuple[LayerReport, ...]:
+        """The layers that compute, in their order: those that only move elements have the error of what they read."""
+        return tuple(layer for layer in self.layers if not layer.moves)
+
     def __repr__(self) -> str:
         worst = min((output.similarity.sqnr_db for output in self.outputs), default=math.nan)
         told = f"{len(self.outputs)} outputs, the worst at {worst:.1f} dB, {len(self.warnings)} warnings"

@@ -11,8 +11,8 @@ import onnx_ir as ir
 from qconv.model.appender import Appender
 from qconv.model.graph import is_float
 from qconv.model.session import open_session
+from qconv.ops.floors import LOWEST, REACH, Floors
 from qconv.pipeline.prepared import load_prepared
-from qconv.statistics.floors import LOWEST, REACH, Floors
 from tests.lower.harness import normal, write_model
 
 BODY = "s = Mul(x, x) z = Add(s, m) y = Softmax(z) r = Relu(x)"

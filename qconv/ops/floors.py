@@ -78,12 +78,25 @@ class Floors:
     def raised_array(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         """An array raised to the floor of its tensor."""
         if name in self.rows and array.size:
-            axis, reach = self.rows[name]
-            top = array.max(axis=axis, keepdims=True)
-            gone = top < top.max() - np.float32(GONE)
-            raised: NDArray[Any] = np.maximum(array, np.where(gone, top.max(), top - np.float32(reach)))
-            return raised
+            return np.asarray(np.maximum(array, self._row_floor(name, array)))
         return np.asarray(np.maximum(array, np.float32(LOWEST))) if name in self.carriers else array
+
+    def below(self, name: str, array: NDArray[Any], lowest: float) -> NDArray[Any] | None:
+        """Below which reals nothing counts where codes reach down to `lowest`, in the shape of the array; None where all counts.
+
+        Of what may hold a mask it is what lies GONE below zero, for which the lowest code stands.
+        """
+        if name in self.rows and array.size:
+            return np.broadcast_to(self._row_floor(name, array), array.shape)
+        if name in self.carriers and array.size and array.min() < min(-GONE, lowest):
+            return np.where(array < -GONE, np.float32(lowest), np.float32(-np.inf))
+        return None
+
+    def _row_floor(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        axis, reach = self.rows[name]
+        top = array.max(axis=axis, keepdims=True)
+        gone = top < top.max() - np.float32(GONE)
+        return np.asarray(np.where(gone, top.max(), top - np.float32(reach)))
 
 
 def _only_softmax(value: ir.Value) -> bool:
