@@ -83,7 +83,7 @@ int main(void)
 
 def dense(compiler: str, flags: str, folder: Path) -> list[float]:
     """Milliseconds of the plain and of the counted product of a row and a matrix."""
-    writer = Writer(Network({}, [], [], [], {}), {}, {})
+    writer = Writer(Network({}, [], [], [], {}), {}, {}, "model")
     writer.use("row", kernels.MATMUL, A="uint8", B="int8")
     writer.kernels |= {"head": bit_kernels.HEAD, "counts_of": bit_kernels.COUNTS}
     writer.use("pack", bit_kernels.PACK, X="uint8")

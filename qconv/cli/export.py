@@ -25,11 +25,12 @@ _MARKS = {"c": "weights.c", "vectors": "sample0*", "memh": "network.vh"}  # file
 @click.option("-o", "--output", type=PATH, help="A file for json and qdq, else a folder.  [default: beside the model]")
 @data_options
 @click.option("--all-tensors", is_flag=True, help="Put every tensor into the vectors, not only inputs and outputs.")
+@click.option("--name", default="model", show_default=True, help="What all names of the C code begin with, as in model_run.")
 @click.option("--flash", metavar="SIZE", help="Memory of a chip for constants, as 512k: say whether the network fits.")
 @click.option("--ram", metavar="SIZE", help="Memory of a chip for tensors, as 128k.")
 def export(
-    model: Path, form: str, output: Path | None, data: str | None, samples: int | None, all_tensors: bool, flash: str | None,
-    ram: str | None, **images: Any,
+    model: Path, form: str, output: Path | None, data: str | None, samples: int | None, all_tensors: bool, name: str,
+    flash: str | None, ram: str | None, **images: Any,
 ) -> int:  # fmt: skip
     """Write MODEL, which `qconv quantize` made, in another form.
 
@@ -51,12 +52,14 @@ def export(
     chip = pipeline.Chip.parse(flash, ram)
     if form != "c" and (flash or ram):
         raise UsageError("--flash and --ram are for --to c; leave them out")
+    if form != "c" and name != "model":
+        raise UsageError("--name is for --to c; leave it out")
     if form in ("json", "qdq", "tflite") and data is not None:
         raise UsageError(f"--to {form} has no samples in it; leave out --data, or take --to vectors")
     target = output or _default(model, form)
     _check_target(model, form, target, data)
     made = pipeline.export(
-        model, form, target, data, images=image_options(**images), samples=samples or 4, everything=all_tensors
+        model, form, target, data, images=image_options(**images), samples=samples or 4, everything=all_tensors, name=name
     )  # fmt: skip
     nodes = "" if made.network is None else f"{counted(len(made.network.nodes), 'node')}, "
     out.print(f"{target}: {nodes}{counted(len(made.files), 'file')}" if nodes else f"{target}: written")
@@ -90,6 +93,11 @@ def _default(model: Path, form: str) -> Path:
     return model.with_suffix({"json": ".table.json", "qdq": ".qdq.onnx", "tflite": ".tflite"}.get(form, f".{form}"))
 
 
+def _kib(count: int) -> str:
+    """A size as chips have it: --flash 512k is 512 KiB."""
+    return f"{count / 1024:.1f} KiB".replace(".0 ", " ")
+
+
 def _tell_sizes(made: Exported, chip: Chip) -> int:
     """What the network takes on a chip, and whether it fits."""
     from qconv.cli.console import out, size, warn
@@ -102,10 +110,10 @@ def _tell_sizes(made: Exported, chip: Chip) -> int:
         if have is None:
             continue
         if need <= have:
-            out.print(f"fits: {size(need)} of {size(have)} {what}")
+            out.print(f"fits: {_kib(need)} of {_kib(have)} {what}")
             continue
         missing += 1
         largest = sources.largest if what == "flash" else sources.tensors
         most = ", ".join(f"{name} {size(count)}" for name, count in largest[:3])
-        warn(f"does not fit: {size(need)} of {size(have)} {what}; most is taken by {most}")
+        warn(f"does not fit: {_kib(need)} of {_kib(have)} {what}; most is taken by {most}")
     return DOES_NOT_FIT if missing else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -62,13 +63,15 @@ class Exported:
 
 def export(
     model: str | Path, form: str, output: Path, data: str | SampleSource | None = None, *, images: ImageOptions = ImageOptions(),
-    samples: int = 4, everything: bool = False,
+    samples: int = 4, everything: bool = False, name: str = "model",
 ) -> Exported:  # fmt: skip
     """Writes an integer model as `form`; `data` gives the samples of test vectors, by default random codes.
 
-    `everything` puts all tensors into the vectors. Raises ModelError, OutputError, and FloatNodesError where a node is in
-    float or has no form there.
+    `everything` puts all tensors into the vectors, `name` is what all names in C begin with. Raises ModelError, OutputError, and
+    FloatNodesError where a node is in float or has no form there.
     """
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is None:
+        raise UsageError(f"the name in C consists of letters, digits and _, and begins with a letter: {name!r} does not")
     loaded = load(model)
     if "qconv.version" not in loaded.ir.metadata_props:
         raise ModelError(f"{model} was not made by qconv; make an integer model with `qconv quantize` first")
@@ -76,7 +79,7 @@ def export(
     if form == "qdq":
         save(qdq_model(loaded.ir), output)
         return Exported((output,), None)
-    made = _of_one_sample(loaded, form, output, data, images, samples, everything)
+    made = _of_one_sample(loaded, form, output, data, images, samples, everything, name)
     return replace(made, taken_as_one=tuple(sizes_taken_as_one(loaded.ir, made.network)))
 
 
@@ -88,6 +91,7 @@ def _of_one_sample(
     images: ImageOptions,
     samples: int,
     everything: bool,
+    name: str,
 ) -> Exported:
     """The forms that have the sizes of one sample."""
     if form == "tflite":
@@ -101,7 +105,7 @@ def _of_one_sample(
             return Exported(_write_table(network, loaded, output), network)
         case "c":
             found = list(islice(_runs(loaded.ir, network, source), samples))
-            sources = write_sources(network, loaded.digest, [Sample(values) for values in found])
+            sources = write_sources(network, loaded.digest, [Sample(values) for values in found], prefix=name)
             return Exported(_write_all(output, sources.files.items()), network, sources)
         case "vectors":
             return Exported(_write_vectors(network, loaded.ir, output, source, samples, everything), network)

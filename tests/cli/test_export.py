@@ -69,6 +69,8 @@ def test_c_is_built_and_says_whether_it_fits(integer: str, folder: Path, capsys:
         (2, "--flash and --ram are for --to c", ["m.int8.onnx", "--to", "json", "--ram", "4k"]),
         (2, "512k or 1m, not many", ["m.int8.onnx", "--to", "c", "--flash", "many"]),
         (2, "leave out --data", ["m.int8.onnx", "--to", "json", "--data", "d.npz"]),
+        (2, "--name is for --to c", ["m.int8.onnx", "--to", "json", "--name", "left"]),
+        (2, "begins with a letter: '2nd' does not", ["m.int8.onnx", "--to", "c", "--name", "2nd"]),
         (2, "is a file", ["m.int8.onnx", "--to", "c", "-o", "d.npz"]),
         (7, "would overwrite", ["m.int8.onnx", "--to", "json", "-o", "m.int8.onnx"]),
         (4, "nothing.npz", ["m.int8.onnx", "--to", "vectors", "--data", "nothing.npz"]),

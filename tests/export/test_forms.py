@@ -19,7 +19,7 @@ from qconv.export.trace import network_of
 from qconv.integer.execution.executor import Executor
 from qconv.integer.program import Program
 from tests.export.test_network import COMPILER, by_table, runs
-from tests.lower.harness import Given, normal, quantize_graph
+from tests.lower.harness import Array, Given, normal, quantize_graph
 from tests.probe.outcome import CONFIG
 from tests.probe.read import FORMS
 
@@ -130,3 +130,38 @@ def test_powers_of_two_are_shifts(tmp_path: Path) -> None:
     flags = "CFLAGS=-O1 -fsanitize=undefined -fno-sanitize-recover=all -Werror"
     done = subprocess.run(["make", "-C", str(tmp_path), "check", flags], capture_output=True, text=True, check=False)
     assert "3 samples, 0 differences" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler here")
+def test_two_networks_go_into_one_program(tmp_path: Path) -> None:
+    """Without the trace, and with all warnings, as firmware is built; a Reshape that moves nothing leaves no name unused."""
+    forms = {
+        "left": "g (float[1,2,4] x) => (float[1,8] y) { r = Relu(x) y = Reshape(r, s) }",
+        "right": "g (float[1,8] x) => (float[1,2] y) { r = Reshape(x, s) y = MatMul(r, w) }",
+    }
+    weights: dict[str, dict[str, Array]] = {
+        "left": {"s": np.asarray([1, 8])}, "right": {"s": np.asarray([1, 8]), "w": normal(8, 2)},
+    }  # fmt: skip
+    shapes = {"left": (1, 2, 4), "right": (1, 8)}
+    sources = []
+    for name, text in forms.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        model = quantize_graph(folder, text, weights[name], [{"x": normal(*shapes[name], seed=seed)} for seed in (1, 2)])
+        files = write_sources(network_of(model.quantized.model), "digest", [], prefix=name).files
+        for file in ("model.h", "model.c", "weights.c", "border.h", "border.c"):
+            (folder / file).write_text(files[file])
+        sources += [str(folder / file) for file in ("model.c", "weights.c", "border.c")]
+    main = tmp_path / "main.c"
+    main.write_text(
+        '#include "left/border.h"\n#include "left/model.h"\n#include "right/border.h"\n#include "right/model.h"\n'
+        "int main(void) {\n    static float x[LEFT_INPUT0_SIZE], y[RIGHT_OUTPUT0_SIZE];\n"
+        "    static uint8_t a[LEFT_INPUT0_SIZE], b[LEFT_OUTPUT0_SIZE], c[RIGHT_OUTPUT0_SIZE];\n"
+        "    left_quantize_input0(x, a);\n    left_run(a, b);\n    right_run(b, c);\n    right_dequantize_output0(c, y);\n"
+        "    return y[0] > 1e9f;\n}\n"
+    )
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wno-unused-function", "-pedantic", "-Werror", "-O1"]
+    program = str(tmp_path / "program")
+    done = subprocess.run([str(COMPILER), *flags, "-o", program, str(main), *sources, "-lm"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert subprocess.run([program], check=False).returncode == 0

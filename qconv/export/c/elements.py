@@ -149,7 +149,7 @@ def concat(writer: Writer, node: Node) -> list[str]:
 def reshape(writer: Writer, node: Node) -> list[str]:
     """Copies a tensor, unless both lie at the same place."""
     if writer.shares(node.inputs[0], node.output):
-        return ["/* nothing moves */"]
+        return [f"(void){writer.names[node.output]}; /* nothing moves */"]
     return [f"memcpy({writer.names[node.output]}, {writer.names[node.inputs[0]]}, {writer.tensor(node.output).bytes});"]
 
 

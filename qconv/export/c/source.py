@@ -39,23 +39,28 @@ class Sources:
         return self.arena.size + self.scratch
 
 
-def write_sources(network: Network, digest: str, samples: Sequence[Sample], *, bits: bool = True) -> Sources:
-    """Writes the C of a network, with products of -1 and +1 by `bits`. Raises FloatNodesError for what has no kernel in C."""
+def write_sources(
+    network: Network, digest: str, samples: Sequence[Sample], *, bits: bool = True, prefix: str = "model"
+) -> Sources:
+    """Writes the C of a network, with products of -1 and +1 by `bits`. Raises FloatNodesError for what has no kernel in C.
+
+    All names that a linker sees begin with `prefix`, so that several networks go into one program.
+    """
     network = by_bits(network) if bits else network
     samples = [Sample(packed_values(network, sample.values)) for sample in samples]
-    names = _names(network)
+    names = _names(network, prefix)
     arena = plan_arena(network)
-    writer = Writer(network, names, arena.offsets)
+    writer = Writer(network, names, arena.offsets, prefix)
     bodies = [statements(writer, node) for node in network.nodes]
     constants = {names[t.name]: (str(t.dtype), t.data) for t in network.constants} | writer.arrays
     files = {
-        "model.h": _header(network, names, arena, digest),
-        "model.c": _model(network, names, arena, writer, bodies, constants),
+        "model.h": _header(network, names, arena, digest, prefix),
+        "model.c": _model(network, arena, writer, bodies, constants),
         "weights.c": _weights(constants),
-        "border.h": _border_header(network, names),
-        "border.c": _border(network, names),
-        "test.c": _test(network, names),
-        "vectors.h": vectors(network, names, samples),
+        "border.h": _border_header(network, prefix),
+        "border.c": _border(network, prefix),
+        "test.c": _test(network, names, prefix),
+        "vectors.h": vectors(network, names, samples, prefix),
         "Makefile": _MAKEFILE,
     }
     sizes = {name: data.nbytes for name, (_, data) in constants.items() if data is not None}
@@ -67,15 +72,15 @@ def write_sources(network: Network, digest: str, samples: Sequence[Sample], *, b
     )
 
 
-def _names(network: Network) -> dict[str, str]:
-    """Gives every tensor a name in C with a number."""
+def _names(network: Network, prefix: str) -> dict[str, str]:
+    """Gives every tensor a name in C with a number; those of constants begin with `prefix`, as other files see them."""
     names: dict[str, str] = {}
     for index, name in enumerate(network.inputs):
         names[name] = f"input{index}"
     constants = {tensor.name for tensor in network.constants}
     for name in network.tensors:
         if name not in names:
-            names[name] = f"c{len(names)}" if name in constants else f"t{len(names)}"
+            names[name] = f"{prefix}_c{len(names)}" if name in constants else f"t{len(names)}"
     return names
 
 
@@ -85,28 +90,29 @@ def _arguments(network: Network, names: Mapping[str, str]) -> str:
     return ", ".join([*inputs, *outputs])
 
 
-def _header(network: Network, names: Mapping[str, str], arena: Arena, digest: str) -> str:
-    lines = ["/* Made by qconv; do not edit. */", "#ifndef MODEL_H", "#define MODEL_H", "", "#include <stdint.h>", ""]
-    lines += [f'#define MODEL_SHA256 "{digest}"', f"#define MODEL_ARENA_BYTES {max(arena.size, 1)}"]
-    lines += [f"#define MODEL_NODES {len(network.results)}", ""]
+def _header(network: Network, names: Mapping[str, str], arena: Arena, digest: str, prefix: str) -> str:
+    word = prefix.upper()
+    lines = ["/* Made by qconv; do not edit. */", f"#ifndef {word}_H", f"#define {word}_H", "", "#include <stdint.h>", ""]
+    lines += [f'#define {word}_SHA256 "{digest}"', f"#define {word}_ARENA_BYTES {max(arena.size, 1)}"]
+    lines += [f"#define {word}_NODES {len(network.results)}", ""]
     for kind, tensors in (("INPUT", network.inputs), ("OUTPUT", network.outputs)):
         for index, name in enumerate(tensors):
             tensor = network.tensors[name]
             lines.append(
                 f"/* {comment(network.reals.get(name) or name)}: {' x '.join(map(str, tensor.shape))} of {c_type(tensor)} */"
             )
-            lines.append(f"#define MODEL_{kind}{index}_SIZE {tensor.size}")
+            lines.append(f"#define {word}_{kind}{index}_SIZE {tensor.size}")
     lines += ["", "/* Computes the outputs; memory is static, so that one call runs at a time. */"]
-    lines += [f"void model_run({_arguments(network, names)});", ""]
+    lines += [f"void {prefix}_run({_arguments(network, names)});", ""]
     lines += ["#ifdef MODEL_TRACE", "/* Called after each node with what it made. */"]
-    lines += ["void model_trace(int node, const void *data, uint32_t bytes);", "#endif", "", "#endif", ""]
+    lines += [f"void {prefix}_trace(int node, const void *data, uint32_t bytes);", "#endif", "", "#endif", ""]
     return "\n".join(lines)
 
 
 def _model(
-    network: Network, names: Mapping[str, str], arena: Arena, writer: Writer, bodies: Sequence[Sequence[str]],
-    constants: Mapping[str, tuple[str, Any]],
-) -> str:  # fmt: skip
+    network: Network, arena: Arena, writer: Writer, bodies: Sequence[Sequence[str]], constants: Mapping[str, tuple[str, Any]]
+) -> str:
+    names, prefix = writer.names, writer.prefix
     lines = ["/* Made by qconv; do not edit. */", _AS_VECTORS, '#include "model.h"', "", "#include <string.h>", ""]
     lines += [f"extern const {C_TYPES[kind]} {name}[{max(data.size, 1)}];" for name, (kind, data) in constants.items()]
     lines += [HEAD, *writer.kernels.values()]
@@ -118,7 +124,7 @@ def _model(
         lines += [f"static int16_t patch[{writer.patch}];"]
     if writer.bits:
         lines += [f"static uint64_t bits[{writer.bits}];"]
-    lines += ["", f"void model_run({_arguments(network, names)})", "{"]
+    lines += ["", f"void {prefix}_run({_arguments(network, names)})", "{"]
     read = {name for node in network.nodes for name in node.inputs} | set(network.outputs)
     lines += [f"    (void){names[name]};" for name in network.inputs if name not in read]
     for name, offset in arena.offsets.items():
@@ -129,7 +135,7 @@ def _model(
         lines += ["", f"    /* {comment(node.name)}: {node.op} */", "    {"]
         lines += [f"        {line}" for line in body]
         lines += ["    }", "#ifdef MODEL_TRACE"]
-        lines += [f"    model_trace({numbers[name]}, {names[name]}, {network.tensors[name].bytes});" for name in node.outputs]
+        lines += [f"    {prefix}_trace({numbers[name]}, {names[name]}, {network.tensors[name].bytes});" for name in node.outputs]
         lines += ["#endif"]
     lines.append("")
     for index, name in enumerate(network.outputs):
@@ -145,22 +151,23 @@ def _weights(constants: Mapping[str, tuple[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _border_header(network: Network, names: Mapping[str, str]) -> str:
+def _border_header(network: Network, prefix: str) -> str:
+    guard = f"{prefix.upper()}_BORDER_H"
     lines = ["/* Made by qconv; reals for a host that has them. The network itself needs none. */"]
-    lines += ["#ifndef BORDER_H", "#define BORDER_H", "", "#include <stdint.h>", ""]
-    lines += [f"{declared};" for declared, _ in _border_functions(network)]
+    lines += [f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", ""]
+    lines += [f"{declared};" for declared, _ in _border_functions(network, prefix)]
     return "\n".join([*lines, "", "#endif", ""])
 
 
-def _border(network: Network, names: Mapping[str, str]) -> str:
+def _border(network: Network, prefix: str) -> str:
     lines = ["/* Made by qconv; reals for a host that has them. The network itself needs none. */"]
     lines += ['#include "border.h"', "", "#include <math.h>", ""]
-    for declared, body in _border_functions(network):
+    for declared, body in _border_functions(network, prefix):
         lines += [declared, "{", *body, "}", ""]
     return "\n".join(lines)
 
 
-def _border_functions(network: Network) -> list[tuple[str, list[str]]]:
+def _border_functions(network: Network, prefix: str) -> list[tuple[str, list[str]]]:
     """A function for each input and output whose codes stand for reals of one scale."""
     found = []
     for kind, tensors in (("quantize_input", network.inputs), ("dequantize_output", network.outputs)):
@@ -179,16 +186,17 @@ def _border_functions(network: Network) -> list[tuple[str, list[str]]]:
             if kind == "quantize_input":
                 body += [f"        const float code = rintf(reals[i] / scale) + {zero}.0f;"]
                 body += [f"        codes[i] = ({code})(code < {low}.0f ? {low}.0f : (code > {high}.0f ? {high}.0f : code));"]
-                declared = f"void {kind}{index}(const float *reals, {code} *codes)"
+                declared = f"void {prefix}_{kind}{index}(const float *reals, {code} *codes)"
             else:
                 body += [f"        reals[i] = (float)((int32_t)codes[i] - {zero}) * scale;"]
-                declared = f"void {kind}{index}(const {code} *codes, float *reals)"
+                declared = f"void {prefix}_{kind}{index}(const {code} *codes, float *reals)"
             found.append((declared, [*body, "    }"]))
     return found
 
 
-def _test(network: Network, names: Mapping[str, str]) -> str:
-    outputs = [f"    static {c_type(network.tensors[n])} output{i}[MODEL_OUTPUT{i}_SIZE];" for i, n in enumerate(network.outputs)]
+def _test(network: Network, names: Mapping[str, str], prefix: str) -> str:
+    sizes = [f"{prefix.upper()}_OUTPUT{i}_SIZE" for i in range(len(network.outputs))]
+    outputs = [f"    static {c_type(network.tensors[n])} output{i}[{sizes[i]}];" for i, n in enumerate(network.outputs)]
     given = [f"vector_{names[name]}[sample]" for name in network.inputs] + [f"output{i}" for i in range(len(network.outputs))]
     checks = [
         f"        if (memcmp(output{i}, expected{i}[sample], sizeof output{i}) != 0) {{"
@@ -200,14 +208,14 @@ def _test(network: Network, names: Mapping[str, str]) -> str:
             "/* Made by qconv: runs the vectors, and compares every tensor of every node by its hash (FNV-1a, 64 bits). */",
             '#include "model.h"', '#include "vectors.h"', "", "#include <stdio.h>", "#include <string.h>", "",
             "static int sample, wrong;", "", "#ifdef MODEL_TRACE",
-            "void model_trace(int node, const void *data, uint32_t bytes)", "{",
+            f"void {prefix}_trace(int node, const void *data, uint32_t bytes)", "{",
             "    uint64_t hash = UINT64_C(0xCBF29CE484222325);", "    const uint8_t *at = data;",
             "    for (uint32_t i = 0; i < bytes; i++) hash = (hash ^ at[i]) * UINT64_C(0x100000001B3);",
             "    if (hashes[sample][node] != 0 && hash != hashes[sample][node]) {",
             '        printf("sample %d: node %d (%s) differs\\n", sample, node, node_names[node]);',
             "        wrong++;", "    }", "}",
             "#endif", "", "int main(void)", "{", *outputs,
-            "    for (sample = 0; sample < SAMPLES; sample++) {", f"        model_run({', '.join(given)});", *checks, "    }",
+            "    for (sample = 0; sample < SAMPLES; sample++) {", f"        {prefix}_run({', '.join(given)});", *checks, "    }",
             '    printf("%d samples, %d differences\\n", SAMPLES, wrong);', "    return wrong != 0;", "}", "",
         ]
     )  # fmt: skip

@@ -36,22 +36,23 @@ def _hash(sample: Sample, name: str) -> str:
     return f"UINT64_C({fnv(sample.values[name]) if name in sample.values else 0})"
 
 
-def vectors(network: Network, names: Mapping[str, str], samples: Sequence[Sample]) -> str:
+def vectors(network: Network, names: Mapping[str, str], samples: Sequence[Sample], prefix: str) -> str:
     """Returns the text of vectors.h."""
+    nodes = f"{prefix.upper()}_NODES"
     lines = ["/* Made by qconv: inputs, outputs and the hash of every tensor. */", "#include <stdint.h>", ""]
     lines += [f"#define SAMPLES {len(samples)}", ""]
-    for prefix, tensors in (("vector_", network.inputs), ("expected", network.outputs)):
+    for kind, tensors in (("vector_", network.inputs), ("expected", network.outputs)):
         for index, name in enumerate(tensors):
             tensor = network.tensors[name]
-            label = f"{prefix}{names[name]}" if prefix == "vector_" else f"{prefix}{index}"
+            label = f"{kind}{names[name]}" if kind == "vector_" else f"{kind}{index}"
             lines.append(f"static const {c_type(tensor)} {label}[SAMPLES][{tensor.size}] = {{")
             for sample in samples:
                 lines += ["  {", *rows(sample.values[name], str(tensor.dtype)), "  },"]
             lines.append("};")
-    lines += ["", "#ifdef MODEL_TRACE", "static const uint64_t hashes[SAMPLES][MODEL_NODES] = {"]
+    lines += ["", "#ifdef MODEL_TRACE", f"static const uint64_t hashes[SAMPLES][{nodes}] = {{"]
     for sample in samples:
         hashes = [_hash(sample, name) for _, name in network.results]
         lines.append("  {" + ", ".join(hashes) + "},")
     quoted = ['"' + comment(node.name).replace("\\", "\\\\").replace('"', "'") + '"' for node, _ in network.results]
-    lines += ["};", f"static const char *const node_names[MODEL_NODES] = {{{', '.join(quoted)}}};", "#endif", ""]
+    lines += ["};", f"static const char *const node_names[{nodes}] = {{{', '.join(quoted)}}};", "#endif", ""]
     return "\n".join(lines)

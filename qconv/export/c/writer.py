@@ -26,6 +26,7 @@ class Writer:
     network: Network
     names: dict[str, str]
     offsets: Mapping[str, int]
+    prefix: str  # of what other files see
     kernels: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
     scratch: int = 0  # int32
@@ -56,7 +57,7 @@ class Writer:
 
     def array(self, node: Node, what: str, values: Sequence[int], dtype: str) -> str:
         """Adds a constant of a node's own, and returns its name."""
-        name = f"{self.names[node.output]}_{what}"
+        name = f"{self.prefix}_{self.names[node.output]}_{what}"
         self.arrays[name] = dtype, np.asarray(values, dtype)
         return name
 
