@@ -47,9 +47,14 @@ def shapes() -> Iterator[Shape]:
         body = f"a = Conv(x, v) b = {op}(a) y = Conv(b, w)"
         weights = {"v": (64, 64, 1, 1), "w": (64, 64, 1, 1)}
         yield Shape(f"{op} without a table", "between 1 x 1 convolutions [1, 64, 28, 28]", body, (1, 64, 28, 28), weights)
-    for x in ((1, 128, 384), (1, 197, 768)):
+    for rows, inner, outer in ((16, 384, 384), (197, 192, 768), (3136, 96, 384)):
+        body, sizes = "p = MatMul(x, w) y = Add(p, b)", {"w": (inner, outer), "b": (outer,)}
+        yield Shape("products as convolutions", f"[1, {rows}, {inner}] to {outer}", body, (1, rows, inner), sizes)
+    for x in ((1, 128, 384), (1, 197, 768), (1, 3136, 96)):
         body = "y = LayerNormalization<axis=-1>(x, g, h)"
-        yield Shape("sums as products", f"LayerNormalization {list(x)}", body, x, {"g": x[-1:], "h": x[-1:]})
+        yield Shape(
+            "sums as products, numbers beside columns", f"LayerNormalization {list(x)}", body, x, {"g": x[-1:], "h": x[-1:]}
+        )
     for channels, groups, size in ((128, 32, 56), (256, 32, 28), (512, 32, 14), (56, 7, 28)):
         body, weights = f"y = Conv<group={groups}, pads=[1,1,1,1]>(x, w)", {"w": (channels, channels // groups, 3, 3)}
         what = f"{groups} groups of {channels // groups} channels, {size} x {size}"

@@ -51,6 +51,10 @@ class Tuning(Enum):
     WIDEN_DEPTHWISE = "depthwise layers get the channels that kernels like (tuning/widen_channels.py)"
     MERGE_GROUPS = "groups of few channels become fewer groups with zero weights (tuning/merge_groups.py)"
     SUMS_AS_PRODUCTS = "sums of rows in int32 become products with ones (lower/wide.py)"
+    PRODUCTS_AS_CONVOLUTIONS = "products of rows become convolutions of one place (tuning/products_as_convolutions.py)"
+    LIFT_ROWS = "products of rows whose sums stay in int32 read tensors as they are (tuning/lift_rows.py)"
+    MERGE_RESHAPES = "Reshapes that do nothing are dropped (tuning/merge_reshapes.py)"
+    SCALARS_OF_COLUMNS = "numbers get the rank of the columns that they meet (tuning/scalars_of_columns.py)"
     CHEAPER_TABLES = "nodes that give the very codes of a table take its place (lower/cheaper.py)"
 
 
@@ -77,7 +81,11 @@ TARGETS = {
         Target("x86", "every x86", arithmetic=Arithmetic(adds_pairs_in_int16=True), all_bits="x86-vnni"),
         Target("x86-vnni", "x86 with VNNI, or without AVX2"),
         Target(
-            "arm", "64-bit ARM and every x86, with int8 activations", Codes.SIGNED, arithmetic=Arithmetic(adds_in_integers=True)
+            "arm",
+            "64-bit ARM and every x86, with int8 activations",
+            Codes.SIGNED,
+            arithmetic=Arithmetic(adds_in_integers=True),
+            tuning=tuple(tuning for tuning in Tuning if tuning is not Tuning.PRODUCTS_AS_CONVOLUTIONS),
         ),
         Target(
             "portable",

@@ -22,7 +22,10 @@ def _first_zero(step: Step, index: int) -> int:
 
 
 def conv(trace: Tracer, step: Step) -> None:
-    """Adds a convolution with its rescaling."""
+    """Adds a convolution with its rescaling; one of channels last is a product of matrices."""
+    if step.geometry.integer("channels_last", 0):
+        _product_of_channels(trace, step)
+        return
     x, weight = trace.values(step.operand(0)), trace.values(step.operand(1))
     window = Window.of(step.geometry, list(weight.shape[2:]), x.shape[2:])
     attributes: dict[str, Attribute] = {
@@ -33,6 +36,17 @@ def conv(trace: Tracer, step: Step) -> None:
     if step.codes(1).zero_point.any():
         inputs[1] = _around_zero(trace, step, inputs[1])
     trace.emit(step, "conv", inputs, attributes, (Rescale.of(step.multipliers[0], 1),))
+
+
+def _product_of_channels(trace: Tracer, step: Step) -> None:
+    """Adds a convolution of one place and channels last, as tuning writes products of rows."""
+    weight = trace.values(step.operand(1))
+    matrix = trace.constant(f"{step.name}/matrix", np.ascontiguousarray(weight.reshape(len(weight), -1).T))
+    inputs = [trace.name(step.operand(0)), matrix] + ([] if step.bias is None else [trace.name(step.bias)])
+    attributes: dict[str, Attribute] = {
+        "a_zero_point": step.codes(0).zero, "b_zero_point": _first_zero(step, 1), "y_zero_point": step.result.zero,
+    }  # fmt: skip
+    trace.emit(step, "matmul", inputs, attributes, (Rescale.of(step.multipliers[0], trace.values(step.writes[0]).ndim - 1),))
 
 
 def _around_zero(trace: Tracer, step: Step, weight: str) -> str:

@@ -6,9 +6,9 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.errors import ModelError
-from qconv.integer.language.operands import Triple, layout_of, weight_axis
+from qconv.integer.language.operands import Layout, Triple, layout_of, weight_axis
 from qconv.model.edit import Editor
-from qconv.model.graph import attr_int, const_array
+from qconv.model.graph import attr_int, attr_ints, const_array
 
 _FLOAT_OPS = {
     "QLinearConv": "Conv",
@@ -37,6 +37,8 @@ def _unfuse(editor: Editor, node: ir.Node) -> int:
     layout = layout_of(node)
     if layout is None or node.op_type not in _FLOAT_OPS:
         return 0
+    if _is_product(node):
+        return _unfuse_product(editor, node, layout)
     if attr_int(node, "channels_last", 0):
         raise ModelError(
             f"node {node.name} ({node.op_type}) has its channels last; give the model before onnxruntime optimized it"
@@ -56,6 +58,30 @@ def _unfuse(editor: Editor, node: ir.Node) -> int:
     assert maker is not None
     for attribute in attributes.values():
         maker.attributes[attribute.name] = attribute
+    node.domain = ""
+    editor.rewrite(node, "QuantizeLinear", [real, scale, zero_point])
+    return 1
+
+
+def _is_product(node: ir.Node) -> bool:
+    """Whether a convolution of channels last has one place, as tuning writes products of rows."""
+    weight = const_array(node.inputs[3]) if node.op_type == "QLinearConv" and attr_int(node, "channels_last", 0) else None
+    group, strides = attr_int(node, "group", 1), attr_ints(node, "strides", [1])
+    return weight is not None and group == 1 and set(strides) == {1} and weight.size == weight.shape[0] * weight.shape[1]
+
+
+def _unfuse_product(editor: Editor, node: ir.Node, layout: Layout) -> int:
+    """Writes a convolution of one place and channels last as a MatMul, and an Add of its bias."""
+    weight, output, name = const_array(node.inputs[3]), node.outputs[0], str(node.name)
+    assert weight is not None and layout.bias is not None
+    matrix = np.ascontiguousarray(weight.reshape(len(weight), -1).T)
+    node.replace_input_with(3, editor.constant(f"{name}/matrix", matrix))
+    x, w = (_dequantized(editor, node, triple, place, place) for place, triple in enumerate(layout.reads))
+    real = editor.insert_before(node, "MatMul", [x, w], name=f"{name}/real", shape=output.shape, main=True)
+    if len(node.inputs) > layout.bias and (bias := node.inputs[layout.bias]) is not None:
+        shift = _bias(editor, node, bias, layout.reads)
+        real = editor.insert_before(node, "Add", [real, shift], name=f"{name}/moved", shape=output.shape)
+    scale, zero_point = node.inputs[layout.writes.scale], node.inputs[layout.writes.zero_point]
     node.domain = ""
     editor.rewrite(node, "QuantizeLinear", [real, scale, zero_point])
     return 1

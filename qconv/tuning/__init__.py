@@ -16,9 +16,20 @@ import onnx_ir as ir
 from qconv.integer.metadata import Meaning
 from qconv.model.names import Names
 from qconv.targets import Tuning
+from qconv.tuning.lift_rows import lift_rows
 from qconv.tuning.merge_groups import merge_groups
+from qconv.tuning.merge_reshapes import merge_reshapes
+from qconv.tuning.products_as_convolutions import products_as_convolutions
+from qconv.tuning.scalars_of_columns import scalars_of_columns
 from qconv.tuning.widen_channels import widen_depthwise
 
 Pass = Callable[[ir.Graph, Names, dict[ir.Node, Meaning]], int]
 
-TUNING_PASSES: Mapping[Tuning, Pass] = {Tuning.MERGE_GROUPS: merge_groups, Tuning.WIDEN_DEPTHWISE: widen_depthwise}
+TUNING_PASSES: Mapping[Tuning, Pass] = {
+    Tuning.MERGE_GROUPS: merge_groups,
+    Tuning.WIDEN_DEPTHWISE: widen_depthwise,
+    Tuning.PRODUCTS_AS_CONVOLUTIONS: products_as_convolutions,
+    Tuning.LIFT_ROWS: lift_rows,
+    Tuning.MERGE_RESHAPES: merge_reshapes,
+    Tuning.SCALARS_OF_COLUMNS: scalars_of_columns,
+}

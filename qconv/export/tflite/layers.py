@@ -18,6 +18,9 @@ _SAME, _VALID = tflite.Padding.SAME, tflite.Padding.VALID
 
 def conv(t: Translation, step: Step) -> None:
     """Writes a convolution over one or two axes, depthwise or not; a row is a picture of one line."""
+    if step.geometry.integer("channels_last", 0):
+        dense(t, step)
+        return
     weight, x_shape = t.array(step.operand(1).value), t.array(step.operand(0).value).shape
     if weight.ndim > 4:
         raise no_form(step, " over three axes")
@@ -133,7 +136,10 @@ def dense(t: Translation, step: Step) -> None:
         return
     weight, params = t.array(step.operand(1).value), step.operand(1).params
     assert params is not None
-    rows = weight if step.geometry.integer("transB", 0) else weight.T  # [O, K]
+    if step.op == "QLinearConv":
+        rows = weight.reshape(len(weight), -1)  # of one place, with its channels last
+    else:
+        rows = weight if step.geometry.integer("transB", 0) else weight.T  # [O, K]
     if rows.ndim != 2:
         raise no_form(step, " with a weight of more than two axes")
     x = t.read(step.operand(0), last=False)

@@ -35,6 +35,7 @@ ANY = INTEGERS | BOOL
 QUANTIZED: Mapping[tuple[str, str], frozenset[ir.DataType]] = {
     ("", "QLinearConv"): CODES,
     ("", "QLinearMatMul"): CODES,
+    (MICROSOFT, "QLinearConv"): CODES,  # channels last
     (MICROSOFT, "QGemm"): CODES,
     (MICROSOFT, "QLinearAdd"): CODES,
     (MICROSOFT, "QLinearMul"): CODES,

@@ -40,6 +40,7 @@ KERNELS: Mapping[tuple[str, str], Kernel] = {
     ("", "QLinearConv"): conv.qlinear_conv,
     ("", "ConvInteger"): conv.conv_integer,
     ("", "QLinearMatMul"): matmul.qlinear_matmul,
+    (MICROSOFT, "QLinearConv"): conv.conv_of_channels_last,
     (MICROSOFT, "QGemm"): matmul.qgemm,
     ("", "MatMulInteger"): matmul.matmul_integer,
     ("", "MatMul"): matmul.matmul,

@@ -33,6 +33,13 @@ def qlinear_conv(step: Step, inputs: Operands) -> list[Array]:
     return [codes.reshape(acc.shape)]
 
 
+def conv_of_channels_last(step: Step, inputs: Operands) -> list[Array]:
+    """Codes [N, *O, M] of x [N, *S, C]."""
+    x = required(inputs, 0)
+    (codes,) = qlinear_conv(step, [np.moveaxis(x, -1, 1), *inputs[1:]])
+    return [np.moveaxis(codes, 1, -1)]
+
+
 def conv_integer(step: Step, inputs: Operands) -> list[Array]:
     """The sums [N, M, *O] themselves, in int32; zero points are 0 where they are left out."""
     zero_points = [optional(inputs, index) for index in (2, 3)]
