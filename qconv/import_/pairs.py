@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qconv.errors import ModelError
 from qconv.model.edit import Editor
+from qconv.model.given import mark_given
 from qconv.model.graph import attr_int, const_array, is_float
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.pins import PinnedWeight, Pins
@@ -50,7 +51,8 @@ class Pairs:
         return node in self._borders
 
     def pins(self) -> Pins:
-        """The parameters by the names that the tensors have now."""
+        """The parameters by the names that the tensors have now, which are marked."""
+        mark_given(self._activations)
         return Pins({str(value.name): params for value, params in self._activations.items()}, tuple(self._weights))
 
     def _quantizer(self, node: ir.Node) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from qconv.model.given import hand_on, is_given
 from qconv.model.graph import remember_form
 from qconv.model.names import Names
 
@@ -92,6 +93,7 @@ class Editor:
         if old.shape is not None:
             new.shape = old.shape
         old.replace_all_uses_with(new, replace_graph_outputs=True)
+        hand_on(old, new)
         self.graph.remove(maker, safe=True)
         new.name = name
 
@@ -99,6 +101,8 @@ class Editor:
         """Let all users of `old` read `new`, which keeps its name; False where only an Identity can stand for `old`."""
         maker = old.producer()
         assert maker is not None
+        if not is_given(new):
+            hand_on(old, new)
         if not old.is_graph_output():
             old.replace_all_uses_with(new)
             self.graph.remove(maker, safe=True)

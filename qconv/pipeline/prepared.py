@@ -21,6 +21,7 @@ from qconv.data_free.batchnorm_match import affine_front
 from qconv.errors import DataError, ModelError
 from qconv.import_ import Imported, import_quantized, is_quantized, signs_to_thresholds
 from qconv.model.fix_inputs import fix_inputs
+from qconv.model.given import given_names
 from qconv.model.load import LoadedModel, load
 from qconv.model.opset import OPSET
 from qconv.model.session import open_session, reason
@@ -91,6 +92,8 @@ def load_prepared(model: AnyModel, fixed: Mapping[str, float] = {}) -> PreparedM
     imported = import_quantized(loaded.ir) if is_quantized(loaded.ir) else None
     original = loaded.ir.clone()
     prepare(loaded.ir, keep_tensors=imported is not None)
+    if imported is not None:
+        imported = replace(imported, pins=imported.pins.renamed(given_names(loaded.ir.graph)))
     return PreparedModel(loaded.path, loaded.digest, loaded.ir, original, imported, arrays, home)
 
 

@@ -180,12 +180,7 @@ class SharedScales:
             case Within(params):
                 group = self._group(outputs[0])
                 group.within = self._allowed(params(node, self._type_of(outputs[0])))
-                spec = spec_of(node)
-                if (
-                    group.fixed is not None
-                    and spec is not None
-                    and spec.limit(node, {str(outputs[0].name): group.fixed}) is not None
-                ):
+                if group.fixed is not None and _beyond_kernel(node, group.fixed):
                     group.fixed = None  # the codes are rescaled for those that want the given ones
             case Scaled(factor):
                 source = next(v for v in _data_inputs(node) if const_array(v) is None)

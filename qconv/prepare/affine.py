@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from qconv.model.given import is_given
 from qconv.model.graph import attr_float, attr_int, const_array, is_float, sole_consumer
 
 Doubles = NDArray[np.float64]
@@ -55,7 +56,10 @@ class Affine:
 
 @dataclass(frozen=True)
 class Chain:
-    """Nodes in a row, each the only user of the one before, and what they compute together."""
+    """Nodes in a row, each the only user of the one before, and what they compute together.
+
+    A tensor whose parameters are given ends a chain.
+    """
 
     nodes: tuple[ir.Node, ...]
     source: ir.Value
@@ -80,7 +84,7 @@ def affine_chains(graph: ir.Graph) -> Iterator[Chain]:
 
 
 def _extend(chain: Chain) -> Chain:
-    user = sole_consumer(chain.target)
+    user = None if is_given(chain.target) else sole_consumer(chain.target)
     step = affine_of(user) if user is not None and user.graph is chain.nodes[0].graph else None
     if user is None or step is None or step[0] is not chain.target or (affine := chain.affine.then(step[1])) is None:
         return chain

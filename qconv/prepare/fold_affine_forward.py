@@ -6,6 +6,8 @@
 2. A convolution that sees padding takes a map only if shift is 0, since its zeros stand for 0 and not for shift. In a
    ConvTranspose the number of taps differs at the borders: again only shift 0.
 3. A MatMul takes the scale only, as it has no bias.
+4. What the map makes must not have parameters that are given, for then the layer's weight is one for that, and may be
+   given too.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.model.edit import Editor
+from qconv.model.given import is_given
 from qconv.model.graph import sole_consumer
 
 from .affine import Chain, affine_chains
@@ -42,7 +45,12 @@ def _fold(editor: Editor, chain: Chain) -> int:
 
 def _can_take(layer: Layer, chain: Chain) -> bool:
     node, x = layer.node, chain.target
-    if node.inputs[0] is not x or node.graph is not chain.nodes[0].graph or chain.affine.axis not in (None, layer.axis_of(x)):
+    if (
+        is_given(x)
+        or node.inputs[0] is not x
+        or node.graph is not chain.nodes[0].graph
+        or chain.affine.axis not in (None, layer.axis_of(x))
+    ):
         return False
     if not chain.affine.shifts:
         return True

@@ -18,6 +18,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.edit import Editor
+from qconv.model.given import is_given
 from qconv.model.graph import const_array, sole_consumer
 from qconv.ops.forms import reduced_axes
 
@@ -168,7 +169,7 @@ def join_affine_to_norms(model: ir.Model) -> int:
 
 def _join(editor: Editor, node: ir.Node) -> bool:
     output = node.outputs[0]
-    user, shape = sole_consumer(output), output.shape
+    user, shape = None if is_given(output) else sole_consumer(output), output.shape
     step = affine_of(user) if user is not None and user.graph is editor.graph else None
     scale, shift = const_array(node.inputs[1]), const_array(node.inputs[2]) if len(node.inputs) > 2 else None
     if user is None or step is None or shape is None or scale is None or (len(node.inputs) > 2 and shift is None):

@@ -36,6 +36,10 @@ class Pins:
         """The pins of both together; where both know a tensor, `others` count."""
         return Pins({**self.activations, **others.activations}, (*others.weights, *self.weights))
 
+    def renamed(self, names: Mapping[str, str]) -> Pins:
+        """The pins of activations that have other names now; `names` tells the present name by the former one."""
+        return Pins({names.get(name, name): params for name, params in self.activations.items()}, self.weights)
+
     def weight(self, array: NDArray[np.floating], axis: int | None) -> QuantParams | None:
         """The parameters of a weight that has these values, whose output channels lie along `axis`; or None.
 
