@@ -78,8 +78,9 @@ def _folded(pinned: PinnedWeight, array: NDArray[np.floating], axis: int) -> Qua
     at = np.abs(before).argmax(1, keepdims=True)
     largest = np.take_along_axis(before, at, 1)
     factor = np.divide(np.take_along_axis(after, at, 1), largest, out=np.zeros_like(largest), where=largest != 0)
-    if not np.allclose(before * factor, after, rtol=_FLOAT32, atol=0.0) or not (factor != 0).all():
+    if not np.allclose(before * factor, after, rtol=_FLOAT32, atol=0.0):
         return None
+    factor[factor == 0] = 1.0  # a channel of zeros, before or after, has zeros for codes under any scale
     scale = (np.broadcast_to(pinned.params.scale, len(factor)) * np.abs(factor[:, 0])).astype(np.float32)
     return QuantParams(scale, np.zeros(scale.shape, np.int8), pinned.params.int_type, axis)
 
