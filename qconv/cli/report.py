@@ -15,7 +15,11 @@ from qconv.sentences import counted
 @click.argument("files", type=PATH, nargs=-1, required=True)
 @click.option("--model", type=PATH, help="The float model, where FILES are integer models.")
 @data_options
-@click.option("--labels", type=PATH, help="A CSV of file (or index) and class.  [default: labels.csv in the folder of --data]")
+@click.option(
+    "--labels",
+    type=PATH,
+    help="A CSV of file (or index) and class, or `folders`: each folder within --data is a class.  [default: its labels.csv]",
+)
 @threads_option
 @click.option("-o", "--output", type=NEW_FILE, default="report.html", show_default=True, help="The page.")
 def report(

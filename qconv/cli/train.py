@@ -16,7 +16,11 @@ WEIGHT_BITS = click.IntRange(2, 8)
 @click.command(short_help="Train a model shortly under its roundings; needs qconv[train].")
 @click.argument("model", type=PATH)
 @data_options
-@click.option("--labels", type=PATH, help="A CSV of file (or index) and class.  [default: those of --data, if any]")
+@click.option(
+    "--labels",
+    type=PATH,
+    help="A CSV of file (or index) and class, or `folders`: each folder within --data is one.  [default: those of --data]",
+)
 @click.option("--bits", type=BITS, default=8, show_default=True, help="Bits of weights and activations.")
 @click.option("--weight-bits", type=WEIGHT_BITS, help="Bits of weights.  [default: --bits]")
 @click.option("--activation-bits", type=BITS, help="Bits of activations.  [default: --bits]")

@@ -14,7 +14,11 @@ from qconv.cli.options import PATH, data_options, image_options, strict_option, 
 @click.argument("model", type=PATH)
 @click.argument("quantized", type=PATH, required=False)
 @data_options
-@click.option("--labels", type=PATH, help="A CSV of file (or index) and class.  [default: labels.csv in the folder of --data]")
+@click.option(
+    "--labels",
+    type=PATH,
+    help="A CSV of file (or index) and class, or `folders`: each folder within --data is a class.  [default: its labels.csv]",
+)
 @click.option("--min-sqnr", type=float, metavar="DB", help="Fail if any output has a lower SQNR.")
 @click.option(
     "--min-agreement", type=float, metavar="SHARE", help="Fail if the same class is named in a smaller share of the samples."

@@ -54,7 +54,7 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class ImageRecipe:
-    """Every choice of how pictures become arrays, made."""
+    """Every choice of how pictures become arrays, made; `fits` says that pictures of the crop's size are not resized."""
 
     resize: int | Size
     crop: Size
@@ -63,19 +63,22 @@ class ImageRecipe:
     std: tuple[float, ...]
     layout: Layout
     channels: Channels
+    fits: bool = False
 
     def __str__(self) -> str:
         resize = f"short side {self.resize}" if isinstance(self.resize, int) else "x".join(map(str, self.resize))
         mean, std = (",".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
         form = f"{self.channels} {self.layout}, scale {self.scale:.6g}, mean {mean}, std {std}"
-        return f"resize {resize}, crop {self.crop[0]}x{self.crop[1]}, {form}"
+        crop = f"{self.crop[0]}x{self.crop[1]}"
+        return f"resize {resize}{f' unless {crop}' if self.fits else ''}, crop {crop}, {form}"
 
 
 def resolve(options: ImageOptions, info: InputInfo) -> ImageRecipe:
     """Options, then the preset, then what the model's input tells.
 
     Without a preset: `imagenet` for three float channels, `unit` for one, `raw` for uint8; any of scale, mean and std given
-    starts from `unit`. The crop is the input's size and the short side 256/224 of it. Raises UsageError.
+    starts from `unit`. The crop is the input's size and the short side 256/224 of it, but for pictures that have the
+    input's size already. Raises UsageError.
     """
     if len(info.shape) != 4 or info.dtype not in (np.float32, np.uint8):
         raise UsageError(f"images need a float32 or uint8 input of 4 dimensions, but the model takes {info}; give arrays (.npz)")
@@ -90,7 +93,8 @@ def resolve(options: ImageOptions, info: InputInfo) -> ImageRecipe:
         )
     crop = options.crop or _crop(options, info.shape[columns], info.shape[rows], info)
     resize = options.resize or -(-min(crop) * 256 // 224)
-    return ImageRecipe(resize, crop, *_normalisation(options, preset, count), layout, channels)
+    normalisation = _normalisation(options, preset, count)
+    return ImageRecipe(resize, crop, *normalisation, layout, channels, fits=options.resize is None)
 
 
 def pixels_of(options: ImageOptions, info: InputInfo) -> Pixels:

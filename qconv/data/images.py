@@ -85,7 +85,8 @@ def read_pixels(path: Path, recipe: ImageRecipe) -> NDArray[np.uint8]:
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"the image {path} cannot be decoded ({reason(error)}); remove or mend it") from None
     width, height = recipe.crop
-    picture = picture.resize(_resized(picture.size, recipe), Image.Resampling.BILINEAR)
+    if not recipe.fits or picture.size != recipe.crop:
+        picture = picture.resize(_resized(picture.size, recipe), Image.Resampling.BILINEAR)
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
     pixels = np.asarray(picture.crop((left, top, left + width, top + height)))
     if recipe.channels == "bgr":

@@ -1,9 +1,9 @@
-"""Classes of samples, from a labels.csv."""
+"""Classes of samples, from a labels.csv or from the names of folders."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,15 @@ class Labels:
     def get(self, key: str, otherwise: int | None = None) -> int | None:
         """The class, or `otherwise` where the file has none."""
         return self.classes.get(key, otherwise)
+
+    @classmethod
+    def of_folders(cls, files: Iterable[Path], folder: Path) -> Labels:
+        """A class for each folder within `folder`, in the order of their names. Raises DataError for files beside the folders."""
+        places = [path.relative_to(folder) for path in files]
+        if alone := [place for place in places if len(place.parts) < 2]:
+            raise DataError(f"{folder / alone[0]} lies in no folder of a class; take it away, or give a file of labels")
+        order = {name: index for index, name in enumerate(sorted({place.parts[0] for place in places}))}
+        return cls({place.as_posix(): order[place.parts[0]] for place in places})
 
     @classmethod
     def read(cls, path: Path) -> Labels:

@@ -19,6 +19,7 @@ from qconv.errors import DataError, ModelError
 from qconv.model.near_paths import path_hint
 
 LABELS_FILE = "labels.csv"
+BY_FOLDER = Path("folders")  # in place of a file of labels
 SYNTHETIC_COUNT = 64
 
 
@@ -34,8 +35,9 @@ def open_source(
 ) -> SampleSource:
     """The source that `spec` names: a file .npz or .npy, a folder of those or of images, or module:function.
 
-    `labels` defaults to labels.csv in the folder. Without `spec`, `count` synthetic samples are drawn for `original`, the
-    model before preparation. Raises DataError when there is nothing to read, and UsageError where options do not fit.
+    `labels` defaults to labels.csv in the folder; `folders` in its place makes each folder within a class. Without `spec`,
+    `count` synthetic samples are drawn for `original`, the model before preparation. Raises DataError when there is nothing to
+    read, and UsageError where options do not fit.
     """
     if not inputs:
         raise ModelError("the model has no inputs, so there is nothing to feed; give a model with an input")
@@ -60,8 +62,17 @@ def _open_file(path: Path, inputs: Sequence[InputInfo], labels: Path | None) -> 
     if not path.is_file():
         raise DataError(f"{path} is a pipe or a device; give a regular file")
     if path.suffix.lower() not in ARRAY_SUFFIXES:
-        raise DataError(f"{path} is not an .npz or .npy file; give one of those, a folder, or module:function")
+        raise DataError(f"{path} is not an .npz or .npy file; {_remedy(path, inputs)}")
     return ArrayFile(path, inputs, Labels.read(labels) if labels else None)
+
+
+def _remedy(path: Path, inputs: Sequence[InputInfo]) -> str:
+    """How a file of another kind can be read: numbers in text become an array in one line."""
+    if path.suffix.lower() != ".csv" or len(inputs) != 1 or None in inputs[0].shape[1:]:
+        return "give one of those, a folder, or file.py:function, which may read anything"
+    shape = ", ".join(map(str, (-1, *(size for size in inputs[0].shape[1:]))))
+    read = f"np.loadtxt('{path}', np.{inputs[0].dtype}, delimiter=',').reshape({shape})"
+    return f"make one of it with np.save('{path.with_suffix('.npy')}', {read})"
 
 
 def _open_folder(folder: Path, inputs: Sequence[InputInfo], options: ImageOptions, labels: Path | None) -> SampleSource:
@@ -73,12 +84,17 @@ def _open_folder(folder: Path, inputs: Sequence[InputInfo], options: ImageOption
     if arrays and images:
         raise DataError(f"{folder} holds both arrays and images; keep them in separate folders")
     own = folder / LABELS_FILE
-    classes = Labels.read(labels or own) if labels or own.is_file() else None
+    if labels == BY_FOLDER and not labels.exists():
+        classes: Labels | None = Labels.of_folders(arrays or images, folder)
+    else:
+        classes = Labels.read(labels or own) if labels or own.is_file() else None
     if arrays:
         return ArrayFolder(folder, arrays, inputs, classes)
     if images:
         return ImageFolder(folder, images, inputs, options, classes)
-    raise DataError(f"{folder} holds no .npz, .npy or image file; give a folder of samples")
+    raise DataError(
+        f"{folder} holds no .npz, .npy or image file; give a folder of samples, or file.py:function, which may read anything"
+    )
 
 
 def _within(folder: Path) -> Iterator[Path]:

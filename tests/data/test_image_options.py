@@ -14,7 +14,7 @@ def info(*shape: int | None, dtype: type = np.float32) -> InputInfo:
 
 def test_defaults_follow_the_input() -> None:
     imagenet = PRESETS["imagenet"]
-    expected = ImageRecipe(256, (224, 224), imagenet.scale, imagenet.mean, imagenet.std, "nchw", "rgb")
+    expected = ImageRecipe(256, (224, 224), imagenet.scale, imagenet.mean, imagenet.std, "nchw", "rgb", fits=True)
     assert resolve(ImageOptions(), info(None, 3, 224, 224)) == expected
     assert resolve(ImageOptions(), info(1, 240, 320, 3)).crop == (320, 240)
     assert resolve(ImageOptions(), info(1, 240, 320, 3)).layout == "nhwc"

@@ -122,8 +122,15 @@ def test_one_input_only(tmp_path: Path) -> None:
 
 def test_the_description_says_what_was_done(tmp_path: Path) -> None:
     source = ImageFolder(tmp_path, folder(tmp_path, noise()), [NCHW], ImageOptions(preset="tf"))
-    expected = "(1 image: resize short side 10, crop 8x8, rgb nchw, scale 0.00784314, mean 1, std 1)"
+    expected = "(1 image: resize short side 10 unless 8x8, crop 8x8, rgb nchw, scale 0.00784314, mean 1, std 1)"
     assert source.description == f"{tmp_path.name} {expected}"
+
+
+def test_a_picture_of_the_right_size_is_taken_as_it_is_unless_told_otherwise(tmp_path: Path) -> None:
+    picture = noise()
+    np.testing.assert_array_equal(feed(tmp_path, NCHW, ImageOptions(preset="raw"), picture)[0], picture.transpose(2, 0, 1))
+    resized = feed(tmp_path, NCHW, ImageOptions(preset="raw", resize=10), picture)[0]
+    assert resized.shape == (3, 8, 8) and not np.array_equal(resized, picture.transpose(2, 0, 1))
 
 
 def test_pictures_are_turned_upright(tmp_path: Path) -> None:

@@ -45,6 +45,16 @@ def test_image_folder_takes_given_labels_before_its_own(tmp_path: Path) -> None:
     assert (sample.label, sample.feeds["x"].shape) == (2, (1, 3, 8, 8))
 
 
+def test_folders_are_classes_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("b/1.png", "a/2.png", "a/deeper/3.png"):
+        save_image(tmp_path / name)
+    samples = list(open_source(str(tmp_path), [INPUT], labels=Path("folders")))
+    assert {sample.name: sample.label for sample in samples} == {"a/2.png": 0, "a/deeper/3.png": 0, "b/1.png": 1}
+    save_image(tmp_path / "4.png")
+    with pytest.raises(DataError, match=r"4.png lies in no folder of a class"):
+        open_source(str(tmp_path), [INPUT], labels=Path("folders"))
+
+
 @pytest.mark.parametrize("name", ["2.png", "2.npy"])
 def test_a_link_to_nowhere_is_not_left_out(tmp_path: Path, name: str) -> None:
     if name == "2.png":
@@ -73,10 +83,12 @@ def test_refusals(tmp_path: Path) -> None:
     save_image(tmp_path / "mixed" / "1.png")
     np.save(tmp_path / "mixed" / "b.npy", ARRAY)
     (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "numbers.csv").write_text("1,2\n")
     for spec, reason in {
         "empty": "holds no .npz, .npy or image file",
         "mixed": "both arrays and images",
         "notes.txt": "not an .npz or .npy file",
+        "numbers.csv": r"np.loadtxt\('.*numbers.csv', np.float32, delimiter=','\).reshape\(-1, 3, 8, 8\)",
         "absent": "there are no samples at",
         "absent.npz": "there is no file .*absent.npz; check the path",
     }.items():
