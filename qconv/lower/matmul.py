@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
 from qconv.lower.attention import lower_weighted_mean
@@ -27,9 +29,10 @@ from qconv.plan.wide import divides_last, is_product_of_two
 from qconv.quant.certify import certify_one, effective_scale
 from qconv.quant.fixedpoint import ACC_LIMIT, Multiplier
 from qconv.quant.params import accumulator_bounds
-from qconv.quant.types import INT8, FloatArray, QuantParams
+from qconv.quant.types import INT8, FloatArray, QuantParams, is_fine
 
 _LONGEST_ROW = 16_000_000  # probabilities in a row of unknown length
+_CODES = 1 << 8  # of 16 bits for one of 8
 _ROW_SUM = 1.001  # of the float32 probabilities of a row
 
 
@@ -39,6 +42,9 @@ def lower_gemm(node: ir.Node, ctx: Context) -> None:
         lower_planes(node, ctx) if _reads_wide(node, ctx) else _wide_product(node, ctx)
         return
     y = ctx.params(node.outputs[0])
+    if is_fine(y):
+        _fine_product(node, ctx, y)
+        return
     trans_b = attr_int(node, "transB", 0)
     x, linear = _operands(node, ctx, y)
     weight = const_array(node.inputs[1])
@@ -78,7 +84,11 @@ def lower_matmul(node: ir.Node, ctx: Context) -> None:
     if str(node.outputs[0].name) in ctx.plan.wide:
         _wide_product(node, ctx)
         return
-    ctx.set_codes(node.outputs[0], _matmul(node, ctx, ctx.params(node.outputs[0])))
+    y = ctx.params(node.outputs[0])
+    if is_fine(y):
+        _fine_product(node, ctx, y)
+        return
+    ctx.set_codes(node.outputs[0], _matmul(node, ctx, y))
 
 
 def _reads_wide(node: ir.Node, ctx: Context) -> bool:
@@ -91,19 +101,34 @@ def _reads_wide(node: ir.Node, ctx: Context) -> bool:
 def _wide_product(node: ir.Node, ctx: Context) -> None:
     """The accumulators of a product with a constant matrix, brought to one scale for all columns in int32."""
     output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
-    y = ctx.params(output)
+    y, unit = ctx.params(output), steps_of_stream(output, ctx)
+    sums, factor, shift = _accumulators(node, ctx, build, y)
+    moved = None if unit is None else added_to_stream(build, sums, factor, shift, unit, y, output)
+    ctx.set_wide(output, moved or build.affine(sums, factor, shift, y, output))
+
+
+def _fine_product(node: ir.Node, ctx: Context, y: QuantParams) -> None:
+    """A product whose sums become codes of 16 bits."""
+    output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
+    coarse = replace(y, scale=y.scale * np.float32(_CODES), int_type=INT8)
+    sums, factor, shift = _accumulators(node, ctx, build, coarse)
+    fine = build.affine(sums, factor, shift, y, output, reach=max(map(abs, y.ends)))
+    ctx.set_codes(output, build.codes(fine, y, output))
+
+
+def _accumulators(
+    node: ir.Node, ctx: Context, build: WideBuilder, y: QuantParams
+) -> tuple[Wide, NDArray[np.float64], NDArray[np.floating]]:
+    """The sums of a product with a constant matrix in int32, and by column the step of one and what is added in reals."""
     x, linear = _operands(node, ctx, y)
     matrix = linear.codes.T if attr_int(node, "transB", 0) else linear.codes
     lows, highs = accumulator_bounds(matrix, (0,), None, x.params)
     zero_point = ctx.initializer(x.params.zero_point.reshape(()), f"{node.name}_x_zero_point")
     weight = ctx.initializer(np.ascontiguousarray(matrix), f"{node.name}_weight_quantized")
-    sums = build.emit("MatMulInteger", [x.value, weight, zero_point], output, "sums")
-    accumulators = Wide(sums, 1.0, 0.0, int(lows.min()), int(highs.max()))
+    sums = build.emit("MatMulInteger", [x.value, weight, zero_point], node.outputs[0], "sums")
     bias = ctx.bias(node)
     factor = np.broadcast_to(float(x.params.scale) * linear.scale.astype(np.float64), (matrix.shape[1],))
-    shift, unit = np.zeros(1) if bias is None else bias, steps_of_stream(output, ctx)
-    moved = None if unit is None else added_to_stream(build, accumulators, factor, shift, unit, y, output)
-    ctx.set_wide(output, moved or build.affine(accumulators, factor, shift, y, output))
+    return Wide(sums, 1.0, 0.0, int(lows.min()), int(highs.max())), factor, np.zeros(1) if bias is None else bias
 
 
 def _operands(node: ir.Node, ctx: Context, y: QuantParams) -> tuple[Codes, Linear]:

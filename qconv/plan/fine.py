@@ -7,6 +7,10 @@ with the codes q(x) of the plan:
 
 Where that is too little, and the output is a function of codes of which there is a table, or a Softmax, its codes have 16 bits:
 the entries of a table may as well have 16. What only moves elements on the way to the outputs moves such codes.
+
+Scores that are a product with a constant matrix have 16 bits always, if they are few beside what the network multiplies: their
+sums are in int32 anyway, and there is room for what calibration has not met. A hundred samples have a thousand scores of ten
+classes, and a single score cut off among the next hundred samples may be as much noise as all the rest of the network.
 """
 
 from __future__ import annotations
@@ -19,13 +23,17 @@ import onnx_ir as ir
 
 from qconv.model.graph import attr_int, const_array, is_float
 from qconv.model.traits import Trait, has_trait
-from qconv.ops.op_table import rule_of
+from qconv.ops.forms import output_channels, uses_of_weight
+from qconv.ops.op_table import has_weight, rule_of
 from qconv.ops.scale_rules import Fixed
 from qconv.plan.steep import DistributionOf, Steep
+from qconv.plan.wide import is_product
 from qconv.quant.types import INT16, QuantParams, is_fine
 
 _LOWEST_DB = 40.0  # what a network loses before its outputs leaves less, so that this is hardly seen
 _LOWEST_OF_SHARES = 30.0  # of a Softmax, which takes ten nodes instead of one
+_PRODUCTS = 10_000  # of the network for each element of a product in 16 bits, which takes six more nodes
+_ROOM = 2.0  # times what calibration has seen of a product, as there are codes enough
 LONGEST_SOFTMAX = (1 << 16) - 1  # exponentials of 15 bits, whose sum stays in int32
 _CARRIES = Trait.RESHAPES | Trait.PERMUTES | Trait.TAKES | Trait.JOINS  # with kernels for int16
 
@@ -35,7 +43,7 @@ def fine_parts(nodes: Sequence[ir.Node]) -> list[frozenset[str]]:
 
     `nodes` are the integer ones, in the order of the graph; all others read reals.
     """
-    integer, ending = set(nodes), set[ir.Value]()
+    integer, ending, most = set(nodes), set[ir.Value](), _multiplied(nodes) // _PRODUCTS
     for node in reversed(nodes):
         ending.update(value for value in node.outputs if is_float(value) and _ends(value, integer, ending))
     parts, spoiled = dict[ir.Value, set[ir.Value]](), set[ir.Value]()
@@ -47,7 +55,7 @@ def fine_parts(nodes: Sequence[ir.Node]) -> list[frozenset[str]]:
             continue
         joined = set(outputs).union(*(parts.get(value, {value}) for value in carried))
         parts |= dict.fromkeys(joined, joined)
-        if not (all(value in ending for value in carried) if carried else _is_function(node)):
+        if not (all(value in ending for value in carried) if carried else _is_function(node) or _is_small_product(node, most)):
             spoiled.update(outputs)
     found = dict.fromkeys(frozenset(part) for part in parts.values())
     return [frozenset(str(value.name) for value in part) for part in found if not part & spoiled]
@@ -55,19 +63,22 @@ def fine_parts(nodes: Sequence[ir.Node]) -> list[frozenset[str]]:
 
 def fine_outputs(nodes: Sequence[ir.Node], tensors: Mapping[str, QuantParams], met_of: DistributionOf) -> Steep:
     """Those of them that 8 bits do not serve, by the parameters of a plan and what calibration has met."""
-    shares = _shares(nodes)
-    lowest = {part: _LOWEST_OF_SHARES if part & shares else _LOWEST_DB for part in fine_parts(nodes)}
-    coarse = [part for part, db in lowest.items() if _left(part, tensors, met_of) < db]
+    shares, products = _shares(nodes), _products(nodes)
+
+    def lowest(part: frozenset[str]) -> float:
+        return math.inf if part & products else _LOWEST_OF_SHARES if part & shares else _LOWEST_DB
+
+    coarse = [part for part in fine_parts(nodes) if _left(part, tensors, met_of) < lowest(part)]
     return Steep(fine=frozenset().union(*coarse))
 
 
 def fine_params(nodes: Sequence[ir.Node], tensors: Mapping[str, QuantParams], fine: Collection[str]) -> dict[str, QuantParams]:
     """Codes of 16 bits around zero for the tensors of `fine`, as far as they still belong together."""
-    shares, found = _shares(nodes), dict[str, QuantParams]()
+    shares, products, found = _shares(nodes), _products(nodes), dict[str, QuantParams]()
     for part in fine_parts(nodes):
         if part <= set(fine) and part <= tensors.keys():
-            largest = 1.0 if part & shares else max(abs(end) for name in part for end in tensors[name].ends)
-            found |= dict.fromkeys(part, _around_zero(largest))
+            reach = max(abs(end) for name in part for end in tensors[name].ends) * (_ROOM if part & products else 1.0)
+            found |= dict.fromkeys(part, _around_zero(1.0 if part & shares else reach))
     return found
 
 
@@ -94,6 +105,11 @@ def _shares(nodes: Sequence[ir.Node]) -> set[str]:
     return {str(node.outputs[0].name) for node in nodes if has_trait(node, Trait.PROBABILITIES)}
 
 
+def _products(nodes: Sequence[ir.Node]) -> set[str]:
+    """The outputs of products with constant matrices."""
+    return {str(node.outputs[0].name) for node in nodes if is_product(node)}
+
+
 def _ends(value: ir.Value, integer: Collection[ir.Node], ending: Collection[ir.Value]) -> bool:
     """Whether a tensor is only moved until its reals are read."""
     users = [use for use in value.uses() if not has_trait(use.node, Trait.MEASURES)]
@@ -115,6 +131,18 @@ def _is_function(node: ir.Node) -> bool:
     others = [const_array(value) for value in node.inputs[1:] if value is not None]
     single = const_array(node.inputs[0]) is None and all(array is not None and array.size == 1 for array in others)
     return single and has_trait(node, Trait.CURVES | Trait.GATES)
+
+
+def _is_small_product(node: ir.Node, most: int) -> bool:
+    """Whether a node multiplies by a constant matrix, and its output has at most so many elements for one sample."""
+    uses = uses_of_weight(node) if is_product(node) else None
+    return uses is not None and uses * output_channels(node) <= most
+
+
+def _multiplied(nodes: Sequence[ir.Node]) -> int:
+    """What the layers multiply for one sample, as far as the sizes of their outputs are known."""
+    layers = ((const_array(node.inputs[1]), uses_of_weight(node)) for node in nodes if has_weight(node))
+    return sum(weight.size * uses for weight, uses in layers if weight is not None and uses is not None)
 
 
 def _left(part: Collection[str], tensors: Mapping[str, QuantParams], met_of: DistributionOf) -> float:

@@ -76,7 +76,7 @@ def make_plan(
         if not refused and found.keys() <= apart.keys():
             break
         in_float, apart = in_float | refused, apart | found
-    tensors |= fine_params(nodes, tensors, steep.fine)
+    tensors |= fine_params(nodes, tensors, steep.fine - wide)
     notes, given = [Remark(name, reason) for name, reason in apart.items()], dict[str, IntArray]()
     for node in nodes:
         notes += _plan_weight(node, tensors, given, config)

@@ -53,7 +53,7 @@ def wide_tensors(
             return value is not None and is_float(value)
         if maker is None or maker not in integer:
             return False
-        makes = is_norm(maker) or is_wide_sum(maker) or is_wide_join(maker) or _is_product(maker)
+        makes = is_norm(maker) or is_wide_sum(maker) or is_wide_join(maker) or is_product(maker)
         return makes or (_moves(maker) and can_be_wide(maker.inputs[0]))
 
     for node in reversed(nodes):
@@ -138,7 +138,7 @@ def _made_of_integers(value: ir.Value | None) -> bool:
     return (_moves(maker) or scales) and any(map(_made_of_integers, maker.inputs))
 
 
-def _is_product(node: ir.Node) -> bool:
+def is_product(node: ir.Node) -> bool:
     """Whether a node multiplies by a constant matrix."""
     weight = const_array(node.inputs[1]) if has_weight(node) else None
     return weight is not None and weight.ndim == 2

@@ -17,6 +17,7 @@ from qconv.model.load import load
 from qconv.model.save import save
 from qconv.model.session import open_session
 from tests.export.test_network import model_of, runs
+from tests.lower.test_fine import result_of
 from tests.lower.test_ops import CASES, Case
 
 # Operators that onnxruntime fuses on every x86; ties of others may be rounded in float.
@@ -60,3 +61,14 @@ def test_every_weight_comes_back(tmp_path: Path) -> None:
     found = import_quantized(pairs)
     assert len(found.pins.weights) == 1
     assert {node.op_type for node in pairs.graph} == {"Conv"}
+
+
+def test_scores_in_16_bits_are_a_product_of_pairs(tmp_path: Path) -> None:
+    """Every runtime has the float product; the integer one rounds to steps of 2^-16 of the largest score, and its factors."""
+    model = result_of(tmp_path, "product").quantized.model
+    pairs = qdq_model(model)
+    assert [node.op_type for node in pairs.graph][-2:] == ["MatMul", "Add"]
+    assert not [node for node in pairs.graph if node.op_type in ("MatMulInteger", "Cast")]
+    feed = {"x": np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32)}
+    codes, reals = (open_session(network).run(None, feed)[0] for network in (model, pairs))
+    assert np.abs(codes - reals).max() < 1e-3 * np.abs(codes).max()

@@ -23,9 +23,14 @@ FEEDS = [{"x": normal(1, 4, 8, 8, seed=seed)} for seed in range(8)]
 SCORES = "c = Conv(x, w, b) s = Sigmoid(c) r = Reshape(s, rows) y = Transpose<perm=[0,2,1]>(r)"
 SHARES = "c = Conv(x, w) r = Reshape(c, rows) y = Softmax(r)"
 JOINED = "c = Conv(x, w, b) p, q = Split<axis=1>(c, parts) s = Sigmoid(p) t = Sigmoid(q) y = Concat<axis=1>(s, t)"
+PRODUCT = "c = Conv<pads=[1,1,1,1]>(x, k) a = Relu(c) p = GlobalAveragePool(a) f = Flatten(p) y = Gemm(f, m, n)"
+KERNEL, MATRIX = normal(64, 4, 3, 3, scale=0.3), normal(64, 10, scale=0.5)
+BIASES = normal(10, scale=3.0)
 CASES: Mapping[str, tuple[str, str, Mapping[str, Array]]] = {
     "scores": (SCORES, "1,64,10", {"w": WEIGHT, "b": LOW, "rows": np.asarray([1, 10, -1])}),
     "probabilities": (SHARES, "1,640", {"w": WEIGHT, "rows": np.asarray([1, -1])}),
+    "product": (PRODUCT, "1,10", {"k": KERNEL, "m": MATRIX, "n": BIASES}),
+    "matrix": (PRODUCT.replace("Gemm(f, m, n)", "MatMul(f, m)"), "1,10", {"k": KERNEL, "m": MATRIX}),
     "joined": (JOINED, "1,10,8,8", {"w": WEIGHT, "b": LOW, "parts": np.asarray([5, 5])}),
 }
 
@@ -47,6 +52,27 @@ def test_small_scores_come_in_16_bits(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize("config", [replace(NONE, io="uint8"), replace(NONE, target="portable")])
 def test_codes_that_the_model_gives_and_other_runtimes_have_8_bits(tmp_path: Path, config: QuantConfig) -> None:
     assert result_of(tmp_path, "scores", config).quantized.plan.tensors["y"].int_type.bits == 8
+
+
+@pytest.mark.parametrize("config", [replace(NONE, pow2=True), replace(NONE, dyadic=True), replace(NONE, target="arm")])
+def test_scores_in_16_bits_keep_every_grid_and_processor(tmp_path: Path, config: QuantConfig) -> None:
+    result = result_of(tmp_path, "product", config)
+    assert result.quantized.plan.tensors["y"].int_type == INT16
+    assert result.sqnr_db() > 24
+    result.assert_exact()
+
+
+def test_a_score_beyond_what_calibration_met_is_not_cut_off(tmp_path: Path) -> None:
+    result = result_of(tmp_path, "product")
+    met = max(float(np.abs(values).max()) for values in (run["y"] for run in [result.values()]))
+    assert max(map(abs, result.quantized.plan.tensors["y"].ends)) > 1.9 * met
+
+
+def test_a_product_of_many_scores_has_8_bits(tmp_path: Path) -> None:
+    text = "g (float[1,64] x) => (float[1,10] y) { y = MatMul(x, m) }"
+    feeds = [{"x": normal(1, 64, seed=seed)} for seed in range(4)]
+    result = quantize_graph(tmp_path, text, {"m": MATRIX}, feeds, config=NONE)
+    assert result.quantized.plan.tensors["y"].int_type.bits == 8
 
 
 def test_scores_that_8_bits_serve_keep_them(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qconv.config import Io, QuantConfig
 from qconv.ops.flat_ends import useful_range
 from qconv.plan.quant_plan import ChannelScales, QuantPlan
+from qconv.quant.types import is_fine
 from qconv.ranges.search.judges import judges_of
 from qconv.ranges.search.output_error import outputs_of, pooled_noise
 from qconv.recover.channels.choose import choose_factors, scaled_range
@@ -78,7 +79,10 @@ def apply_scales(model: ir.Model, plan: QuantPlan, io: Io) -> None:
 
 
 def _classes(model: ir.Model, plan: QuantPlan, io: Io) -> ChannelClasses:
-    return ChannelClasses(model.graph, plan.kept, borders=io == "float")
+    classes = ChannelClasses(model.graph, plan.kept, borders=io == "float")
+    fine = {name for name, params in plan.tensors.items() if is_fine(params)}
+    classes.pin([value for value in classes.values if value.name in fine])
+    return classes
 
 
 @dataclass(frozen=True)
