@@ -19,7 +19,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.lower.context import Context
-from qconv.lower.recurrent_step import CELL, CELLS, FARTHEST, LARGEST_CELL, ONE, SHARE, Given, RecurrentStep
+from qconv.lower.recurrent_step import CELL, CELLS, FARTHEST, LARGEST_CELL, MIDDLE, ONE, SHARE, Given, RecurrentStep
 from qconv.lower.values import Wide
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_str, const_array
@@ -48,7 +48,8 @@ def lower_recurrent(node: ir.Node, ctx: Context) -> None:
         parts = [build.emit("Unsqueeze", [values[index], along], output, f"direction{d}") for d, values in enumerate(found)]
         whole = parts[0] if len(parts) == 1 else build.emit("Concat", parts, output, "directions", axis=axis)
         largest = LARGEST_CELL if index == 2 else ONE
-        wide = Wide(whole, 2.0**-bits, 0.0, -largest, largest)
+        lift = 0 if index == 2 else directions[0].lift
+        wide = Wide(whole, 2.0**-bits, lift, lift - largest, lift + largest)
         ctx.set_codes(output, build.rescaled(wide, ctx.params(output), output, name=build.place if index else None))
 
 
@@ -138,7 +139,7 @@ class _Direction(RecurrentStep):
     # --- in front of the steps --------------------------------------------------------------------------------------------
 
     def _parts(self) -> ir.Value:
-        """x W' + b of all steps, [steps, batch, gates hidden]; a bias that a reset gate weighs is not in it."""
+        """x W' + b of all steps, [steps, batch, gates hidden], raised; a bias that a reset gate weighs is not in it."""
         x = self.ctx.codes(self.node.inputs[0])
         codes, scale = self.quantized(self.weight)
         lows, highs = accumulator_bounds(codes, (0,), None, x.params)
@@ -150,7 +151,8 @@ class _Direction(RecurrentStep):
         bias = self.own + self.other
         if self.weighs_late():
             bias = np.concatenate([bias[: 2 * self.hidden], self.own[2 * self.hidden :]])
-        return self.in_steps(wide, float(x.params.scale) * scale, bias, like, "x")
+        parts = self.in_steps(wide, float(x.params.scale) * scale, bias, like, "x")
+        return self.build.emit("Add", [parts, self.build.constant(MIDDLE, "middle")], like, "parts")
 
     def _start(self, index: int, bits: int) -> ir.Value:
         """The state in front of the first step, [batch, hidden]."""
@@ -167,7 +169,9 @@ class _Direction(RecurrentStep):
             wide = Wide(centered, 1.0, 0.0, int(limits.min) - zero, int(limits.max) - zero)
             found = self.in_steps(wide, np.full(1, float(codes.params.scale)), np.zeros(1), like, f"state{index}", bits)
             largest = LARGEST_CELL if index == 6 else ONE
-            return build.clipped(Wide(found, 1.0, 0.0, -FARTHEST, FARTHEST), largest, f"bounded{index}").value
+            own = build.clipped(Wide(found, 1.0, 0.0, -FARTHEST, FARTHEST), largest, f"bounded{index}").value
+            lift = 0 if index == 6 else self.lift
+            return build.emit("Add", [own, build.constant(lift, f"lift{index}")], like, f"lifted{index}") if lift else own
         x = self.ctx.codes(self.node.inputs[0]).value
         batch = self.ctx.emit(
             "Shape", [x], ir.Value(shape=ir.Shape([1])), ir.DataType.INT64, name=f"{name}/batch", output=f"{name}_batch",
@@ -175,7 +179,7 @@ class _Direction(RecurrentStep):
         )  # fmt: skip
         width = self.ctx.initializer(np.asarray([self.hidden], np.int64), f"{name}_hidden")
         both = build.emit("Concat", [batch, width], ir.Value(shape=ir.Shape([2])), f"shape{index}", ir.DataType.INT64, axis=0)
-        return build.emit("Expand", [build.constant(0, f"zero{index}"), both], like, f"start{index}")
+        return build.emit("Expand", [build.constant(0 if index == 6 else self.lift, f"zero{index}"), both], like, f"start{index}")
 
     def _read(self) -> ir.Value:
         """Whether a sequence has a step, [steps, batch, 1]."""
@@ -202,7 +206,7 @@ class _Direction(RecurrentStep):
         h, c = CELLS[self.node.op_type](self, given)
         result, build = h, self.build
         if given.read is not None:
-            result = build.emit("Where", [given.read, h, build.constant(0, "nothing")], h, "given")
+            result = build.emit("Where", [given.read, h, build.constant(self.lift, "nothing")], h, "given")
             h = build.emit("Where", [given.read, h, given.h], h, "kept_h")
             c = None if c is None else build.emit("Where", [given.read, c, given.c], c, "kept_c")
         again = build.emit("Identity", [result], result, "result")

@@ -27,7 +27,11 @@ _REACH = 8  # a gate is settled beyond it
 _ENTRIES = 4096
 _PER_ENTRY = 2 * _REACH * (1 << PART) // _ENTRIES
 _STEPS_OF_H = 127
+_NO_OVERFLOW = 1 << 29  # of the sums in front of a gate
 _MOST_DOUBLINGS = 4
+_FEW = 512  # elements that Gather takes less time for than GatherElements between two Reshapes
+MIDDLE = _REACH << PART  # what a part in front of a gate is raised by, so that none that matters is negative
+LIFT = 1 << 16  # of products that are rounded, which an LSTM's h keeps
 _Array = NDArray[np.floating]
 
 
@@ -69,6 +73,11 @@ class RecurrentStep:
         reach = 0.0 if first is None else max(map(abs, self.ctx.params(first).ends))
         return min(_MOST_DOUBLINGS, max(0, int(np.ceil(np.log2(max(reach, 1e-30))))))
 
+    @property
+    def lift(self) -> int:
+        """What h is raised by: an LSTM reads it in products with weights alone, whose offset takes it back."""
+        return LIFT if self.has_cell else 0
+
     def state(self, share: ir.Value, step: str) -> ir.Value:
         """A value in steps of 2^-14 in those of h."""
         if not self.doublings:
@@ -85,20 +94,24 @@ class RecurrentStep:
         scale = np.maximum(np.abs(weight).max(axis=1), 1e-30).astype(np.float64) / largest
         return np.ascontiguousarray(np.rint(weight / scale[:, None]).T.astype(np.int8)), scale
 
-    def in_steps(self, x: Wide, factor: _Array, shift: _Array, like: ir.Value, step: str, bits: int = PART) -> ir.Value:
-        """factor x + shift in steps of 2^-bits, within 32."""
+    def in_steps(
+        self, x: Wide, factor: _Array, shift: _Array, like: ir.Value, step: str, bits: int = PART, *, cut: bool = True
+    ) -> ir.Value:
+        """factor x + shift in steps of 2^-bits, within 32 or, if it needs no `cut`, within 2^29 steps."""
         build = WideBuilder(self.ctx, f"{self.build.place}/{step}")
         unit = QuantParams(np.asarray(2.0**-bits, np.float32), np.asarray(0), UINT8)
         moved = build.affine(x, factor, shift, unit, like, reach=FARTHEST * 2.0**-bits)
         fine = round(np.log2(2.0**-bits / moved.scale))
         value = build.emit("Div", [moved.value, build.constant(1 << fine, "fine")], like, "steps")
         low, high = (int(end / (1 << fine)) for end in (moved.low, moved.high))
-        return build.clipped(Wide(value, 2.0**-bits, 0.0, low, high), FARTHEST, "within").value
+        return build.clipped(Wide(value, 2.0**-bits, 0.0, low, high), FARTHEST if cut else _NO_OVERFLOW, "within").value
 
-    def recurrent(self, h: ir.Value, rows: slice, step: str, shift: _Array | None = None) -> ir.Value:
-        """h R' (+ shift) for some rows of R, from codes of h."""
+    def recurrent(
+        self, h: ir.Value, rows: slice, step: str, shift: _Array | None = None, *, cut: bool = True, lift: int = 0
+    ) -> ir.Value:
+        """h R' (+ shift) for some rows of R, from codes of h, which is raised by `lift`."""
         build, like = self.build, ir.Value(shape=ir.Shape([None, len(self.recurrence[rows])]))
-        scaled = self.bounded(h, _STEPS_OF_H, 128 << SHARE, h, f"{step}_codes")
+        scaled = self.bounded(h, _STEPS_OF_H, (128 << SHARE) - lift * _STEPS_OF_H, h, f"{step}_codes")
         codes = build.emit("Cast", [scaled], h, f"{step}_small", ir.DataType.UINT8, to=int(ir.DataType.UINT8))
         matrix, scale = self.quantized(self.recurrence[rows])
         reach = int(np.abs(matrix.astype(np.int64)).sum(axis=0).max()) * _STEPS_OF_H
@@ -106,7 +119,8 @@ class RecurrentStep:
         weight = self.ctx.initializer(matrix, f"{build.place}_{step}quantized")
         sums = build.emit("MatMulInteger", [codes, weight, zero], like, f"{step}_sums")
         moved = np.zeros(1) if shift is None else shift
-        return self.in_steps(Wide(sums, 1.0, 0.0, -reach, reach), scale * 2.0**self.doublings / _STEPS_OF_H, moved, like, step)
+        factor = scale * 2.0**self.doublings / _STEPS_OF_H
+        return self.in_steps(Wide(sums, 1.0, 0.0, -reach, reach), factor, moved, like, step, cut=cut)
 
     def bounded(self, a: ir.Value, factor: int, offset: int, like: ir.Value, step: str) -> ir.Value:
         """(factor a + offset) / 2^14, rounded; not below zero."""
@@ -117,29 +131,52 @@ class RecurrentStep:
 
     def product(self, share: ir.Value, b: ir.Value, like: ir.Value, step: str, added: ir.Value | None = None) -> ir.Value:
         """share b + added, rounded, where the share is in steps of 2^-14, |b| at most 2^15 and |added| less than 2^29."""
+        value = self.raised_product(share, b, like, step, added)
+        return self.build.emit("Sub", [value, self.build.constant(LIFT, f"{step}_back")], like, step)
+
+    def raised_product(self, share: ir.Value, b: ir.Value, like: ir.Value, step: str, added: ir.Value | None = None) -> ir.Value:
+        """The same, raised by 2^16."""
         build = self.build
         value = build.emit("Mul", [share, b], like, f"{step}_product")
         value = value if added is None else build.emit("Add", [value, added], like, f"{step}_sum")
-        value = build.emit("Add", [value, build.constant((1 << 30) + _HALF, f"{step}_offset")], like, f"{step}_moved")
-        value = build.emit("Div", [value, build.constant(ONE, f"{step}_one")], like, f"{step}_quotient")
-        return build.emit("Sub", [value, build.constant(1 << 16, f"{step}_back")], like, step)
+        value = build.emit("Add", [value, build.constant((LIFT << SHARE) + _HALF, f"{step}_offset")], like, f"{step}_moved")
+        return build.emit("Div", [value, build.constant(ONE, f"{step}_one")], like, f"{step}_quotient")
 
     def gates(self, a: ir.Value, functions: Sequence[str], step: str) -> ir.Value:
-        """The functions of parts of one width each, in steps of 2^-14."""
+        """The functions of parts of one width each, raised by MIDDLE, in steps of 2^-14."""
         build, ends = self.build, int(self.reach * (1 << PART))
-        width = self.hidden * len(functions)
-        like = ir.Value(shape=ir.Shape([None, width]))
-        low, high = (build.constant(end, f"{step}_end") for end in (-ends, ends - 1))
+        like = ir.Value(shape=ir.Shape([None, self.hidden * len(functions)]))
+        low, high = (build.constant(MIDDLE + end, f"{step}_end") for end in (-ends, ends - 1))
         within = build.emit("Clip", [a, low, high], like, f"{step}_clip")
-        whole = build.emit("Add", [within, build.constant(_REACH << PART, f"{step}_middle")], like, f"{step}_above")
-        entry = build.emit("Div", [whole, build.constant(_PER_ENTRY, f"{step}_size")], like, f"{step}_entry")
+        index = build.emit("Div", [within, build.constant(_PER_ENTRY, f"{step}_size")], like, f"{step}_entry")
         starts = np.repeat([0 if function == "Sigmoid" else _ENTRIES for function in functions], self.hidden)
-        index = build.emit("Add", [entry, build.constant(starts, f"{step}_starts")], like, f"{step}_index")
+        if starts.any():
+            index = build.emit("Add", [index, build.constant(starts, f"{step}_starts")], like, f"{step}_index")
+        return self._found(index, like, step)
+
+    def tanh_of_cell(self, c: ir.Value, step: str) -> ir.Value:
+        """tanh of the state of a cell in steps of 2^-11, in steps of 2^-14."""
+        build, ends, size = self.build, int(self.reach * (1 << CELL)), _PER_ENTRY >> (PART - CELL)
+        low, high = (build.constant(end, f"{step}_end") for end in (-ends, ends - 1))
+        within = build.emit("Clip", [c, low, high], c, f"{step}_clip")
+        start = build.constant((_REACH << CELL) + _ENTRIES * size, f"{step}_start")
+        placed = build.emit("Add", [within, start], c, f"{step}_placed")
+        return self._found(build.emit("Div", [placed, build.constant(size, f"{step}_size")], c, f"{step}_index"), c, step)
+
+    def _found(self, index: ir.Value, like: ir.Value, step: str) -> ir.Value:
+        """The entries of the table at some places, [batch, width]."""
+        build, x, table = self.build, self.node.inputs[0], self.build.constant(_table(), f"{step}_table")
+        width = 0 if like.shape is None else like.shape[1]
+        assert isinstance(width, int)
+        batch = None if x is None or x.shape is None else x.shape[1]
+        if width * (batch if isinstance(batch, int) else 1) <= _FEW:
+            return build.emit("Gather", [table, index], like, step, axis=0)
         flat = ir.Value(shape=ir.Shape([None]))
         shapes = [self.ctx.initializer(np.asarray(s, np.int64), f"{build.place}_{step}_shape") for s in ([-1], [-1, width])]
         rows = build.emit("Reshape", [index, shapes[0]], flat, f"{step}_flat")
-        found = build.emit("GatherElements", [build.constant(_table(), f"{step}_table"), rows], flat, f"{step}_found", axis=0)
-        return build.emit("Reshape", [found, shapes[1]], like, step)
+        return build.emit(
+            "Reshape", [build.emit("GatherElements", [table, rows], flat, f"{step}_found", axis=0), shapes[1]], like, step
+        )
 
     def part(self, value: ir.Value, first: int, last: int, step: str) -> ir.Value:
         """The columns of some gates."""
@@ -166,7 +203,8 @@ class RecurrentStep:
 def _lstm(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]:
     assert given.c is not None
     build, like = layer.build, given.h
-    a = layer.plus(given.part, layer.recurrent(given.h, slice(None), "recurrent"), "gates")
+    sums = layer.recurrent(given.h, slice(None), "recurrent", cut=False, lift=layer.lift)
+    a = layer.plus(given.part, sums, "gates")
     i, o, f, g = _lstm_gates(layer, a, given)
     fresh = build.emit("Mul", [i, g], like, "fresh")  # 2^-28, where f c is 2^-25
     fresh = build.emit("Div", [fresh, build.constant(1 << (2 * SHARE - SHARE - CELL), "align")], like, "aligned")
@@ -174,8 +212,7 @@ def _lstm(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None
     c = build.clipped(Wide(c, 2.0**-CELL, 0.0, -(1 << 17), 1 << 17), LARGEST_CELL, "bounded_cell").value
     if layer.peepholes is not None:
         o = layer.gates(layer.plus(o, layer.peephole(c, 1, "peephole1"), "seen1"), ["Sigmoid"], "o")
-    twice = build.emit("Mul", [c, build.constant(1 << (PART - CELL), "finer")], like, "fine_cell")
-    return layer.product(o, layer.state(layer.gates(twice, ["Tanh"], "tanh_c"), "state"), like, "h"), c
+    return layer.raised_product(o, layer.state(layer.tanh_of_cell(c, "tanh_c"), "state"), like, "h"), c
 
 
 def _lstm_gates(layer: RecurrentStep, a: ir.Value, given: Given) -> tuple[ir.Value, ir.Value, ir.Value, ir.Value]:
@@ -197,7 +234,7 @@ def _lstm_gates(layer: RecurrentStep, a: ir.Value, given: Given) -> tuple[ir.Val
 
 def _gru(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]:
     build, like, size = layer.build, given.h, layer.hidden
-    first = layer.recurrent(given.h, slice(0, 2 * size), "recurrent")
+    first = layer.recurrent(given.h, slice(0, 2 * size), "recurrent", cut=False)
     a = layer.plus(layer.part(given.part, 0, 2, "part_zr"), first, "gates")
     both = layer.gates(a, ["Sigmoid", "Sigmoid"], "zr")
     z, r = layer.part(both, 0, 1, "z"), layer.part(both, 1, 2, "r")
@@ -215,7 +252,7 @@ def _gru(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]
 
 
 def _rnn(layer: RecurrentStep, given: Given) -> tuple[ir.Value, ir.Value | None]:
-    a = layer.plus(given.part, layer.recurrent(given.h, slice(None), "recurrent"), "ahead")
+    a = layer.plus(given.part, layer.recurrent(given.h, slice(None), "recurrent", cut=False), "ahead")
     return layer.state(layer.gates(a, ["Tanh"], "h"), "state"), None
 
 
