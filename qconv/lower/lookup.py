@@ -40,7 +40,7 @@ def lower_table(node: ir.Node, ctx: Context) -> None:
         return
     x = ctx.codes(value)
     with np.errstate(all="ignore"):
-        values = run_float_node(node, [*constants[:place], _reals(x.params), *constants[place + 1 :]])[0]
+        values = run_float_node(node, [*constants[:place], _reals(x.params), *constants[place + 1 :]])[0].reshape(-1)
     table = y.quantize(_defined(values))
     cheaper = None if is_fine(y) else cheaper_form(node, ctx, x, table.astype(np.int64))
     if cheaper is not None:
@@ -71,8 +71,8 @@ def lower_test(node: ir.Node, ctx: Context) -> None:
     name, wish = str(node.name), str(output.name)
     found = _gather(node, ctx, _for_index(table, x.params), _index(node, ctx, x))
     shape = ctx.shape_of(output, x.value, name)
-    output.name = f"{wish}_replaced"
-    result = ctx.emit("Reshape", [found, shape], output, output.dtype, name=name, output=wish)
+    result = ctx.emit("Reshape", [found, shape], output, output.dtype, name=name, output=f"{wish}_looked_up")
+    output.name, result.name = f"{wish}_replaced", wish
     output.replace_all_uses_with(result, replace_graph_outputs=True)
 
 

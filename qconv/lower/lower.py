@@ -39,6 +39,7 @@ from qconv.lower.context import Context
 from qconv.lower.conv import lower_average_pool, lower_conv
 from qconv.lower.conv_transpose import lower_conv_transpose
 from qconv.lower.extremes import lower_choice
+from qconv.lower.in_domain import keep_in_domain
 from qconv.lower.keep_float import keep_float_layers
 from qconv.lower.lookup import lower_table, lower_test, lower_two_table
 from qconv.lower.matmul import lower_gemm, lower_matmul
@@ -146,6 +147,7 @@ def lower(
     integer node touches.
     """
     graph = model.graph
+    outputs = [value.name for value in graph.outputs]
     ctx = Context(graph, plan, target, grid)
     nodes = list(integer_nodes(graph, plan.kept))
     reads = float_reads(graph, nodes)
@@ -162,6 +164,7 @@ def lower(
     connect_float_readers(ctx, reads, io)
     fold_border_scales(graph, ctx.names, border_nodes(plan.channel_scales), ctx.meanings)
     keep_float_layers(graph, ctx.names)
+    keep_in_domain(graph, ctx.names)
     for tuning in target.tuning:
         if tuning in TUNING_PASSES:
             TUNING_PASSES[tuning](graph, ctx.names, ctx.meanings)
@@ -175,6 +178,7 @@ def lower(
     graph.sort()
     program = Program.build(graph, with_channel_scales(ctx.meanings, plan), ctx.borders)
     program.write(model)
+    assert outputs == [value.name for value in graph.outputs], "an output lost its name"
     _check(model, program, target, given)
     return Lowering(program, tuple(ctx.notes))
 
