@@ -29,7 +29,11 @@ def settle_windows(proto: onnx.ModelProto) -> bool:
             continue
         source, result = _sizes(shapes.get(node.input[0])), _sizes(shapes.get(node.output[0]))
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-        if source is None or result is None or not attributes.get("ceil_mode", 0):
+        same = attributes.get("auto_pad", b"NOTSET") in (
+            b"SAME_UPPER",
+            b"SAME_LOWER",
+        )  # ceil(in / stride), with or without ceil_mode
+        if source is None or result is None or not attributes.get("ceil_mode", 0) or same:
             continue
         windows = list(_windows(source, attributes))
         given = list(attributes.get("pads", [0] * 2 * len(windows)))

@@ -29,3 +29,17 @@ def test_windows_are_those_of_onnxruntime(tmp_path: Path, op: str, form: str, si
     assert not result.quantized.plan.float_nodes
     result.assert_exact()
     assert result.sqnr_db() > 25
+
+
+@pytest.mark.parametrize("op", ["AveragePool", "MaxPool", "LpPool"])
+@pytest.mark.parametrize("side", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize(("kernel", "stride", "size"), [(3, 1, 7), (3, 2, 8), (2, 3, 7)])
+def test_ceil_mode_says_nothing_beside_padding_to_the_same_size(
+    tmp_path: Path, op: str, side: str, kernel: int, stride: int, size: int
+) -> None:
+    form = f'kernel_shape=[{kernel},{kernel}], strides=[{stride},{stride}], auto_pad="{side}"'
+    body = f"p = {op}<ceil_mode=1, {form}>(x) y = Conv<kernel_shape=[1,1], strides=[2,2]>(p, w)"
+    feeds = [{"x": normal(1, 2, size, size, seed=seed)} for seed in range(2)]
+    result = quantize_graph(tmp_path, f"g (float[1,2,{size},{size}] x) => (float[1,3,A,B] y) {{ {body} }}", WEIGHT, feeds)
+    result.assert_exact()
+    assert result.sqnr_db() > 20
