@@ -14,6 +14,7 @@ from .compose_moves import compose_moves
 from .compose_reductions import compose_reductions
 from .einsum_to_matmul import einsum_to_matmul
 from .expand_constants import expand_constants
+from .finite_masks import finite_masks
 from .fold_affine_back import fold_affine_back
 from .fold_affine_forward import fold_affine_forward
 from .fold_pad import fold_pad
@@ -77,6 +78,7 @@ CLEANING: Final[tuple[Pass, ...]] = (
     fuse_norms,
     fuse_softmax,
     bound_masks,
+    finite_masks,
 )
 FOLDING: Final[tuple[Pass, ...]] = (
     remove_noops,
