@@ -15,6 +15,7 @@ from qconv.pipeline.raw_pixels import as_pixels
 from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
 from qconv.plan.cancelling import settle_cancelling
 from qconv.plan.eligible import float_nodes
+from qconv.plan.far_from_zero import outputs_far_from_zero
 from qconv.plan.fine import fine_outputs
 from qconv.plan.make import make_plan
 from qconv.plan.product_trees import product_trees
@@ -83,6 +84,9 @@ def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: Q
         return found
     if Rules.STANDARD not in target_of(config.target).rules:
         found = found.joined(fine_outputs(nodes, plan.tensors, met_of))
+    if not config.integer_only:
+        rest = [node for node in nodes if node.name not in found.nodes and node.outputs[0].name not in found.fine]
+        found = found.joined(outputs_far_from_zero(rest, plan.tensors, met_of))
     # What no kernel bears in 8 bits may be good in int32.
     kept = {**float_nodes(graph, config.excluded, config.prefer), **plan.aside, **found.in_float}
     sums = [node for node in integer_nodes(graph, kept) if node.name not in found.nodes]

@@ -5,8 +5,9 @@ with the codes q(x) of the plan:
 
     SQNR = E x^2 / E (q(x) - x)^2
 
-Where that is too little, and the output is a function of codes of which there is a table, or a Softmax, its codes have 16 bits:
-the entries of a table may as well have 16. What only moves elements on the way to the outputs moves such codes.
+where x lies in a band far from zero, of what varies in it. Where that is too little, and the output is a function of codes of
+which there is a table, or a Softmax, its codes have 16 bits: the entries of a table may as well have 16. What only moves elements
+on the way to the outputs moves such codes.
 
 Scores that are a product with a constant matrix have 16 bits always, if they are few beside what the network multiplies: their
 sums are in int32 anyway, and there is room for what calibration has not met. A hundred samples have a thousand scores of ten
@@ -26,6 +27,7 @@ from qconv.model.traits import Trait, has_trait
 from qconv.ops.forms import output_channels, uses_of_weight
 from qconv.ops.op_table import has_weight, rule_of
 from qconv.ops.scale_rules import Fixed
+from qconv.plan.far_from_zero import is_far_band
 from qconv.plan.steep import DistributionOf, Steep
 from qconv.plan.wide import is_product
 from qconv.quant.types import INT16, QuantParams, is_fine
@@ -154,5 +156,6 @@ def _left(part: Collection[str], tensors: Mapping[str, QuantParams], met_of: Dis
             return float("inf")
         if met is not None:
             error = params.dequantize(params.quantize(met.values)) - met.values
-            signal, noise = signal + float(met.counts @ met.values**2), noise + float(met.counts @ error**2)
+            middle = float(met.counts @ met.values / met.counts.sum()) if is_far_band(met.values, params) else 0.0
+            signal, noise = signal + float(met.counts @ (met.values - middle) ** 2), noise + float(met.counts @ error**2)
     return float(10 * np.log10(signal / noise)) if signal > 0 and noise > 0 else float("inf")

@@ -111,3 +111,24 @@ def test_the_first_loss_is_the_earliest_that_a_tensor_is_computed_from(
         layer(name, 30.0) for name in set("abcyz") - set(lost)
     ]
     assert first_loss(graph, sorted(layers, key=lambda found: found.similarity.sqnr_db))(tensor) == node
+
+
+def test_where_reals_are_quantized_the_node_that_reads_the_codes_is_named(tmp_path: Path) -> None:
+    graph = pipeline.load_prepared(write_model(tmp_path / "m.onnx", BRANCHES, {})).original.graph
+    border = LayerReport("a/quantize", "QuantizeLinear", "a", Similarity(3.0, 1.0, 0.0, 4), None, CodeUse(4, 0.0, 0.0, (4,)))
+    assert first_loss(graph, [border])("y") == "neg1"
+
+
+def test_a_lost_band_far_from_zero_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "g (float[n,4] x) => (float[n,1] y) { y = Gemm(x, w, b) }"
+    weights = {"w": np.full((4, 1), 0.5, np.float32), "b": np.asarray([293], np.float32)}
+    path = write_model(tmp_path / "m.onnx", text, weights)
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).normal(0, 1, (120, 4)).astype(np.float32))
+    given = ["quantize", str(path), "--data", str(tmp_path / "d.npz")]
+    assert run([*given, "--integer-only"]) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "output y lies far from zero, and what varies in it has an SQNR of" in shown
+    assert run(given) == 0  # left in float at the end of the graph
+    said = capsys.readouterr()
+    assert "far from zero" not in said.err
+    assert "gemm0: its output lies between" in " ".join(said.out.split())

@@ -11,6 +11,7 @@ import numpy as np
 
 from qconv.data.source import Sample, SampleSource, known_length
 from qconv.errors import DataError, ModelError
+from qconv.verify.measure.band import BandMeter
 from qconv.verify.measure.classes import Accuracy, AccuracyMeter, AgreementMeter, ClassAgreement, class_axis
 from qconv.verify.measure.metrics import Array, Similarity, SimilarityMeter
 from qconv.verify.measure.parts import Part
@@ -25,11 +26,15 @@ _MOVING = 16  # values of the float model; fewer may be what it is meant to give
 
 @dataclass(frozen=True)
 class PartReport:
-    """An output, or the float tensor that a Concat made a part of it; dead where the integer model stands still by itself."""
+    """An output, or the float tensor that a Concat made a part of it; dead where the integer model stands still by itself.
+
+    `band_db` is the SQNR of what varies in reals that are all on one side of zero, in dB; None for others.
+    """
 
     tensor: str
     similarity: Similarity
     dead: bool
+    band_db: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,12 @@ class OutputReport:
     dead: bool = False
     parts: tuple[PartReport, ...] = ()
     unlike: int = 0
+    band_db: float | None = None
 
     @property
     def whole(self) -> PartReport:
         """The output as its own only part."""
-        return PartReport(self.name, self.similarity, self.dead)
+        return PartReport(self.name, self.similarity, self.dead, self.band_db)
 
 
 @dataclass(frozen=True)
@@ -94,10 +100,12 @@ class _PartMeter:
     def __init__(self, tensor: str) -> None:
         self._tensor = tensor
         self._similarity = SimilarityMeter()
+        self._band = BandMeter()
         self._values: tuple[set[float], set[float]] = (set(), set())  # float, integer; no more than it takes to decide
 
     def add(self, reference: Array, other: Array) -> None:
         self._similarity.add(reference, other)
+        self._band.add(reference)
         theirs, ours = self._values
         if len(ours) < _DEAD or len(theirs) < _MOVING:
             theirs.update(np.unique(reference)[:_MOVING].tolist())
@@ -105,7 +113,9 @@ class _PartMeter:
 
     def result(self) -> PartReport:
         theirs, ours = self._values
-        return PartReport(self._tensor, self._similarity.result(), len(theirs) >= _MOVING and len(ours) < _DEAD)
+        similarity = self._similarity.result()
+        dead = len(theirs) >= _MOVING and len(ours) < _DEAD
+        return PartReport(self._tensor, similarity, dead, self._band.db(similarity.sqnr_db))
 
 
 class _OutputMeter:
@@ -156,7 +166,7 @@ class _OutputMeter:
         similarity = whole.similarity
         if self._unlike and not similarity.elements:
             similarity = Similarity(-math.inf, 0.0, math.inf, 0)
-        return OutputReport(self._name, similarity, agreement, whole.dead, parts, self._unlike)
+        return OutputReport(self._name, similarity, agreement, whole.dead, parts, self._unlike, whole.band_db)
 
     def accuracy(self) -> Accuracy | None:
         return None if self._accuracy is None else self._accuracy.result()

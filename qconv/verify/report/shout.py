@@ -56,13 +56,22 @@ def accuracy_warnings(accuracy: Accuracy | None, outputs: Sequence[OutputReport]
 
 
 def first_loss(graph: ir.Graph, layers: Sequence[LayerReport]) -> Culprit:
-    """Names the first layer, in the order of the graph, that is below 20 dB among those that a tensor is computed from."""
-    lost = {layer.tensor: layer.node for layer in layers if layer.similarity.sqnr_db < LOST_DB}
+    """Names the first node of the graph that is below 20 dB among those that a tensor is computed from.
+
+    Where reals are quantized, as behind a float node, it is the node that reads their codes.
+    """
+    lost = {layer.tensor: layer for layer in layers if layer.similarity.sqnr_db < LOST_DB}
 
     def culprit(tensor: str) -> str | None:
         reached = _ancestors(graph, tensor)
-        names = (str(value.name) for node in graph for value in node.outputs if value in reached)
-        return next((lost[name] for name in names if name in lost), None)
+        values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
+        first = next((value for value in values if value in reached and value.name in lost), None)
+        if first is None:
+            return None
+        layer = lost[str(first.name)]
+        if layer.op_type != "QuantizeLinear":
+            return layer.node
+        return next((str(user.name) for user in first.consumers() if reached.intersection(user.outputs)), None)
 
     return culprit
 
@@ -91,6 +100,8 @@ def _trouble(part: PartReport) -> str | None:
         return "takes fewer than 4 values while the float model's moves"
     if part.similarity.sqnr_db < LOST_DB:
         return f"has an SQNR of {part.similarity.sqnr_db:.1f} dB, below {LOST_DB:g}"
+    if part.band_db is not None and part.band_db < LOST_DB:
+        return f"lies far from zero, and what varies in it has an SQNR of {part.band_db:.1f} dB, below {LOST_DB:g}"
     return None
 
 
