@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import onnx
 import onnx_ir as ir
-from onnx import version_converter
+from onnx import helper, version_converter
 from onnxscript.version_converter import convert_version
 
 from qconv.errors import ModelError
@@ -19,6 +20,8 @@ from qconv.model.shapes import infer_shapes
 
 OPSET = 21
 IR_VERSION = 10
+_NORMS = {"LayerNormalization": 17, "SimplifiedLayerNormalization": OPSET}  # opsets before which no converter knows them
+_APART = "onnxruntime.norms"
 _NAMED_OP = re.compile(r"(?:Version of|for|op) (\w+)")
 
 
@@ -56,6 +59,7 @@ def to_working_opset(model: ir.Model) -> ir.Model:
 
 def _convert(proto: onnx.ModelProto, opset: int, target: int) -> onnx.ModelProto:
     proto.ir_version = IR_VERSION  # initializers are no inputs here, which older IR versions did not know
+    norms = _set_apart(proto, opset)
     try:
         converted = version_converter.convert_version(proto, target)
     except (RuntimeError, version_converter.ConvertError) as error:
@@ -65,7 +69,31 @@ def _convert(proto: onnx.ModelProto, opset: int, target: int) -> onnx.ModelProto
             f"the model has opset {opset}, and {culprit} no equivalent at opset {OPSET}: export to opset {OPSET}"
         ) from error
     converted.metadata_props.extend(proto.metadata_props)
+    _put_back(converted, norms)
     return converted
+
+
+def _set_apart(proto: onnx.ModelProto, opset: int) -> frozenset[str]:
+    """Gives the norms that onnxruntime's optimizer wrote a domain of their own, which no converter looks into.
+
+    onnxruntime has them at every opset, with the same meaning. Returns the domains to take away again.
+    """
+    unknown = [node for node in proto.graph.node if node.op_type in _NORMS and not node.domain and opset < _NORMS[node.op_type]]
+    if not unknown:
+        return frozenset()
+    for node in unknown:
+        node.domain = _APART
+    proto.opset_import.append(helper.make_opsetid(_APART, 1))
+    return frozenset({_APART})
+
+
+def _put_back(proto: onnx.ModelProto, domains: Collection[str]) -> None:
+    for node in proto.graph.node:
+        if node.domain in domains:
+            node.domain = ""
+    kept = [entry for entry in proto.opset_import if entry.domain not in domains]
+    del proto.opset_import[:]
+    proto.opset_import.extend(kept)
 
 
 def _uses_group_norm(model: ir.Model) -> bool:

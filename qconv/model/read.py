@@ -47,6 +47,7 @@ def read_model(path: Path) -> ModelFile:
         write_standard(proto)
     _check_domains(proto)
     check_functions(proto)
+    _check_types(proto.graph)
     files = check_tensors(proto, path.parent)
     return ModelFile(path, _digest(data, files), proto, rewritten)
 
@@ -114,6 +115,16 @@ def _check_domains(proto: onnx.ModelProto) -> None:
             continue
         op = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         raise ModelError(f"node '{node.name}' is the custom op {op}, which onnx does not define: replace or remove it")
+
+
+def _check_types(graph: onnx.GraphProto) -> None:
+    """Refuses maps, as ZipMap makes them: they are no tensors, and no graph of tensors can give them."""
+    for info in (*graph.input, *graph.output):
+        if info.type.HasField("map_type") or info.type.sequence_type.elem_type.HasField("map_type"):
+            raise ModelError(
+                f"'{info.name}' holds maps, not a tensor, as ZipMap makes them: export the probabilities as a tensor, which "
+                "skl2onnx does with options={'zipmap': False}"
+            )
 
 
 def _digest(data: bytes, files: Iterable[Path]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import onnx_ir as ir
@@ -10,21 +11,27 @@ from qconv.model.graph import const_array
 from qconv.model.traits import Trait, has_trait
 from qconv.sentences import counted
 
+_CONDITIONS = {"If": 1, "Loop": 2}  # inputs that decide what is run, the first ones
+
 
 def untouched_subgraphs(graph: ir.Graph) -> list[str]:
     """A sentence for each node whose subgraphs hold layers with weights, and what decides about it."""
-    inputs = {value for value in graph.inputs if const_array(value) is None}
+    inputs = {value for value in graph.inputs if const_array(value) is None and _is_one_number(value)}
     found = []
     for node in graph:
         layers = sum(has_trait(part, Trait.WEIGHTS) for inside in _subgraphs(node) for part in inside.all_nodes())
         if layers:
-            deciding = [
-                str(source.name) for value in node.inputs if value is not None for source in _sources(value) if source in inputs
-            ]
+            conditions = [value for value in node.inputs[: _CONDITIONS.get(node.op_type, 0)] if value is not None]
+            deciding = [str(source.name) for value in conditions for source in _sources(value) if source in inputs]
             remedy = f"--pin {deciding[0]}=VALUE makes one of them the network" if deciding else "export what is inside by itself"
             what = f"{counted(layers, 'layer')} with weights in float, inside its subgraphs"
             found.append(f"node {node.name} ({node.op_type}) keeps {what}; {remedy}")
     return found
+
+
+def _is_one_number(value: ir.Value) -> bool:
+    """Whether --pin can make an input a constant that says something."""
+    return value.shape is not None and value.shape.is_static() and math.prod(value.shape.numpy()) == 1
 
 
 def _subgraphs(node: ir.Node) -> Iterator[ir.Graph]:

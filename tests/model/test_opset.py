@@ -154,3 +154,15 @@ def test_large_weights_do_not_pass_through_the_converter(monkeypatch: pytest.Mon
     assert sizes and sizes[0] < 10_000
     assert sorted(converted.graph.initializers) == ["big", "w"]
     assert [value.name for value in converted.graph.inputs] == ["x"]
+
+
+@pytest.mark.parametrize("opset", [10, 13, 16, 17, 20])
+@pytest.mark.parametrize("norm", ["LayerNormalization", "SimplifiedLayerNormalization"])
+def test_norms_that_onnxruntimes_optimizer_wrote_are_of_any_opset(tmp_path: Path, norm: str, opset: int) -> None:
+    text = f"""<ir_version: 8, opset_import: ["" : {opset}]>
+    g (float[2, 4] x) => (float[2, 4] y) <float[4] s = {{1, 2, 3, 4}}> {{ r = Relu(x) y = {norm} <axis = -1> (r, s) }}"""
+    path = write(tmp_path, text)
+    model = load(path).ir
+    assert [node.op_type for node in model.graph] == ["Relu", norm]
+    assert "onnxruntime.norms" not in model.opset_imports
+    assert_same(path, model)

@@ -101,3 +101,13 @@ def test_the_digest_covers_the_file_and_its_external_data(tmp_path: Path) -> Non
     (tmp_path / "w.bin").write_bytes(weight.tobytes())
     path = write(tmp_path, proto)
     assert read_model(path).digest == hashlib.sha256(path.read_bytes() + weight.tobytes()).hexdigest()
+
+
+def test_maps_are_refused_with_what_to_export_instead(tmp_path: Path) -> None:
+    proto = linear()
+    maps = onnx.helper.make_map_type_proto(
+        onnx.TensorProto.INT64, onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
+    )
+    proto.graph.output.append(onnx.helper.make_value_info("scores", onnx.helper.make_sequence_type_proto(maps)))
+    with pytest.raises(ModelError, match="'scores' holds maps, not a tensor, as ZipMap makes them"):
+        read_model(write(tmp_path, proto))
