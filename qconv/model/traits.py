@@ -53,9 +53,13 @@ class Trait(Flag):
     GATES = auto()  # it makes of each element a factor between 0 and 1, which is one of both for elements far from zero
     GATES_ITSELF = auto()  # the product of its input and such a factor
     CURVES = auto()  # each element of its output is a smooth function of that of its first input
+    BRANCHES = auto()  # its first input decides what it runs
+    REPEATS = auto()  # its first two inputs decide how often it runs what is inside
 
 
 _ROWS = {
+    Trait.BRANCHES: "If",
+    Trait.REPEATS: "Loop",
     Trait.MOVES: "Compress DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Reshape ReverseSequence Slice "
     "SpaceToDepth Split Squeeze Tile Transpose Unsqueeze",
     Trait.RESHAPES: "Flatten Identity Reshape Squeeze Unsqueeze",

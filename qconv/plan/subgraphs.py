@@ -11,8 +11,6 @@ from qconv.model.graph import const_array
 from qconv.model.traits import Trait, has_trait
 from qconv.sentences import counted
 
-_CONDITIONS = {"If": 1, "Loop": 2}  # inputs that decide what is run, the first ones
-
 
 def untouched_subgraphs(graph: ir.Graph) -> list[str]:
     """A sentence for each node whose subgraphs hold layers with weights, and what decides about it."""
@@ -21,7 +19,8 @@ def untouched_subgraphs(graph: ir.Graph) -> list[str]:
     for node in graph:
         layers = sum(has_trait(part, Trait.WEIGHTS) for inside in _subgraphs(node) for part in inside.all_nodes())
         if layers:
-            conditions = [value for value in node.inputs[: _CONDITIONS.get(node.op_type, 0)] if value is not None]
+            count = 1 if has_trait(node, Trait.BRANCHES) else 2 if has_trait(node, Trait.REPEATS) else 0
+            conditions = [value for value in node.inputs[:count] if value is not None]
             deciding = [str(source.name) for value in conditions for source in _sources(value) if source in inputs]
             remedy = f"--pin {deciding[0]}=VALUE makes one of them the network" if deciding else "export what is inside by itself"
             what = f"{counted(layers, 'layer')} with weights in float, inside its subgraphs"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import onnx_ir as ir
 
+from qconv.model.traits import TRAITS, Trait
 from qconv.sentences import counted
 from qconv.verify.layers.reports import LayerReport
 from qconv.verify.measure.classes import Accuracy
@@ -69,7 +70,7 @@ def first_loss(graph: ir.Graph, layers: Sequence[LayerReport]) -> Culprit:
         if first is None:
             return None
         layer = lost[str(first.name)]
-        if layer.op_type != "QuantizeLinear":
+        if not TRAITS.get(("", layer.op_type), Trait.NONE) & Trait.QUANTIZES:
             return layer.node
         return next((str(user.name) for user in first.consumers() if reached.intersection(user.outputs)), None)
 
