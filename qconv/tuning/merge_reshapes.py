@@ -33,16 +33,16 @@ def _merge(graph: ir.Graph, node: ir.Node, meanings: dict[ir.Node, Meaning]) -> 
         return 1
     if node.outputs[0].is_graph_output() or not keeps_shape(node):
         return 0
-    _drop(graph, node, maker, meanings)
+    _drop(graph, node, x, meanings)
     return 1
 
 
-def _drop(graph: ir.Graph, node: ir.Node, maker: ir.Node, meanings: dict[ir.Node, Meaning]) -> None:
-    """Drops a Reshape that does nothing. What makes its input stands for its tensor, unless it stands for one itself."""
-    x, output = maker.outputs[0], node.outputs[0]
+def _drop(graph: ir.Graph, node: ir.Node, x: ir.Value, meanings: dict[ir.Node, Meaning]) -> None:
+    """Drops a Reshape that does nothing. What makes its input x stands for its tensor, unless it stands for one itself."""
+    maker, output = x.producer(), node.outputs[0]
     output.replace_all_uses_with(x)
     graph.remove(node, safe=True)
-    meaning, own = meanings.pop(node, None), meanings.get(maker)
-    if own is not None and own.tensors == (None,) and meaning is not None:
+    meaning, own = meanings.pop(node, None), None if maker is None else meanings.get(maker)
+    if maker is not None and own is not None and own.tensors == (None,) and meaning is not None:
         meanings[maker] = replace(own, tensors=meaning.tensors)
         x.name, output.name = output.name, x.name

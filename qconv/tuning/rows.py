@@ -49,10 +49,13 @@ def goes_to_reshapes(value: ir.Value) -> bool:
 
 
 def takes_any_shape(node: ir.Node) -> bool:
-    """Whether a Reshape names all its sizes: a 0 would be one of its input's."""
-    target = const_array(node.inputs[1]) if node.op_type == "Reshape" else None
-    computed = node.op_type == "Reshape" and target is None
-    return not node.domain and (computed or (target is not None and 0 not in target))
+    """Whether a node is a Reshape that names all its sizes: a 0 would be one of its input's."""
+    if node.op_type != "Reshape" or node.domain:
+        return False
+    target = node.inputs[1]
+    maker = None if target is None else target.producer()
+    parts = [target] if maker is None or maker.op_type != "Concat" else list(maker.inputs)
+    return all((array := const_array(part)) is None or array.all() for part in parts)
 
 
 def keeps_shape(node: ir.Node) -> bool:
@@ -62,7 +65,8 @@ def keeps_shape(node: ir.Node) -> bool:
         return False
     if target is None:
         return _asks_for_leading_sizes(node.inputs[1], x.shape)
-    same = len(x.shape) == target.size and all(size in (-1, known) for size, known in zip(target, x.shape, strict=True))
+    kept = -1 if attr_int(node, "allowzero", 0) else 0  # a 0 is the size that the input has at its place
+    same = len(x.shape) == target.size and all(size in (-1, kept, known) for size, known in zip(target, x.shape, strict=True))
     return same and int((target == -1).sum()) <= 1
 
 

@@ -73,6 +73,26 @@ def test_sums_in_int32_are_made_without_reshapes(tmp_path: Path) -> None:
     assert all("MatMulInteger" in result.ops for result in results)
 
 
+def test_a_reshape_of_a_part_that_does_nothing_goes(tmp_path: Path) -> None:
+    text = (
+        "g (float[1,6,12] x) => (float a, float b) { s = Constant<value_ints=[1, -1, 6]>() "
+        "p, q = Split<axis=2, num_outputs=2>(x) t = Reshape(q, s) u = Relu(p) a = Sigmoid(u) v = Relu(t) b = Sigmoid(v) }"
+    )
+    result = quantize_graph(tmp_path, text, {}, [{"x": normal(1, 6, 12, seed=seed)} for seed in range(4)])
+    result.assert_exact()
+    assert result.sqnr_db() > 30
+
+
+@pytest.mark.parametrize(("sizes", "kept"), [((1, 6, 8), 0), ((0, 0, 8), 0), ((-1, 6, 8), 0), ((6, 8), 1), ((0, 2, 3, 8), 1)])
+def test_a_reshape_behind_a_product_stays_where_it_does_something(tmp_path: Path, sizes: tuple[int, ...], kept: int) -> None:
+    target = ", ".join(map(str, sizes))
+    body = f"t = MatMul(x, w) u = Add(t, b) s = Constant<value_ints=[{target}]>() v = Reshape(u, s) y = Sigmoid(v)"
+    feeds = [{"x": normal(1, 6, 12, seed=seed)} for seed in range(4)]
+    result = quantize_graph(tmp_path, f"g (float[1,6,12] x) => (float y) {{ {body} }}", _B, feeds)
+    result.assert_exact()
+    assert result.ops.count("Reshape") == kept and result.sqnr_db() > 30
+
+
 @pytest.mark.parametrize("name", ["rows", "rows of a map", "no bias"])
 def test_taken_apart_they_are_products_again(tmp_path: Path, name: str) -> None:
     model = quantized(tmp_path, name, tune=True).quantized.model
