@@ -13,6 +13,7 @@ from qconv.data.image_options import ImageOptions
 from qconv.data.source import SampleSource
 from qconv.data.strided import Strided
 from qconv.data_free.ranges import data_free_ranges
+from qconv.model.memory import give_memory_back
 from qconv.pipeline.checks import Warn, checks_for
 from qconv.pipeline.job import Job
 from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared, self_check
@@ -73,6 +74,7 @@ def run(
         progress=_counted_from(keeper.done, progress), keep=keeper.keep,
         watch=None if observer is None else observer.observe, first=part.first, step=part.step,
     )  # fmt: skip
+    give_memory_back()
     summaries = keeper.with_earlier(latest)
     calibration = Calibration(
         model.digest, job.method, keeper.seen, source.description, source.warning, summaries, job.data_spec,

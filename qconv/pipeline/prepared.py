@@ -23,6 +23,7 @@ from qconv.import_ import Imported, import_quantized, is_quantized, signs_to_thr
 from qconv.model.fix_inputs import fix_inputs
 from qconv.model.given import given_names
 from qconv.model.load import LoadedModel, load
+from qconv.model.memory import give_memory_back
 from qconv.model.opset import OPSET
 from qconv.model.session import open_session, reason
 from qconv.model.steps import inputs_of_steps
@@ -129,6 +130,7 @@ def self_check(model: PreparedModel, source: SampleSource) -> float:
         raise ModelError(
             f"{model.path} runs as it is, and not at opset {OPSET} and simplified ({reason(error)}); export it to opset {OPSET}"
         ) from error
+    give_memory_back()
     if not difference <= SELF_CHECK_LIMIT:
         _refuse_infinite_outputs(model, samples)
         raise ModelError(
