@@ -13,6 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.lower.context import Context
+from qconv.lower.entries import FEW
 from qconv.lower.values import Wide
 from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_float, attr_int, const_array
@@ -29,7 +30,6 @@ _PER_ENTRY = 2 * _REACH * (1 << PART) // _ENTRIES
 _STEPS_OF_H = 127
 _NO_OVERFLOW = 1 << 29  # of the sums in front of a gate
 _MOST_DOUBLINGS = 4
-_FEW = 512  # elements that Gather takes less time for than GatherElements between two Reshapes
 MIDDLE = _REACH << PART  # what a part in front of a gate is raised by, so that none that matters is negative
 LIFT = 1 << 16  # of products that are rounded, which an LSTM's h keeps
 _Array = NDArray[np.floating]
@@ -169,7 +169,7 @@ class RecurrentStep:
         width = 0 if like.shape is None else like.shape[1]
         assert isinstance(width, int)
         batch = None if x is None or x.shape is None else x.shape[1]
-        if width * (batch if isinstance(batch, int) else 1) <= _FEW:
+        if width * (batch if isinstance(batch, int) else 1) <= FEW:
             return build.emit("Gather", [table, index], like, step, axis=0)
         flat = ir.Value(shape=ir.Shape([None]))
         shapes = [self.ctx.initializer(np.asarray(s, np.int64), f"{build.place}_{step}_shape") for s in ([-1], [-1, width])]

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from qconv.lower.context import Context
+from qconv.lower.entries import entries_at
 from qconv.lower.lookup import lower_test
 from qconv.lower.steep import set_wide
 from qconv.lower.values import Wide
@@ -73,7 +74,7 @@ def lower_quotient(node: ir.Node, ctx: Context) -> None:
     divisors[divisors == 0] = 1.0
     table = np.roll(np.rint((1 << _QUOTIENT_BITS) / divisors), int(codes[0]))
     index = build.of_codes(b, "index")
-    inverse = build.emit("Gather", [build.constant(table, "inverses"), index.value], value, "inverse", axis=0)
+    inverse = entries_at(build, build.constant(table, "inverses"), index.value, value, "inverse")
     top, zero = build.of_codes(a, "dividend"), int(a.params.zero_point)
     centered = build.emit("Sub", [top.value, build.constant(zero, "zero")], node.inputs[0], "centered") if zero else top.value
     product = build.emit("Mul", [centered, inverse], node.outputs[0], "quotient")
