@@ -11,6 +11,7 @@ import click
 from qconv.cli.options import (
     COUNT,
     METHODS,
+    MODEL,
     PATH,
     RULES,
     data_options,
@@ -29,7 +30,7 @@ _PICTURES = (".png", ".svg")
 
 
 @click.command(short_help="Tell which layers lose what, and what to leave in float.")
-@click.argument("model", type=PATH)
+@click.argument("model", type=MODEL)
 @click.option("--calibration", type=PATH, help="The calibration file.  [default: MODEL.calib.json, or made from --data]")
 @data_options
 @click.option("--method", type=click.Choice(METHODS), default="minmax", show_default=True, help="How ranges are chosen.")

@@ -10,8 +10,8 @@ import click
 
 from qconv.cli.options import (
     METHODS,
+    MODEL,
     NEW_FILE,
-    PATH,
     RULES,
     data_options,
     exclude_option,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Collect the ranges of all tensors over samples.")
-@click.argument("model", type=PATH)
+@click.argument("model", type=MODEL)
 @data_options
 @click.option(
     "--method", type=click.Choice(METHODS), default="minmax", show_default=True,

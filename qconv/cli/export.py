@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qconv.cli.options import PATH, data_options, image_options
+from qconv.cli.options import MODEL, PATH, data_options, image_options
 from qconv.sentences import counted
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _MARKS = {"c": "weights.c", "vectors": "sample0*", "memh": "network.vh"}  # file
 
 
 @click.command(short_help="Write an integer model as C, as a complete table, or as test vectors.")
-@click.argument("model", type=PATH)
+@click.argument("model", type=MODEL)
 @click.option("--to", "form", type=click.Choice(FORMS), required=True, help="What to write; see above.")
 @click.option("-o", "--output", type=PATH, help="A file for json and qdq, else a folder.  [default: beside the model]")
 @data_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from qconv.errors import ModelError
 from qconv.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -26,6 +27,27 @@ class _GivenPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _Data(click.types.StringParamType):
+    """What names samples."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Fails for nothing but blanks, as a variable without a value gives them."""
+        if not str(value).strip():
+            self.fail("it is empty; give an .npz, a folder of arrays or images, or module:function", param, ctx)
+        return str(super().convert(value, param, ctx))
+
+
+class _ModelFile(_GivenPath):
+    """The path of a model, beside which others are written."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises ModelError for a folder, which has no name that others could be made of where it is the present one."""
+        path = super().convert(value, param, ctx)
+        if path.is_dir():
+            raise ModelError(f"{path} is not a file: give the path of an .onnx file")
+        return path
+
+
 class _NamedFile(_GivenPath):
     """The path of a file to be written, whose name others are made of."""
 
@@ -37,6 +59,8 @@ class _NamedFile(_GivenPath):
 
 
 PATH = _GivenPath(path_type=Path)
+MODEL = _ModelFile(path_type=Path)
+DATA = _Data()
 NEW_FILE = _NamedFile(path_type=Path)
 METHODS = ("aciq", "auto", "ema", "entropy", "minmax", "mse", "percentile")
 COUNT = click.IntRange(1, 2**31 - 1)
@@ -49,7 +73,9 @@ PRESETS = ("imagenet", "caffe", "tf", "unit", "raw")
 def data_options(command: F) -> F:
     """--data and everything that says how samples are read."""
     options = [
-        click.option("--data", metavar="DATA", help="Samples: an .npz, a folder of .npz/.npy or of images, or module:function."),
+        click.option(
+            "--data", type=DATA, metavar="DATA", help="Samples: an .npz, a folder of .npz/.npy or of images, or module:function."
+        ),
         click.option("--samples", type=COUNT, metavar="N", help="Use the first N samples only."),
         click.option("--preset", type=click.Choice(PRESETS), help="How images become tensors.  [default: imagenet]"),
         click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from qconv.cli.options import (
     BITS,
     KINDS,
     METHODS,
+    MODEL,
     NEW_FILE,
     PATH,
     RULES,
@@ -42,7 +44,7 @@ FEW_BITS = 6  # of activations, where clipping begins to matter for most network
 
 
 @click.command(short_help="Write the integer model and its table of multipliers.")
-@click.argument("model", type=PATH)
+@click.argument("model", type=MODEL)
 @click.option("--calibration", type=PATH, help="The calibration file.  [default: MODEL.calib.json, or made from --data]")
 @data_options
 @click.option("--bits", type=BITS, default=8, show_default=True, help="Bits of weights and activations, in 8-bit containers.")
@@ -228,6 +230,12 @@ def _check_outputs(loaded: PreparedModel, written: Path, save_plan: Path | None,
     check_outputs(inputs, outputs | ({} if save_plan is None else {"the plan": (save_plan, Kind.PLAN)}))
 
 
+def _gains(better: Mapping[str, float], figures: QuickCheck) -> list[str]:
+    """What another choice gives for each output that it serves better."""
+    before = figures.sqnr_db
+    return [f"output {name} {db:.1f} dB instead of {before[name]:.1f}" for name, db in better.items() if db > before[name]]
+
+
 def _show_better_target(
     loaded: PreparedModel, calibration: Calibration, result: Quantized, config: QuantConfig, source: SampleSource,
     figures: QuickCheck, threads: int,
@@ -241,8 +249,14 @@ def _show_better_target(
     if not price.matters:
         return
     better = {} if price.better is None else price.better
-    gains = [f"output {name} {db:.1f} dB instead of {figures.sqnr_db[name]:.1f}" for name, db in better.items()]
+    gains = [
+        f"output {name} {db:.1f} dB instead of {figures.sqnr_db[name]:.1f}"
+        for name, db in better.items()
+        if db > figures.sqnr_db[name]
+    ]
     known = "most of which recovery has won back already" if price.recovered else "as simulated, because it cannot run here"
+    if better and not gains:
+        return
     gain = ", ".join(gains) or f"up to {price.simulated_db:.1f} dB less noise, {known}"
     hint(f"--target x86-vnni would give {gain}; it is wrong on x86 with AVX2 and without VNNI")
 
@@ -255,6 +269,10 @@ def _show_better_mode(
     from qconv.cli.console import hint
 
     better = pipeline.dynamic_gain(loaded, config, source, figures, threads)
-    gains = [f"output {name} {db:.1f} dB instead of {figures.sqnr_db[name]:.1f}" for name, db in better.items()]
+    gains = [
+        f"output {name} {db:.1f} dB instead of {figures.sqnr_db[name]:.1f}"
+        for name, db in better.items()
+        if db > figures.sqnr_db[name]
+    ]
     if gains:
         hint(f"--mode dynamic would give {', '.join(gains)}; what is between its layers is float")

@@ -7,14 +7,25 @@ from typing import Any
 
 import click
 
-from qconv.cli.options import BITS, COUNT, NEW_FILE, PATH, RULES, data_options, exclude_option, image_options, target_option
+from qconv.cli.options import (
+    BITS,
+    COUNT,
+    MODEL,
+    NEW_FILE,
+    PATH,
+    RULES,
+    data_options,
+    exclude_option,
+    image_options,
+    target_option,
+)
 
 _SUFFIX = ".qat.onnx"
 WEIGHT_BITS = click.IntRange(2, 8)
 
 
 @click.command(short_help="Train a model shortly under its roundings; needs qconv[train].")
-@click.argument("model", type=PATH)
+@click.argument("model", type=MODEL)
 @data_options
 @click.option(
     "--labels",

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from qconv.cli.options import PATH, data_options, image_options, strict_option, threads_option
+from qconv.cli.options import MODEL, PATH, data_options, image_options, strict_option, threads_option
 
 
 @click.command(short_help="Compare the integer model with the float model over samples.")
-@click.argument("model", type=PATH)
+@click.argument("model", type=MODEL)
 @click.argument("quantized", type=PATH, required=False)
 @data_options
 @click.option(

@@ -131,6 +131,9 @@ Normalisation = tuple[float, tuple[float, ...], tuple[float, ...]]
 
 def _normalisation(options: ImageOptions, preset: Preset, channels: int) -> Normalisation:
     mean, std = options.mean or preset.mean, options.std or preset.std
+    given = options.scale if options.scale is not None else preset.scale
+    if not (given and np.isfinite([given, *mean, *std]).all()):
+        raise UsageError("--scale, --mean and --std take finite numbers, and --scale another one than 0")
     if options.scale is None and options.preset is None and max(map(abs, (options.mean or (0.0,)) + (options.std or (0.0,)))) > 1:
         raise UsageError("a mean or std above 1 counts in pixel values; add --scale 1, or divide it by 255")
     for name, values in (("mean", mean), ("std", std)):

@@ -12,12 +12,14 @@ from qconv.data.source import SampleSource, known_length
 from qconv.engines.job import add_up
 from qconv.engines.local import run_local
 from qconv.engines.ray_cluster import run_ray
+from qconv.errors import UsageError
 from qconv.pipeline import Job, PreparedModel, Warn
 from qconv.statistics.calibration import Calibration
 from qconv.statistics.checkpoint import progress_of
 from qconv.statistics.observe import Progress
 from qconv.statistics.shard import Shard
 
+_FEW_PROCESSES = 16  # that every machine bears
 CHECKED = 256  # samples that are checked for several workers, before they begin
 
 
@@ -50,11 +52,19 @@ def calibrate_by(
     if engine.name == "ray":
         parts = run_ray(lambda tasks: _for_cluster(job, tasks), engine.workers, engine.address, total, progress)
     else:
-        parts = run_local(_for_processes(job, engine.workers or 1), total, progress)
+        parts = run_local(_for_processes(job, _bearable(engine.workers or 1, total)), total, progress)
     calibration = add_up(parts)
     for finding in calibration.still:
         warn(finding)
     return calibration
+
+
+def _bearable(workers: int, total: int | None) -> int:
+    """As many processes as there are samples, at most. Raises UsageError for more than a machine bears."""
+    needed, most = min(workers, max(total or workers, 1)), max(_FEW_PROCESSES, 4 * (os.cpu_count() or 1))
+    if needed > most:
+        raise UsageError(f"--workers {workers} would start {needed} processes on {os.cpu_count()} cores; give {most} at most")
+    return needed
 
 
 def _for_processes(job: Job, workers: int) -> Sequence[Job]:

@@ -200,6 +200,19 @@ def refuse_pool(node: ir.Node) -> str | None:
     """Padding must be known."""
     if attr_str(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
         return "its auto_pad depends on a size that is not known; export it with explicit pads or fixed sizes"
+    return refuse_large_window(node)
+
+
+def refuse_large_window(node: ir.Node) -> str | None:
+    """onnxruntime takes a window beyond the padded map, and gives one number for what it sees of it."""
+    x, kernel = node.inputs[0], attr_ints(node, "kernel_shape", ())
+    if x is None or x.shape is None or len(x.shape) != len(kernel) + 2:
+        return None
+    rank, pads = len(kernel), attr_ints(node, "pads", [0] * 2 * len(kernel))
+    for axis, (size, reach) in enumerate(zip(list(x.shape)[2:], kernel, strict=True)):
+        extent = attr_ints(node, "dilations", [1] * rank)[axis] * (reach - 1) + 1
+        if isinstance(size, int) and extent > size + pads[axis] + pads[axis + rank]:
+            return f"its window of {extent} is larger than its map of {size} with padding; use a smaller one"
     return None
 
 

@@ -53,6 +53,13 @@ _MAGIC = {
 }
 
 
+def named(path: Path) -> Path:
+    """A path, if it can be that of a file. Raises OutputError."""
+    if not path.name:
+        raise OutputError(f"{path} has no name: give the name of a file")
+    return path
+
+
 def check_outputs(inputs: Iterable[Path], outputs: Mapping[str, tuple[Path, Kind]]) -> None:
     """Refuses to destroy what a command reads or what another wrote; `outputs` has what a person calls each, its path and kind.
 

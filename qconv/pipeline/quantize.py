@@ -26,7 +26,7 @@ from qconv.pipeline.distributions import distributions
 from qconv.pipeline.import_summary import import_summary
 from qconv.pipeline.made import calibration_digest, settings_to_json
 from qconv.pipeline.modes import InMode, in_mode
-from qconv.pipeline.outputs import Kind, check_outputs
+from qconv.pipeline.outputs import Kind, check_outputs, named
 from qconv.pipeline.planned import Planned, planned
 from qconv.pipeline.prepared import SELF_CHECK_SAMPLES, AnyModel, PreparedModel, prepared, self_check
 from qconv.pipeline.recall import recalled
@@ -100,7 +100,7 @@ class Quantized:
         Returns the files of the model: its graph, and external data if it has any. Raises OutputError or ModelError; nothing
         half-written stays behind, and no float model, or file of another kind, is overwritten.
         """
-        target, form = Path(path), self.file_form
+        target, form = named(Path(path)), self.file_form
         outputs = {"the model": (target, Kind.INTEGER), "its table": (target.with_suffix(".json"), Kind.TABLE)}
         check_outputs((), outputs)
         files, names = save(form, target), names_in_file(self.model, form)

@@ -30,7 +30,7 @@ def nodes_of(graph: ir.Graph, pattern: str) -> set[ir.Node]:
         found = _between(graph, pattern)
     if not found:
         raise UsageError(
-            f"--exclude {pattern!r} matches no node name and no op type of the model; see `qconv inspect` for the names"
+            f"the exclusion {pattern!r} matches no node name and no op type of the model; see `qconv inspect` for the names"
         )
     return found
 
@@ -41,13 +41,13 @@ def _between(graph: ir.Graph, pattern: str) -> set[ir.Node]:
     first, _, last = pattern.partition(_BETWEEN)
     for name in (first, last):
         if name not in values:
-            raise UsageError(f"--exclude {pattern!r} names the tensor {name!r}, which the model does not have")
+            raise UsageError(f"the exclusion {pattern!r} names the tensor {name!r}, which the model does not have")
     behind = _reached(values[first].consumers(), lambda node: (user for value in node.outputs for user in value.consumers()))
     makers = (values[last].producer(),)
     before = _reached(makers, lambda node: (value.producer() for value in node.inputs if value is not None))
     found = behind & before
     if not found:
-        raise UsageError(f"--exclude {pattern!r}: there is no way from {first} to {last}; give the earlier tensor first")
+        raise UsageError(f"the exclusion {pattern!r} finds no way from {first} to {last}; give the earlier tensor first")
     return found
 
 

@@ -43,3 +43,12 @@ def test_ceil_mode_says_nothing_beside_padding_to_the_same_size(
     result = quantize_graph(tmp_path, f"g (float[1,2,{size},{size}] x) => (float[1,3,A,B] y) {{ {body} }}", WEIGHT, feeds)
     result.assert_exact()
     assert result.sqnr_db() > 20
+
+
+@pytest.mark.parametrize("op", ["AveragePool", "MaxPool"])
+def test_a_window_that_is_larger_than_its_map_stays_in_float(tmp_path: Path, op: str) -> None:
+    body = f"r = Relu(x) y = {op}<kernel_shape=[3,1], strides=[3,1]>(r)"
+    feeds = [{"x": normal(1, 2, 1, 5, seed=seed)} for seed in range(2)]
+    result = quantize_graph(tmp_path, f"g (float[1,2,1,5] x) => (float[1,2,A,B] y) {{ {body} }}", {}, feeds)
+    (reason,) = result.quantized.plan.float_nodes.values()
+    assert "its window of 3 is larger than its map of 1" in reason
