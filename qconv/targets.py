@@ -54,6 +54,7 @@ class Tuning(Enum):
     PRODUCTS_AS_CONVOLUTIONS = "products of rows become convolutions of one place (tuning/products_as_convolutions.py)"
     LIFT_ROWS = "products of rows whose sums stay in int32 read tensors as they are (tuning/lift_rows.py)"
     MERGE_RESHAPES = "Reshapes that do nothing are dropped (tuning/merge_reshapes.py)"
+    EXPAND_LATE = "steps by element come before a tensor is expanded (tuning/expand_late.py)"
     SCALARS_OF_COLUMNS = "numbers get the rank of the columns that they meet (tuning/scalars_of_columns.py)"
     CHEAPER_TABLES = "nodes that give the very codes of a table take its place (lower/cheaper.py)"
 

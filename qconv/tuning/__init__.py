@@ -16,6 +16,7 @@ import onnx_ir as ir
 from qconv.integer.metadata import Meaning
 from qconv.model.names import Names
 from qconv.targets import Tuning
+from qconv.tuning.expand_late import expand_late
 from qconv.tuning.lift_rows import lift_rows
 from qconv.tuning.merge_groups import merge_groups
 from qconv.tuning.merge_reshapes import merge_reshapes
@@ -31,5 +32,6 @@ TUNING_PASSES: Mapping[Tuning, Pass] = {
     Tuning.PRODUCTS_AS_CONVOLUTIONS: products_as_convolutions,
     Tuning.LIFT_ROWS: lift_rows,
     Tuning.MERGE_RESHAPES: merge_reshapes,
+    Tuning.EXPAND_LATE: expand_late,
     Tuning.SCALARS_OF_COLUMNS: scalars_of_columns,
 }
