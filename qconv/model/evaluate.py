@@ -43,18 +43,18 @@ def run_node(
 
 
 def _run(proto: onnx.NodeProto, arrays: Sequence[Array | None], outputs: int, domain: str) -> list[Array]:
-    """Constants but the first input, so that kernels which want them constant accept them."""
+    """Constants but the first input of a type that numpy has, so that kernels which want them constant accept them."""
     names = [f"x{i}" if array is not None else "" for i, array in enumerate(arrays)]
     given = [(name, array) for name, array in zip(names, arrays, strict=True) if array is not None]
     proto.input.extend(names)
     proto.output.extend(f"y{i}" for i in range(outputs))
-    first, array = given[0]
+    fed = [pair for pair in given if np.asarray(pair[1]).dtype.isbuiltin == 1][:1]
     graph = helper.make_graph(
         [proto],
         "node",
-        [helper.make_tensor_value_info(first, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)],
+        [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape) for name, array in fed],
         [onnx.ValueInfoProto(name=name) for name in proto.output],
-        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in given[1:]],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in given if name not in dict(fed)],
     )
     opsets = [helper.make_opsetid("", 21)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
@@ -62,4 +62,4 @@ def _run(proto: onnx.NodeProto, arrays: Sequence[Array | None], outputs: int, do
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return list(session.run(None, {first: array}))
+    return list(session.run(None, dict(fed)))

@@ -22,6 +22,7 @@ OPSET = 21
 IR_VERSION = 10
 _NORMS = {"LayerNormalization": 17, "SimplifiedLayerNormalization": OPSET}  # opsets before which no converter knows them
 _APART = "onnxruntime.norms"
+_PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _NAMED_OP = re.compile(r"(?:Version of|for|op) (\w+)")
 
 
@@ -47,6 +48,7 @@ def to_working_opset(model: ir.Model) -> ir.Model:
         proto.opset_import[[entry.domain for entry in proto.opset_import].index("")].version = OPSET
     elif opset != OPSET:
         proto = _convert(proto, opset, OPSET)
+    _write_standard_pairs(proto)
     proto = infer_shapes(proto)
     proto.ir_version = IR_VERSION
     converted = ir.from_proto(proto)
@@ -55,6 +57,13 @@ def to_working_opset(model: ir.Model) -> ir.Model:
     give_back_names(converted, names)
     keep_sampling(converted, sampling)
     return converted
+
+
+def _write_standard_pairs(proto: onnx.ModelProto) -> None:
+    """Gives the pairs of com.microsoft the domain of the standard, which has their types at opset 21."""
+    for node in proto.graph.node:
+        if node.domain == "com.microsoft" and node.op_type in _PAIR:
+            node.domain = ""
 
 
 def _convert(proto: onnx.ModelProto, opset: int, target: int) -> onnx.ModelProto:
