@@ -18,6 +18,7 @@ from qconv.model.graph import attr_int, const_array, is_float
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.pins import PinnedWeight, Pins
 from qconv.quant.types import QuantParams
+from qconv.sentences import some_of
 
 from .code_types import TYPES, WIDE, clip_behind, code_type, same_step, type_within
 from .constants import codes_of_constant, reals_of_constant
@@ -34,6 +35,7 @@ class Pairs:
         self._weights: list[PinnedWeight] = []
         self._borders: set[ir.Node] = set()
         self._real_inputs: dict[ir.Value, ir.Value] = {}
+        self._calibrated: dict[str, list[ir.Value]] = {}
         self.count = 0
         self.notes: list[str] = []
 
@@ -44,6 +46,8 @@ class Pairs:
                 self._quantizer(node)
             elif has_trait(node, Trait.DEQUANTIZES):
                 self._dequantizer(node)
+        for reason, values in self._calibrated.items():
+            self.notes.append(f"{some_of(list(dict.fromkeys(str(value.name) for value in values)))} {reason}")
         self._retype()
 
     def is_border(self, node: ir.Node) -> bool:
@@ -205,7 +209,7 @@ class Pairs:
         if zero is None and has_trait(node, Trait.QUANTIZES):
             dtype = ir.DataType(attr_int(node, "output_dtype", int(ir.DataType.UINT8)) or int(ir.DataType.UINT8))
         if dtype in WIDE:
-            self.notes.append(f"{node.name} has 16 bits; the tensor is calibrated for 8")
+            self._calibrate(node, "have 16 bits, and are calibrated for 8")
             return None
         if dtype not in TYPES:
             kind = "an unknown type" if dtype is None else dtype.name.lower()
@@ -214,11 +218,16 @@ class Pairs:
             )
         if scale.size > 1:
             if np.unique(scale).size > 1:
-                self.notes.append(f"{node.name} has a scale for each channel of an activation; the tensor is calibrated for one")
+                self._calibrate(node, "are activations with a scale for each channel, and are calibrated for one")
                 return None
             scale = scale.reshape(-1)[0]
         point = 0 if array is None else int(array.reshape(-1)[0])
         return QuantParams(np.asarray(scale, np.float32).reshape(()), np.asarray(point), TYPES[dtype])
+
+    def _calibrate(self, node: ir.Node, reason: str) -> None:
+        """Notes that what a node gives of its tensor is not used."""
+        assert node.inputs[0] is not None
+        self._calibrated.setdefault(reason, []).append(node.inputs[0])
 
     def _retype(self) -> None:
         """What moved codes moves reals."""

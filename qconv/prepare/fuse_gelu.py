@@ -15,7 +15,7 @@ import onnx_ir as ir
 from qconv.model.edit import Editor
 
 from .affine import affine_of
-from .product import readings, replace_by, scaled
+from .product import is_rounded_within, readings, replace_by, scaled
 
 # Exporters round the constants to float32, some to six digits.
 _TOLERANCE = 1e-5
@@ -34,7 +34,9 @@ def _fuse(editor: Editor, node: ir.Node) -> int:
         if found is None or not math.isclose(found[0] * constant, 0.5, rel_tol=_TOLERANCE):
             continue
         inner = found[1].inputs[0]
-        if inner is not None and (_is_scaled(inner, x) if found[1].op_type == "Erf" else _is_cubic(inner, x)):
+        if inner is None or is_rounded_within(node, x):
+            continue
+        if _is_scaled(inner, x) if found[1].op_type == "Erf" else _is_cubic(inner, x):
             replace_by(editor, node, "Gelu", x, {"approximate": "none" if found[1].op_type == "Erf" else "tanh"})
             return 1
     return 0

@@ -16,7 +16,7 @@ from qconv.model.graph import attr_float
 
 from .affine import affine_of
 from .normalize_clamps import Clamp, clamp_of
-from .product import readings, replace_by
+from .product import is_rounded_within, readings, replace_by
 
 # Exporters write 1/6 with as few as five digits (0.16667).
 _TOLERANCE = 1e-4
@@ -31,7 +31,8 @@ def fuse_hardswish(model: ir.Model) -> int:
 def _fuse(editor: Editor, node: ir.Node) -> int:
     for constant, x, gate in readings(editor, node):
         scale = _gate_scale(gate, x)
-        if scale is not None and math.isclose(scale * constant, 1.0, rel_tol=_TOLERANCE):
+        is_hardswish = scale is not None and math.isclose(scale * constant, 1.0, rel_tol=_TOLERANCE)
+        if is_hardswish and not is_rounded_within(node, x):
             replace_by(editor, node, "HardSwish", x)
             return 1
     return 0

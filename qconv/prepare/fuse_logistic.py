@@ -15,7 +15,7 @@ from qconv.model.formula import Steps
 from qconv.model.graph import const_array
 
 from .affine import affine_of
-from .product import remove_dead
+from .product import is_rounded_within, remove_dead
 
 
 def fuse_logistic(model: ir.Model) -> int:
@@ -29,7 +29,7 @@ def _fuse(editor: Editor, node: ir.Node) -> int:
         return 0
     total = node.inputs[-1]
     power = None if total is None else _exponent(total)
-    if total is None or power is None:
+    if total is None or power is None or is_rounded_within(node, power):
         return 0
     steps, maker = Steps(editor, node), total.producer()
     if node.op_type == "Log":

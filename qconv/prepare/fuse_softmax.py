@@ -13,7 +13,7 @@ from qconv.model.graph import attr_int, attr_ints, sole_consumer
 from qconv.ops.forms import reduced_axes
 
 from .norm_forms import behind_broadcast, lower_bound, total_of
-from .product import remove_dead
+from .product import is_rounded_within, remove_dead
 
 
 def fuse_softmax(model: ir.Model) -> int:
@@ -29,7 +29,7 @@ def _fuse(editor: Editor, node: ir.Node) -> int:
     maker = None if powers is None else powers.producer()
     if maker is None or maker.op_type != "Exp" or maker.domain or total is None or total.source is not powers:
         return 0
-    if total.share != 1.0 or len(total.axes) != 1 or maker.inputs[0] is None:
+    if total.share != 1.0 or len(total.axes) != 1 or maker.inputs[0] is None or is_rounded_within(node, maker.inputs[0]):
         return 0
     old = [value.producer() for value in node.inputs if value is not None]
     editor.rewrite(node, "Softmax", [_without_maximum(maker.inputs[0], total.axes)], {"axis": total.axes[0]})

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from qconv.model.edit import Editor
+from qconv.model.given import is_given
 from qconv.model.graph import sole_consumer
 
 from .affine import affine_of
@@ -48,6 +49,13 @@ def _factors(node: ir.Node) -> tuple[float, list[ir.Value]] | None:
         return (float(step[1].scale[0]), [step[0]]) if plain else None
     values = [value for value in node.inputs if value is not None]
     return (1.0, values) if node.op_type == "Mul" and not node.domain and len(values) == 2 else None
+
+
+def is_rounded_within(node: ir.Node, x: ir.Value) -> bool:
+    """Whether the parameters of some value between x and the output of a node are given, so that it has codes of its own."""
+    before = [value for value in node.inputs if value is not None and value is not x]
+    makers = (value.producer() for value in before)
+    return any(map(is_given, before)) or any(maker is not None and is_rounded_within(maker, x) for maker in makers)
 
 
 def replace_by(editor: Editor, node: ir.Node, op_type: str, x: ir.Value, attributes: dict[str, str] | None = None) -> None:

@@ -274,3 +274,31 @@ def test_what_has_no_counterpart_is_refused_in_a_sentence(kind: int | None, word
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match=words):
         import_quantized(load(tmp_path / "m.onnx").ir)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_pairs_of_com_microsoft_are_those_of_the_standard(bits: int, tmp_path: Path) -> None:
+    """Quantizers write them at opsets that have no 16 bits, and where they are told to."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], domain="com.microsoft"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"], domain="com.microsoft"),
+        helper.make_node("DequantizeLinear", ["codes", "sw", "zw"], ["w"], domain="com.microsoft", axis=1),
+        helper.make_node("MatMul", ["d", "w"], ["y"]),
+    ]
+    constants: dict[str, Array] = {
+        "s": STEP, "z": ZERO if bits == 8 else ZERO.astype(np.int16), "zw": np.zeros(5, np.int8),
+        "codes": np.random.default_rng(1).integers(-100, 101, (6, 5)).astype(np.int8), "sw": np.full(5, 0.01, np.float32),
+    }  # fmt: skip
+    model = quantized_graph(nodes, constants, TensorProto.FLOAT, TensorProto.FLOAT, [4, 6])
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    model.opset_import[0].version = 17
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, tmp_path / "m.onnx")
+    result = imported(tmp_path / "m.onnx")
+    assert result.audit.integer_only
+    assert result.imported[0].startswith(f"used {2 if bits == 8 else 1} of")
+    assert result.imported[1:] == (() if bits == 8 else ("x have 16 bits, and are calibrated for 8",))
+    result.save(tmp_path / "m.int8.onnx")
+    feeds = [{"x": normal(4, 6, seed=seed)} for seed in range(3)]
+    mine, theirs = (np.stack(outputs(tmp_path / name, feeds)) for name in ("m.int8.onnx", "m.onnx"))
+    assert np.abs(mine - theirs).max() < 0.05 * np.abs(theirs).max()  # the result has codes here
