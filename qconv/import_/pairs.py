@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qconv.errors import ModelError
 from qconv.model.edit import Editor
 from qconv.model.given import mark_given
-from qconv.model.graph import attr_int, const_array, is_float
+from qconv.model.graph import attr_int, const_array, is_float, sole_consumer
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.pins import PinnedWeight, Pins
 from qconv.quant.types import QuantParams
@@ -56,8 +56,18 @@ class Pairs:
 
     def pins(self) -> Pins:
         """The parameters by the names that the tensors have now, which are marked."""
-        mark_given(self._activations)
-        return Pins({str(value.name): params for value, params in self._activations.items()}, tuple(self._weights))
+        activations: dict[ir.Value, QuantParams] = {}
+        for value, params in self._activations.items():
+            activations.setdefault(self._before_reshapes(value), params)
+        mark_given(activations)
+        return Pins({str(value.name): params for value, params in activations.items()}, tuple(self._weights))
+
+    def _before_reshapes(self, value: ir.Value) -> ir.Value:
+        """The tensor that a value has the elements of, and shares its codes with; what lies between may be simplified away."""
+        maker = value.producer()
+        x = maker.inputs[0] if maker is not None and has_trait(maker, Trait.RESHAPES) else None
+        free = x is not None and x not in self._activations and x.producer() is not None and sole_consumer(x) is maker
+        return self._before_reshapes(x) if x is not None and free else value
 
     def _quantizer(self, node: ir.Node) -> None:
         x, codes = node.inputs[0], node.outputs[0]

@@ -302,3 +302,21 @@ def test_pairs_of_com_microsoft_are_those_of_the_standard(bits: int, tmp_path: P
     feeds = [{"x": normal(4, 6, seed=seed)} for seed in range(3)]
     mine, theirs = (np.stack(outputs(tmp_path / name, feeds)) for name in ("m.int8.onnx", "m.onnx"))
     assert np.abs(mine - theirs).max() < 0.05 * np.abs(theirs).max()  # the result has codes here
+
+
+def test_a_scale_behind_a_reshape_that_another_one_takes_in_is_used(tmp_path: Path) -> None:
+    """A product over the last of three axes becomes one over rows, whose Reshape is joined with the one in front of it."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("Reshape", ["a", "shape"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("MatMul", ["d", "w"], ["m"]),
+        helper.make_node("Reshape", ["m", "back"], ["y"]),
+    ]
+    constants: dict[str, Array] = {
+        "shape": np.array([2, 2, 6]), "back": np.array([4, 6]), "s": STEP, "z": ZERO, "w": normal(6, 6)
+    }  # fmt: skip
+    onnx.save(quantized_graph(nodes, constants, TensorProto.FLOAT, TensorProto.FLOAT, [4, 6]), tmp_path / "m.onnx")
+    result = imported(tmp_path / "m.onnx")
+    assert result.imported[0].startswith("used 1 of 1 scales that were given")
