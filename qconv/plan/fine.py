@@ -142,9 +142,9 @@ def _is_small_product(node: ir.Node, most: int) -> bool:
 
 
 def _multiplied(nodes: Sequence[ir.Node]) -> int:
-    """What the layers multiply for one sample, as far as the sizes of their outputs are known."""
+    """What the layers multiply for one sample at least: each weight once where the size of an output is not known."""
     layers = ((const_array(node.inputs[1]), uses_of_weight(node)) for node in nodes if has_weight(node))
-    return sum(weight.size * uses for weight, uses in layers if weight is not None and uses is not None)
+    return sum(weight.size * (uses or 1) for weight, uses in layers if weight is not None)
 
 
 def _left(part: Collection[str], tensors: Mapping[str, QuantParams], met_of: DistributionOf) -> float:
