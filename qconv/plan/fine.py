@@ -24,7 +24,7 @@ import onnx_ir as ir
 
 from qconv.model.graph import attr_int, const_array, is_float
 from qconv.model.traits import Trait, has_trait
-from qconv.ops.forms import output_channels, uses_of_weight
+from qconv.ops.forms import bias_of, output_channels, uses_of_weight
 from qconv.ops.op_table import has_weight, rule_of
 from qconv.ops.scale_rules import Fixed
 from qconv.plan.far_from_zero import is_far_band
@@ -36,6 +36,7 @@ _LOWEST_DB = 40.0  # what a network loses before its outputs leaves less, so tha
 _LOWEST_OF_SHARES = 30.0  # of a Softmax, which takes ten nodes instead of one
 _PRODUCTS = 10_000  # of the network for each element of a product in 16 bits, which takes six more nodes
 _ROOM = 2.0  # times what calibration has seen of a product, as there are codes enough
+_FARTHEST_BIAS = 1000.0  # times what it leaves, for which int32 has no room in such steps
 LONGEST_SOFTMAX = (1 << 16) - 1  # exponentials of 15 bits, whose sum stays in int32
 _CARRIES = Trait.RESHAPES | Trait.PERMUTES | Trait.TAKES | Trait.JOINS  # with kernels for int16
 
@@ -68,7 +69,7 @@ def fine_outputs(nodes: Sequence[ir.Node], tensors: Mapping[str, QuantParams], m
     shares, products = _shares(nodes), _products(nodes)
 
     def lowest(part: frozenset[str]) -> float:
-        return math.inf if part & products else _LOWEST_OF_SHARES if part & shares else _LOWEST_DB
+        return math.inf if part & products.keys() else _LOWEST_OF_SHARES if part & shares else _LOWEST_DB
 
     coarse = [part for part in fine_parts(nodes) if _left(part, tensors, met_of) < lowest(part)]
     return Steep(fine=frozenset().union(*coarse))
@@ -79,8 +80,10 @@ def fine_params(nodes: Sequence[ir.Node], tensors: Mapping[str, QuantParams], fi
     shares, products, found = _shares(nodes), _products(nodes), dict[str, QuantParams]()
     for part in fine_parts(nodes):
         if part <= set(fine) and part <= tensors.keys():
-            reach = max(abs(end) for name in part for end in tensors[name].ends) * (_ROOM if part & products else 1.0)
-            found |= dict.fromkeys(part, _around_zero(1.0 if part & shares else reach))
+            made = part & products.keys()
+            reach = max(abs(end) for name in part for end in tensors[name].ends) * (_ROOM if made else 1.0)
+            if all(products[name] <= _FARTHEST_BIAS * reach for name in made):
+                found |= dict.fromkeys(part, _around_zero(1.0 if part & shares else reach))
     return found
 
 
@@ -107,9 +110,10 @@ def _shares(nodes: Sequence[ir.Node]) -> set[str]:
     return {str(node.outputs[0].name) for node in nodes if has_trait(node, Trait.PROBABILITIES)}
 
 
-def _products(nodes: Sequence[ir.Node]) -> set[str]:
-    """The outputs of products with constant matrices."""
-    return {str(node.outputs[0].name) for node in nodes if is_product(node)}
+def _products(nodes: Sequence[ir.Node]) -> dict[str, float]:
+    """The outputs of products with constant matrices, and the largest magnitude of what each adds to its sums."""
+    biases = {str(node.outputs[0].name): bias_of(node) for node in nodes if is_product(node)}
+    return {name: 0.0 if bias is None else float(np.abs(bias).max(initial=0.0)) for name, bias in biases.items()}
 
 
 def _ends(value: ir.Value, integer: Collection[ir.Node], ending: Collection[ir.Value]) -> bool:
