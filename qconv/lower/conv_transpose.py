@@ -52,7 +52,7 @@ def lower_conv_transpose(node: ir.Node, ctx: Context) -> None:
     linear = quantize_linear(ctx.target, str(node.name), phases, bias, summed, x.params, params, y, order, given, ctx.grid)
     x, linear = with_copies(node, ctx, x, linear, (1, 1), partial(conv_order, group=group), group)
     attributes: dict[str, Attribute] = {"group": group, "kernel_shape": taps, "pads": [t - 1 for t in taps] * 2}
-    bounds = _crop_bounds(node, [s * t - k for s, t, k in zip(strides, taps, weight.shape[2:], strict=True)])
+    bounds = crop_bounds(node, [s * t - k for s, t, k in zip(strides, taps, weight.shape[2:], strict=True)])
     whole = None if bounds is None else f"{output.name}_whole"
     phase_name = f"{output.name}_phases" if count > 1 else whole
     codes = emit_conv(node, ctx, x, linear, y, str(value.name), attributes, phase_name)
@@ -104,7 +104,7 @@ def _shuffled(
     )  # fmt: skip
 
 
-def _crop_bounds(node: ir.Node, overhang: list[int]) -> dict[str, NDArray[np.int64]] | None:
+def crop_bounds(node: ir.Node, overhang: list[int]) -> dict[str, NDArray[np.int64]] | None:
     """Starts, ends and axes of the Slice; None where nothing is to be cut off."""
     rank = len(overhang)
     pads, more = attr_ints(node, "pads", [0, 0] * rank), attr_ints(node, "output_padding", [0] * rank)

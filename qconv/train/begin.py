@@ -23,7 +23,7 @@ def begin_with(student: SimulatedNetwork, graph: ir.Graph, plan: QuantPlan) -> N
             module.begin_with(plan.tensors[str(module.tensor)])
     for node in graph:
         name = module_name(node)
-        layer = student.network.get_submodule(name) if has_weight(node) and _has_module(student, name) else None
+        layer = student.network.get_submodule(name) if _has_module(student, name) and has_weight(node) else None
         if isinstance(layer, SimulatedLayer):
             _begin_layer(layer, node, plan)
 

@@ -14,9 +14,13 @@ import torch
 from torch import fx, nn
 
 from qconv.errors import ModelError
-from qconv.model.graph import attr_int, attr_ints, const_array
+from qconv.model.graph import attr_int, attr_ints, const_array, is_float
+from qconv.model.traits import Trait, has_trait
 
-from .onnx_functions import FUNCTIONS, item, padded
+from .onnx_functions import FUNCTIONS
+from .onnx_moves import item, padded
+from .phases import phases_of
+from .sizes import shape_call, shape_of, size_call
 
 Values = dict[ir.Value, Any]
 _CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
@@ -37,6 +41,7 @@ class _Builder:
     def __init__(self, graph: ir.Graph) -> None:
         self._source, self._root, self._graph = graph, nn.Module(), fx.Graph()
         self._values: Values = {}
+        self._sizes: set[ir.Value] = set()  # lists of numbers, and numbers
 
     def build(self) -> fx.GraphModule:
         """The finished module."""
@@ -53,7 +58,22 @@ class _Builder:
         if node.op_type in _LAYERS:
             self._layer(node, _LAYERS[node.op_type](node))
             return
+        if node.op_type == "ConvTranspose":
+            self._phases(node)
+            return
+        if node.op_type == "Shape":
+            self._put(node.outputs[0], self._graph.call_function(shape_of, (self._operand(node.inputs[0]), *shape_call(node))))
+            self._sizes.add(node.outputs[0])
+            return
+        if self._is_of_sizes(node):
+            self._size(node)
+            return
         rule = FUNCTIONS.get(node.op_type)
+        if has_trait(node, Trait.RECURS):
+            raise ModelError(
+                f"node {node.name} ({node.op_type}) is recurrent, and training does not simulate its steps; `qconv quantize` "
+                "makes it integer without training"
+            )
         if rule is None or node.domain not in ("", "ai.onnx"):
             raise ModelError(
                 f"node {node.name} ({node.op_type}) has no counterpart in torch here; train the network from its source"
@@ -77,6 +97,32 @@ class _Builder:
         if _uneven(node):
             x = self._graph.call_function(padded, (x, attr_ints(node, "pads", []), 0.0))
         self._put(node.outputs[0], self._graph.call_module(name, (x,)))
+
+    def _phases(self, node: ir.Node) -> None:
+        """A transposed convolution by phases, which are what is rounded."""
+        made, name = phases_of(node), f"{module_name(node)}_phases"
+        made.phases.op_type = node.op_type  # what rules may call it by
+        self._root.add_module(name, made.phases)
+        result = self._graph.call_module(name, (self._operand(node.inputs[0]),))
+        result.meta["tensor"] = str(node.outputs[0].name)
+        self._put(node.outputs[0], made.placed(result))
+
+    def _is_of_sizes(self, node: ir.Node) -> bool:
+        """Whether all that a node reads are sizes and constants, so that it gives sizes, or numbers up to one."""
+        read = [value for value in node.inputs if value is not None]
+        known = all(value in self._sizes or const_array(value) is not None for value in read)
+        return known and any(value in self._sizes for value in read) and not any(map(is_float, read))
+
+    def _size(self, node: ir.Node) -> None:
+        function, gives_sizes = size_call(node)
+        result = self._graph.call_function(function, tuple(self._size_operand(value) for value in node.inputs))
+        self._put(node.outputs[0], result)
+        if gives_sizes:
+            self._sizes.add(node.outputs[0])
+
+    def _size_operand(self, value: ir.Value | None) -> Any:
+        array = const_array(value)
+        return None if value is None else self._values[value] if array is None else array.tolist()
 
     def _put(self, value: ir.Value, result: fx.Node) -> None:
         """Says what stands for a tensor, and to what is made of the module which tensor that is."""

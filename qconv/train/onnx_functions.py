@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import torch
 from torch import Tensor
@@ -14,29 +13,10 @@ from torch.nn import functional
 from qconv.errors import ModelError
 from qconv.model.graph import attr_float, attr_int, attr_ints, attr_str, const_array
 
+from .onnx_moves import MOVES, PASSING_MOVES, Call, Rule, ints, padded
+
 _PADS = {3: functional.max_pool1d, 4: functional.max_pool2d, 5: functional.max_pool3d}
 _AVERAGES = {3: functional.avg_pool1d, 4: functional.avg_pool2d, 5: functional.avg_pool3d}
-
-Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
-
-
-def item(values: Any, index: int) -> Any:
-    """One of several results."""
-    return values[index]
-
-
-def padded(x: Tensor, pads: list[int], value: float) -> Tensor:
-    """Pads the last axes; `pads` are those of ONNX, all beginnings before all ends."""
-    half = len(pads) // 2
-    order = [pads[axis + half * end] for axis in reversed(range(half)) for end in (0, 1)]
-    return functional.pad(x, order, value=value)
-
-
-def _pad(node: ir.Node) -> Call:
-    if attr_str(node, "mode", "constant") != "constant" or (len(node.inputs) > 3 and node.inputs[3] is not None):
-        raise ModelError(f"node {node.name} (Pad) has a form that torch does not; train the network from its source")
-    array = const_array(node.inputs[2]) if len(node.inputs) > 2 else None
-    return padded, (node.inputs[0], _ints(node, 1), 0.0 if array is None else float(array.reshape(-1)[0])), {}
 
 
 def _plain(function: Callable[..., Any]) -> Callable[[ir.Node], Call]:
@@ -99,23 +79,6 @@ def _global_max(x: Tensor) -> Tensor:
     return x.amax(tuple(range(2, x.ndim)), keepdim=True)
 
 
-def _reshape(node: ir.Node) -> Call:
-    return _reshaped, (node.inputs[0], _ints(node, 1)), {}
-
-
-def _reshaped(x: Tensor, shape: list[int]) -> Tensor:
-    return x.reshape([x.shape[axis] if size == 0 else size for axis, size in enumerate(shape)])
-
-
-def _flattened(x: Tensor, axis: int) -> Tensor:
-    return x.reshape(int(np.prod(x.shape[:axis])), -1)
-
-
-def _flatten(node: ir.Node) -> Call:
-    axis = attr_int(node, "axis", 1)
-    return (torch.flatten, (node.inputs[0], 1), {}) if axis == 1 else (_flattened, (node.inputs[0], axis), {})
-
-
 def _resize(node: ir.Node) -> Call:
     before, after = node.inputs[0], node.outputs[0]
     sizes = [value.shape[2:] if value is not None and value.shape is not None else None for value in (before, after)]
@@ -132,14 +95,6 @@ def _layer_norm(node: ir.Node) -> Call:
         raise ModelError(f"node {node.name} (LayerNormalization) spans several axes; train the network from its source")
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     return functional.layer_norm, (node.inputs[0], list(shape), node.inputs[1], bias, epsilon), {}
-
-
-def _transpose(node: ir.Node) -> Call:
-    return torch.permute, (node.inputs[0], attr_ints(node, "perm", [])), {}
-
-
-def _concat(node: ir.Node) -> Call:
-    return torch.cat, (list(node.inputs), attr_int(node, "axis", 0)), {}
 
 
 def _softmax(node: ir.Node) -> Call:
@@ -162,55 +117,12 @@ def _gelu(node: ir.Node) -> Call:
     return functional.gelu, (node.inputs[0],), {"approximate": attr_str(node, "approximate", "none")}
 
 
-def _sliced(x: Tensor, starts: list[int], ends: list[int], axes: list[int], steps: list[int]) -> Tensor:
-    index: list[Any] = [slice(None)] * x.ndim
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        index[axis] = slice(start, min(end, 1 << 31), step)
-    return x[tuple(index)]
-
-
-def _slice(node: ir.Node) -> Call:
-    starts, ends = _ints(node, 1), _ints(node, 2)
-    axes = _ints(node, 3) if len(node.inputs) > 3 and node.inputs[3] is not None else list(range(len(starts)))
-    steps = _ints(node, 4) if len(node.inputs) > 4 and node.inputs[4] is not None else [1] * len(starts)
-    if min(steps, default=1) < 1:
-        raise ModelError(f"node {node.name} (Slice) goes backwards, which torch does not; train the network from its source")
-    return _sliced, (node.inputs[0], starts, ends, axes, steps), {}
-
-
-def _split(node: ir.Node) -> Call:
-    axis, x = attr_int(node, "axis", 0), node.inputs[0]
-    if len(node.inputs) > 1 and node.inputs[1] is not None:
-        return torch.split, (x, _ints(node, 1), axis), {}
-    return torch.chunk, (x, len(node.outputs), axis), {}
-
-
-def _squeeze(node: ir.Node) -> Call:
-    return torch.squeeze, (node.inputs[0], tuple(_ints(node, 1))), {}
-
-
-def _unsqueezed(x: Tensor, axes: list[int]) -> Tensor:
-    for axis in sorted(axes):
-        x = x.unsqueeze(axis)
-    return x
-
-
-def _unsqueeze(node: ir.Node) -> Call:
-    return _unsqueezed, (node.inputs[0], _ints(node, 1)), {}
-
-
 def _mean(node: ir.Node) -> Call:
-    return torch.mean, (node.inputs[0], tuple(_ints(node, 1))), {"keepdim": bool(attr_int(node, "keepdims", 1))}
+    return torch.mean, (node.inputs[0], tuple(ints(node, 1))), {"keepdim": bool(attr_int(node, "keepdims", 1))}
 
 
-def _ints(node: ir.Node, index: int) -> list[int]:
-    array = const_array(node.inputs[index])
-    if array is None:
-        raise ModelError(f"node {node.name} ({node.op_type}) computes its shape; train the network from its source")
-    return [int(number) for number in array.reshape(-1)]
-
-
-FUNCTIONS: Mapping[str, Callable[[ir.Node], Call]] = {
+FUNCTIONS: Mapping[str, Rule] = {
+    **MOVES,
     "Add": _plain(torch.add),
     "Sub": _plain(torch.sub),
     "Mul": _plain(torch.mul),
@@ -236,27 +148,18 @@ FUNCTIONS: Mapping[str, Callable[[ir.Node], Call]] = {
     "Gelu": _gelu,
     "Softmax": _softmax,
     "LayerNormalization": _layer_norm,
-    "Pad": _pad,
     "Resize": _resize,
     "MaxPool": _pool(_PADS),
     "AveragePool": _pool(_AVERAGES),
     "ReduceMean": _mean,
-    "Reshape": _reshape,
-    "Flatten": _flatten,
-    "Transpose": _transpose,
-    "Concat": _concat,
-    "Slice": _slice,
-    "Split": _split,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
+    "Where": _plain(torch.where),
+    "Equal": _plain(torch.eq),
+    "Greater": _plain(torch.gt),
+    "GreaterOrEqual": _plain(torch.ge),
+    "Less": _plain(torch.lt),
+    "LessOrEqual": _plain(torch.le),
+    "Not": _plain(torch.logical_not),
+    "And": _plain(torch.logical_and),
+    "Or": _plain(torch.logical_or),
 }
-PASSING = (
-    _flattened,
-    _global_max,
-    _max_padded,
-    item,
-    padded,
-    _reshaped,
-    _sliced,
-    _unsqueezed,
-)  # functions of this file that move values only
+PASSING = (_global_max, _max_padded, *PASSING_MOVES)  # functions of this file, and of moves, that move values only

@@ -13,6 +13,8 @@ from torch.nn import functional
 from .binarized import Sign
 from .layers import BATCH_NORMS, LAYERS
 from .onnx_functions import PASSING, global_average
+from .onnx_moves import sliced
+from .phases import interleaved
 from .powers import RoundedGradient
 
 
@@ -40,9 +42,11 @@ _PASSING_MODULES = (
 _PASSING = {
     functional.dropout, functional.max_pool2d, functional.max_pool1d, functional.pixel_shuffle, torch.flatten, torch.reshape,
     torch.permute, torch.transpose, torch.squeeze, torch.unsqueeze, torch.chunk, torch.split, torch.narrow, operator.getitem,
+    interleaved,
     "view", "reshape", "flatten", "permute", "transpose", "contiguous", "squeeze", "unsqueeze", "chunk", "split", "narrow",
     "expand", "clone", "detach", torch.clone, *PASSING,
 }  # fmt: skip
+_UNTANGLING = {functional.pixel_shuffle, interleaved, sliced}  # behind the phases of a transposed convolution
 _CLAMPS = {
     functional.relu, functional.relu_, functional.relu6, functional.hardtanh, torch.relu, torch.relu_, torch.clamp, torch.clip,
     "relu", "relu_", "clamp", "clamp_", "clip",
@@ -91,6 +95,22 @@ def place_of(node: fx.Node, modules: dict[str, nn.Module]) -> Place:
     if found in _PASSING:
         return Place.PASS
     return Place.BOUNDED if found in _BOUNDED else Place.OTHER
+
+
+def only_reader(node: fx.Node) -> fx.Node | None:
+    """The only reader of what a node gives, behind what puts the phases of a transposed convolution in their places."""
+    users = tuple(node.users)
+    while len(users) == 1 and users[0].target in _UNTANGLING:
+        users = tuple(users[0].users)
+    return users[0] if len(users) == 1 else None
+
+
+def maker_of(node: fx.Node) -> fx.Node | None:
+    """What the first operand of a node is made by, in front of the same."""
+    operand = node.all_input_nodes[0] if node.all_input_nodes else None
+    while operand is not None and operand.target in _UNTANGLING:
+        operand = operand.all_input_nodes[0]
+    return operand
 
 
 def is_product(node: fx.Node) -> bool:

@@ -23,7 +23,8 @@ from .gates import SimulatedGate, gate_of
 from .layers import SimulatedLayer
 from .mean import SimulatedMean
 from .network import SimulatedNetwork, Tracer
-from .places import Place, is_hard, is_product, limits_of, place_of
+from .phases import with_phases
+from .places import Place, is_hard, is_product, limits_of, maker_of, only_reader, place_of
 from .quantizers import ActivationQuantizer, Clock, WeightQuantizer
 from .settings import Training
 
@@ -43,7 +44,7 @@ def prepare(
     """
     inputs = (example,) if isinstance(example, Tensor) else tuple(example)
     try:
-        copied = copy.deepcopy(module)
+        copied = with_phases(copy.deepcopy(module))
         network = copied if isinstance(copied, fx.GraphModule) else fx.GraphModule(copied, Tracer().trace(copied))
     except Exception as error:  # noqa: BLE001  whatever the module's own code raises when it meets a proxy
         raise ModelError(
@@ -215,7 +216,7 @@ class _Preparation:
 
     def _quantize(self, node: fx.Node, name: str, *, bounded: bool = False) -> None:
         """Rounds what a node gives; not where the only reader is a clamp, which is rounded instead."""
-        user = _only_user(node)
+        user = only_reader(node)
         clamps = user is not None and user.op != "output" and place_of(user, self.modules) is Place.CLAMP
         if clamps and node.op != "placeholder" and not bounded:
             self.quantizers[node] = None
@@ -236,7 +237,7 @@ class _Preparation:
         rounded.meta = dict(node.meta)
         node.replace_all_uses_with(rounded, delete_user_cb=lambda reader: reader is not rounded)
         self.quantizers[node] = self.quantizers[rounded] = quantizer
-        maker = node if node in self._waiting else node.all_input_nodes[0] if node.all_input_nodes else None
+        maker = node if node in self._waiting else maker_of(node)
         if maker in self._waiting:
             self._waiting.pop(maker).connect(None, quantizer)
 

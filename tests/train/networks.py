@@ -70,6 +70,14 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "residual": lambda: nn.Sequential(conv_bn(2, 8, nn.ReLU()), Residual(), Residual(), head(8)),
     "joined": lambda: nn.Sequential(conv_bn(2, 8, nn.ReLU()), Joined(), head(12)),
     "gates": lambda: nn.Sequential(conv_bn(2, 8, nn.Hardswish()), conv_bn(8, 8, nn.SiLU()), Excite(), head(8)),
+    "transposed": lambda: nn.Sequential(
+        conv_bn(2, 8, nn.ReLU(), stride=2),
+        nn.ConvTranspose2d(8, 8, 3, 2, 1, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(8, 6, (2, 4), (1, 2), (0, 1), bias=False),
+        nn.ConvTranspose2d(6, 8, 2, 2, groups=2),
+        head(8),
+    ),
     "biased": lambda: nn.Sequential(
         nn.Conv2d(2, 8, 3), nn.BatchNorm2d(8), nn.LeakyReLU(0.125), nn.Flatten(), nn.Linear(288, 16), nn.GELU(), nn.Linear(16, 4)
     ),
