@@ -59,7 +59,9 @@ def verify(
     integer = load(quantized)
     prepared = load_prepared(model, pins_of(integer.ir))
     source = _source(prepared, data, images, labels, samples)
-    warnings = (stale_table(integer.path, integer.digest), _other_model(prepared, integer))
+    warnings = (stale_table(integer.path, integer.digest), other := _other_model(prepared, integer))
+    if other is not None:  # tensors of one name need not be the same
+        effort = replace(effort, layer_samples=0)
     opened = ((prepared.path, prepared.original), (integer.path, integer.ir))
     before, after = (file_bytes(files_of(*model)) for model in opened)
     told = tuple(warning for warning in warnings if warning is not None)
@@ -72,7 +74,10 @@ def _other_model(model: PreparedModel, integer: LoadedModel) -> str | None:
     made_from = read_origin(integer.ir).model_sha256
     if not made_from or made_from == model.digest:
         return None
-    return f"{integer.path} was made from another float model than {model.path}, or before that changed; quantize again"
+    return (
+        f"{integer.path} was made from another float model than {model.path}, as after training, or before that changed, so that "
+        "layers are not compared; quantize again unless that is meant"
+    )
 
 
 def _source(

@@ -18,7 +18,7 @@ from qconv.model.scratch import scratch_folder
 from qconv.model.session import open_session
 from qconv.verify.exact.exactness import exactness
 from qconv.verify.exact.processors import machine_warnings
-from qconv.verify.layers.reports import layer_reports
+from qconv.verify.layers.reports import Layers, layer_reports
 from qconv.verify.measure.compare import compare
 from qconv.verify.measure.cost import measure
 from qconv.verify.measure.faster import faster_way
@@ -36,7 +36,7 @@ Progress = Callable[[int, int | None], None]
 class Effort:
     """How many samples the costly parts take at most, and elements: of layers beyond one sample, for exactness beyond two.
 
-    `latency_seconds` are spent on measuring time.
+    No samples of layers: these are not compared. `latency_seconds` are spent on measuring time.
     """
 
     layer_samples: int = 4
@@ -88,8 +88,10 @@ def verify(
     if program.origin.mode == "static":
         cost = replace(cost, faster=faster_way(models.prepared.graph))
     give_memory_back()
-    first_samples = islice(source, effort.layer_samples)
-    layers = layer_reports(models.prepared, models.integer, program, integer_side, first_samples, threads, effort.layer_elements)
+    layers = Layers((), 0)
+    if effort.layer_samples:
+        few = islice(source, effort.layer_samples)
+        layers = layer_reports(models.prepared, models.integer, program, integer_side, few, threads, effort.layer_elements)
     culprit = first_loss(models.prepared.graph, layers.reports)
     bad = output_warnings(
         comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None, mode=program.origin.mode

@@ -333,3 +333,8 @@ def test_a_slower_model_has_a_line_to_try(verified: tuple[Report, Program]) -> N
     (reason,) = (reason for reason, line in lines.items() if line.endswith("--mode dynamic"))
     assert reason.startswith("A run takes 2.00 of the float model's time here")
     assert not any("--mode" in line for _, line in advice(replace(report, cost=replace(cost, integer_ms=0.9)), program))
+
+
+def test_a_page_without_layers_says_so(verified: tuple[Report, Program]) -> None:
+    words = Reader(report_page(replace(verified[0], layers=(), layer_samples=0))).words
+    assert "Layers were not compared." in words and "No layer loses" not in words and "Layers, by the error" not in words

@@ -157,9 +157,9 @@ def test_what_a_softmax_gives_no_share_of_is_no_error_of_the_scores(tmp_path: Pa
 
 
 def test_layers_are_named_by_what_computes_and_those_that_move_are_left_out(tmp_path: Path) -> None:
-    text = "g (float[2,8] x) => (float[4,4] y) { e = Gelu(x) r = Reshape(e, s) y = MatMul(r, w) }"
+    text = "g (float[2,8] x) => (float[4,4] r, float[2,4] y) { e = Gelu(x) r = Reshape(e, s) y = MatMul(e, w) }"
     feeds = [{"x": normal(2, 8, seed=seed)} for seed in range(4)]
-    result = quantize_graph(tmp_path, text, {"s": np.asarray([4, 4]), "w": normal(4, 4)}, feeds)
+    result = quantize_graph(tmp_path, text, {"s": np.asarray([4, 4]), "w": normal(8, 4)}, feeds)
     result.quantized.save(tmp_path / "m.int8.onnx")
     report = pipeline.verify(result.path, tmp_path / "m.int8.onnx", Given(feeds))
     found = {layer.tensor: layer.op_type for layer in report.layers}
