@@ -45,6 +45,7 @@ def reals_of_constant(node: ir.Node, array: NDArray[np.generic]) -> Reals:
         raise ModelError(f"node {node.name} (DequantizeLinear) computes its scale at run time; make it a constant")
     codes = array.astype(np.float32) - (0.0 if zero is None else _along(node, zero, array))
     reals = (codes * _along(node, scale, array)).astype(np.float32)
+    codes, scale = codes * np.sign(_along(node, scale, array)), np.where(scale == 0, 1, np.abs(scale))  # any step serves zeros
     if attr_int(node, "block_size", 0) or (scale.size > 1 and scale.ndim > 1):
         return Reals(reals, None)
     single = scale.size == 1

@@ -1,6 +1,7 @@
 """MatMulInteger and ConvInteger of codes that a DynamicQuantizeLinear makes, as float products with the weight's reals.
 
 DynamicQuantizeLinear(x) -> y, s, z      Cast(MatMulInteger(y, w, z, zw)) * (s * sw)  =  x (sw (w - zw))
+                                         DequantizeLinear(y, s, z)                    =  x
 """
 
 from __future__ import annotations
@@ -18,11 +19,25 @@ _FLOAT_OPS = {"MatMulInteger": "MatMul", "ConvInteger": "Conv"}
 def take_products_apart(model: ir.Model) -> int:
     """Replaces every such product; returns their number."""
     editor = Editor(model.graph)
+    for node in tuple(model.graph):
+        _undo(node)
     count = sum(_take_apart(editor, node) for node in tuple(model.graph))
     for node in reversed(tuple(model.graph)):
         if node.op_type == "DynamicQuantizeLinear" and not any(v.uses() or v.is_graph_output() for v in node.outputs):
             model.graph.remove(node, safe=True)
     return count
+
+
+def _undo(node: ir.Node) -> None:
+    """Takes out a DequantizeLinear of what a DynamicQuantizeLinear gives."""
+    maker = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
+    if node.op_type != "DequantizeLinear" or maker is None or maker.op_type != "DynamicQuantizeLinear":
+        return
+    output, x = node.outputs[0], maker.inputs[0]
+    if tuple(node.inputs) == tuple(maker.outputs) and x is not None and not output.is_graph_output():
+        output.replace_all_uses_with(x)
+        assert node.graph is not None
+        node.graph.remove(node, safe=True)
 
 
 def _take_apart(editor: Editor, node: ir.Node) -> int:

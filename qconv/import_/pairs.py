@@ -125,6 +125,7 @@ class Pairs:
             self._constant(node, x, array)
             return
         params = self._parameters(node)
+        self._skip_casts(node)
         if params is not None:
             self._make_real(node, 0, params)
             x = node.inputs[0]
@@ -145,6 +146,18 @@ class Pairs:
             return
         reals.replace_all_uses_with(x)
         self._graph.remove(node, safe=True)
+
+    def _skip_casts(self, node: ir.Node) -> None:
+        """Lets a DequantizeLinear read what was cast to wider integers and back, all of which hold the codes."""
+        value, passed = node.inputs[0], list[ir.DataType]()
+        maker = None if value is None else value.producer()
+        while value not in self._activations and maker is not None and has_trait(maker, Trait.CASTS):
+            passed += [] if value is None or value.dtype is None else [value.dtype]
+            value = maker.inputs[0]
+            maker = None if value is None else value.producer()
+        params = None if value is None else self._activations.get(value)
+        if params is not None and passed and all(_holds(dtype, params) for dtype in passed):
+            node.replace_input_with(0, value)
 
     def _source(self, value: ir.Value) -> ir.Value | None:
         """The tensor with a pin that the elements of a value come from."""
@@ -231,6 +244,11 @@ class Pairs:
                 self._calibrate(node, "are activations with a scale for each channel, and are calibrated for one")
                 return None
             scale = scale.reshape(-1)[0]
+        if not np.asarray(scale, np.float32) > 0:
+            raise ModelError(
+                f"node {node.name} ({node.op_type}) has a scale of {float(scale):g}, and a step of codes is above 0; "
+                "mend it, or leave the pair out"
+            )
         point = 0 if array is None else int(array.reshape(-1)[0])
         return QuantParams(np.asarray(scale, np.float32).reshape(()), np.asarray(point), TYPES[dtype])
 
@@ -247,3 +265,12 @@ class Pairs:
                 for output in node.outputs:
                     if output.dtype in (*TYPES, *WIDE):
                         output.type = ir.TensorType(ir.DataType.FLOAT)
+
+
+def _holds(dtype: ir.DataType, params: QuantParams) -> bool:
+    """Whether an integer type has all codes of some parameters."""
+    kind = np.dtype(dtype.numpy())
+    if kind.kind not in "iu":
+        return False
+    limits = np.iinfo(kind)
+    return int(limits.min) <= params.int_type.qmin and params.int_type.qmax <= int(limits.max)
