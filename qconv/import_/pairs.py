@@ -23,6 +23,7 @@ from qconv.sentences import some_of
 from .code_types import TYPES, WIDE, clip_behind, code_type, same_step, type_within
 from .constants import codes_of_constant, reals_of_constant
 
+_OPERANDS = Trait.SUMS | Trait.MULTIPLIES | Trait.JOINS  # of a constant that is no weight
 _KEEP_CODES = Trait.MOVES | Trait.EXTREMES | Trait.CLAMPS | Trait.JOINS | Trait.FILLS
 
 
@@ -202,6 +203,8 @@ class Pairs:
             self.count += 1
             if found.params is None:
                 self.notes.append(f"weight {output.name} has a scale for each block, and gets one for each channel")
+            elif found.params.axis is None and any(has_trait(user, _OPERANDS) for user in output.consumers()):
+                self._activations[value] = found.params
             else:
                 self._weights.append(PinnedWeight(str(output.name), found.reals, found.params))
         output.replace_all_uses_with(value, replace_graph_outputs=True)

@@ -31,5 +31,5 @@ def hand_on(old: ir.Value, new: ir.Value) -> None:
 
 def given_names(graph: ir.Graph) -> dict[str, str]:
     """The present name of each marked tensor by the name that it was marked with."""
-    values = (*graph.inputs, *(output for node in graph for output in node.outputs))
+    values = (*graph.inputs, *graph.initializers.values(), *(output for node in graph for output in node.outputs))
     return {value.meta[_KEY]: str(value.name) for value in values if is_given(value)}

@@ -75,7 +75,7 @@ class SharedScales:
         for node in self.integer_nodes():
             for value in data_values(node):
                 group = self._group(value)
-                if value.name in pinned and const_array(value) is None:
+                if value.name in pinned:
                     group.fixed = with_sign(pinned[str(value.name)], type_of(value).signed)
         nodes = list(self.integer_nodes())
         self._wide = wide_tensors(nodes).tensors if any(map(is_wide_join, nodes)) else frozenset()

@@ -320,3 +320,27 @@ def test_a_scale_behind_a_reshape_that_another_one_takes_in_is_used(tmp_path: Pa
     onnx.save(quantized_graph(nodes, constants, TensorProto.FLOAT, TensorProto.FLOAT, [4, 6]), tmp_path / "m.onnx")
     result = imported(tmp_path / "m.onnx")
     assert result.imported[0].startswith("used 1 of 1 scales that were given")
+
+
+def test_a_constant_that_is_added_keeps_its_scale(tmp_path: Path) -> None:
+    """As the grid of a detector does: with a power of two, like those of all other tensors, all sums are proved."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("DequantizeLinear", ["codes", "sc", "z"], ["c"]),
+        helper.make_node("Add", ["d", "c"], ["t"]),
+        helper.make_node("QuantizeLinear", ["t", "sy", "z"], ["r"]),
+        helper.make_node("DequantizeLinear", ["r", "sy", "z"], ["y"]),
+    ]
+    constants: dict[str, Array] = {
+        "s": np.asarray(2.0**-6, np.float32), "sc": np.asarray(2.0**-5, np.float32), "sy": np.asarray(2.0**-4, np.float32),
+        "z": np.asarray(0, np.int8), "codes": np.arange(24).reshape(4, 6).astype(np.int8),
+    }  # fmt: skip
+    onnx.save(quantized_graph(nodes, constants, TensorProto.FLOAT, TensorProto.FLOAT, [4, 6]), tmp_path / "m.onnx")
+    result = imported(tmp_path / "m.onnx")
+    assert result.imported == ("used 3 of 3 scales that were given",)
+    result.save(tmp_path / "m.int8.onnx")
+    feeds = [{"x": normal(4, 6, seed=seed)} for seed in range(4)]
+    mine, theirs = (np.stack(outputs(tmp_path / name, feeds)) for name in ("m.int8.onnx", "m.onnx"))
+    assert all(c.proved == c.scales for c in result.lowering.program.certificates.values())
+    assert np.abs(mine - theirs).max() <= 2.0**-4  # ties, which scales that every processor adds alike with are nudged off
