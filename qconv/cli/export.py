@@ -62,11 +62,17 @@ def export(
         model, form, target, data, images=image_options(**images), samples=samples or 4, everything=all_tensors, name=name
     )  # fmt: skip
     nodes = "" if made.network is None else f"{counted(len(made.network.nodes), 'node')}, "
-    out.print(f"{target}: {nodes}{counted(len(made.files), 'file')}" if nodes else f"{target}: written")
+    out.print(f"{target}: {nodes}{counted(len(made.files), 'file')}" if nodes else f"{target}: {_weight(made)}")
     if made.taken_as_one:
         sizes = ", ".join(made.taken_as_one)
         warn(f"the free sizes {sizes} are taken as 1; give them numbers with `qconv quantize --pin {made.taken_as_one[0]}=...`")
     return 0 if made.sources is None else _tell_sizes(made, chip)
+
+
+def _weight(made: Exported) -> str:
+    from qconv.cli.console import size
+
+    return size(sum(path.stat().st_size for path in made.files))
 
 
 def _check_target(model: Path, form: str, target: Path, data: str | None) -> None:

@@ -42,11 +42,12 @@ class Plot:
 
 
 def comparison_page(reports: Sequence[Report]) -> str:
-    """The page: a table, and the scores against size and against time."""
+    """The page: a table, and the scores against size and against time; an SQNR is the score where accuracy tells none apart."""
     names = short_names([report.integer_model for report in reports])
     labelled = all(report.accuracy is not None for report in reports)
-    scores = [_score(report, labelled=labelled) for report in reports]
-    up = "top-1 accuracy, %" if labelled else "SQNR of the worst output, dB"
+    tells = len({report.accuracy.integer_top1 for report in reports if report.accuracy is not None}) > 1
+    scores = [_score(report, labelled=labelled and tells) for report in reports]
+    up = "top-1 accuracy, %" if labelled and tells else "SQNR of the worst output, dB"
     plots = (
         _plot("Score against size", "size, kB", up, names, [report.cost.integer_bytes / 1e3 for report in reports], scores),
         _plot("Score against time", "time of a run, ms", up, names, [report.cost.integer_ms for report in reports], scores),

@@ -166,6 +166,9 @@ def test_a_comparison_has_the_figures_of_the_reports(verified: tuple[Report, Pro
     assert read.words.count(f"{100 * report.accuracy.integer_top1:.2f} %") >= 3
     assert "1.0 kB" in read.words and "1.00 MB" in read.words
     assert page.count('class="dot best"') == 2  # the cheap one, in both plots: all scores are equal
+    assert "SQNR of the worst output, dB" in read.words  # as accuracy tells none apart
+    worse = replace(poor, accuracy=replace(report.accuracy, integer_top1=0.5))
+    assert "top-1 accuracy, %" in Reader(comparison_page([report, worse])).words
 
 
 def test_two_files_of_one_name_are_told_apart() -> None:
