@@ -245,4 +245,19 @@ FURTHER: dict[str, Situation] = {
             "low": np.asarray(np.finfo(np.float32).min),
         },
     ),
+    "temperatures in kelvin": Situation(
+        "(float[N,4,10,10] x) => (float[N,1,8,8] y) { c = Conv(x, w) r = Relu(c) y = Conv(r, v, b) }",
+        lambda: normal(SAMPLES, 4, 10, 10),
+        {"w": normal(8, 4, 3, 3) / 4, "v": normal(1, 8, 1, 1) / 2, "b": np.asarray([293], np.float32)},
+    ),
+    "maximum over valid places": Situation(
+        "(float[N,4,10,10] x) => (float[N,4] y) { c = Conv(x, w) m = Where(gone, infinity, c) "
+        "y = ReduceMax<axes=[2,3], keepdims=0>(m) }",
+        lambda: normal(SAMPLES, 4, 10, 10),
+        {
+            "w": normal(4, 4, 1, 1),
+            "gone": np.arange(100).reshape(1, 1, 10, 10) % 3 == 0,
+            "infinity": np.asarray(-np.inf, np.float32),
+        },
+    ),
 }
