@@ -71,20 +71,35 @@ def _is_product(node: ir.Node) -> bool:
 
 
 def _unfuse_product(editor: Editor, node: ir.Node, layout: Layout) -> int:
-    """Writes a convolution of one place and channels last as a MatMul, and an Add of its bias."""
+    """Writes a convolution of one place and channels last as a Gemm of rows, between Reshapes."""
     weight, output, name = const_array(node.inputs[3]), node.outputs[0], str(node.name)
     assert weight is not None and layout.bias is not None
     matrix = np.ascontiguousarray(weight.reshape(len(weight), -1).T)
+    inner, columns = matrix.shape
     node.replace_input_with(3, editor.constant(f"{name}/matrix", matrix))
     x, w = (_dequantized(editor, node, triple, place, place) for place, triple in enumerate(layout.reads))
-    real = editor.insert_before(node, "MatMul", [x, w], name=f"{name}/real", shape=output.shape, main=True)
-    if len(node.inputs) > layout.bias and (bias := node.inputs[layout.bias]) is not None:
-        shift = _bias(editor, node, bias, layout.reads)
-        real = editor.insert_before(node, "Add", [real, shift], name=f"{name}/moved", shape=output.shape)
+    target = editor.constant(f"{name}/rows_shape", np.asarray([-1, inner], np.int64))
+    rows = editor.insert_before(node, "Reshape", [x, target], name=f"{name}/rows", shape=ir.Shape([None, inner]))
+    bias = node.inputs[layout.bias] if layout.bias < len(node.inputs) else None
+    operands = [rows, w] if bias is None else [rows, w, _bias(editor, node, bias, layout.reads)]
+    product = editor.insert_before(node, "Gemm", operands, name=f"{name}/real", shape=ir.Shape([None, columns]), main=True)
+    shape = _shape_like(editor, node, x, columns)
+    real = editor.insert_before(node, "Reshape", [product, shape], name=f"{name}/back", shape=output.shape)
     scale, zero_point = node.inputs[layout.writes.scale], node.inputs[layout.writes.zero_point]
     node.domain = ""
     editor.rewrite(node, "QuantizeLinear", [real, scale, zero_point])
     return 1
+
+
+def _shape_like(editor: Editor, node: ir.Node, x: ir.Value, columns: int) -> ir.Value:
+    """The shape of x with another number of columns: a constant where one size at most is not known."""
+    sizes = [-1, -1] if x.shape is None else [size if isinstance(size, int) else -1 for size in x.shape[:-1]]
+    name, whole = str(node.name), ir.DataType.INT64
+    if sizes.count(-1) <= 1:
+        return editor.constant(f"{name}/shape", np.asarray([*sizes, columns], np.int64))
+    span, last = {"start": 0, "end": -1}, editor.constant(f"{name}/columns", np.asarray([columns], np.int64))
+    leading = editor.insert_before(node, "Shape", [x], span, name=f"{name}/leading", dtype=whole)
+    return editor.insert_before(node, "Concat", [leading, last], {"axis": 0}, name=f"{name}/sizes", dtype=whole)
 
 
 def _dequantized(editor: Editor, node: ir.Node, triple: Triple, place: int, axis: int | None) -> ir.Value:

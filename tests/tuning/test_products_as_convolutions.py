@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
+from qconv import pipeline
 from qconv.config import QuantConfig
 from qconv.export.qdq import qdq_model
 from qconv.import_.unfuse import unfuse_operators
 from qconv.model.graph import const_array
-from tests.lower.harness import Array, Result, normal, quantize_graph
+from tests.lower.harness import Array, Given, Result, normal, quantize_graph
 
 _B = {"w": normal(12, 8), "b": normal(8, seed=1)}
 _WIDE = {"w": normal(12, 8), "b": normal(8, seed=1), "g": normal(8, seed=2), "h": normal(8, seed=3)}
@@ -98,7 +100,24 @@ def test_taken_apart_they_are_products_again(tmp_path: Path, name: str) -> None:
     model = quantized(tmp_path, name, tune=True).quantized.model
     unfuse_operators(model)
     ops = [node.op_type for node in qdq_model(model).graph]
-    assert ops.count("MatMul") == 1 and "QLinearConv" not in ops and "Transpose" not in ops
+    assert ops.count("Gemm") == 1 and "QLinearConv" not in ops and "Transpose" not in ops
+
+
+@pytest.mark.parametrize("batch", ["1", "B", "B,T"])
+def test_read_again_they_keep_their_scales(tmp_path: Path, batch: str) -> None:
+    shape = "B,T,12" if batch == "B,T" else f"{batch},6,12"
+    body = "t = MatMul(x, w) u = Add(t, b) v = Relu(u) z = MatMul(v, k) y = Add(z, c)"
+    weights = {**_B, "k": normal(8, 5, seed=2), "c": normal(5, seed=3)}
+    feeds = [{"x": normal(1, 6, 12, seed=seed)} for seed in range(4)]
+    first = quantize_graph(tmp_path, f"g (float[{shape}] x) => (float y) {{ {body} }}", weights, feeds)
+    first.quantized.save(tmp_path / "first.onnx")
+    again = pipeline.quantize(tmp_path / "first.onnx", pipeline.calibrate(tmp_path / "first.onnx", Given(feeds)))
+    again.save(tmp_path / "again.onnx")
+    files = [str(tmp_path / f"{name}.onnx") for name in ("first", "again")]
+    sessions = [ort.InferenceSession(file, providers=["CPUExecutionProvider"]) for file in files]
+    for feed in feeds:
+        found = [session.run(None, dict(feed))[0] for session in sessions]
+        assert np.array_equal(*found)
 
 
 def test_numbers_beside_columns_have_their_rank(tmp_path: Path) -> None:
