@@ -190,7 +190,7 @@ class Pairs:
             raise ModelError(
                 f"node {maker.name} ({maker.op_type}) computes with codes that a DequantizeLinear reads; give the float model"
             )
-        for place in range(len(maker.inputs)) if has_trait(maker, Trait.JOINS) else (0,):
+        for place in _places_of_codes(maker):
             self._make_real(maker, place, params)
         value.type = ir.TensorType(ir.DataType.FLOAT)
 
@@ -277,3 +277,11 @@ def _holds(dtype: ir.DataType, params: QuantParams) -> bool:
         return False
     limits = np.iinfo(kind)
     return int(limits.min) <= params.int_type.qmin and params.int_type.qmax <= int(limits.max)
+
+
+def _places_of_codes(node: ir.Node) -> list[int]:
+    """Which inputs of a node are codes like its first: parts to join, bounds, and what a Pad brings in."""
+    places = range(len(node.inputs)) if has_trait(node, Trait.JOINS | Trait.CLAMPS | Trait.FILLS) else range(1)
+    x = node.inputs[0]
+    kinds = {None if x is None else x.dtype, *(value.dtype for value in node.outputs)}
+    return [place for place in places if (value := node.inputs[place]) is not None and (not place or value.dtype in kinds)]

@@ -344,3 +344,17 @@ def test_a_constant_that_is_added_keeps_its_scale(tmp_path: Path) -> None:
     mine, theirs = (np.stack(outputs(tmp_path / name, feeds)) for name in ("m.int8.onnx", "m.onnx"))
     assert all(c.proved == c.scales for c in result.lowering.program.certificates.values())
     assert np.abs(mine - theirs).max() <= 2.0**-4  # ties, which scales that every processor adds alike with are nudged off
+
+
+def test_what_a_pad_brings_in_among_codes_is_a_code(tmp_path: Path) -> None:
+    """A picture of three channels gets a fourth one of zeros, whose code is the zero point; both of our own forms come back."""
+    feeds = [{"x": normal(1, 3, 8, 8, seed=seed)} for seed in range(8)]
+    own, pairs = tmp_path / "own.onnx", tmp_path / "pairs.onnx"
+    pipeline.quantize(float_model(tmp_path), samples={"x": np.concatenate([feed["x"] for feed in feeds])}).save(own)
+    pipeline.export(own, "qdq", pairs)
+    assert "Pad" in [node.op_type for node in load(own).ir.graph]
+    wanted = outputs(own, feeds)
+    for number, path in enumerate((own, pairs)):
+        imported(path, QuantConfig()).save(tmp_path / f"{number}.onnx")
+        found = outputs(tmp_path / f"{number}.onnx", feeds)
+        assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
