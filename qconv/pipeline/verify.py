@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,6 +23,7 @@ from qconv.model.near_paths import path_hint
 from qconv.model.save import file_bytes, files_of
 from qconv.pipeline.made import pins_of
 from qconv.pipeline.prepared import AnyModel, PreparedModel, load_prepared
+from qconv.pipeline.quantize import Quantized
 from qconv.pipeline.recall import calibration_beside, recalled_images
 from qconv.pipeline.samples import Data, samples_for, samples_of, synthetic
 from qconv.prepare import prepare
@@ -42,15 +44,24 @@ _GOOD_DB = 30.0  # noise of 3 % of what an output varies by
 
 
 def verify(
-    model: AnyModel, quantized: str | Path, data: Data | None = None, *, labels: str | Path | None = None,
+    model: AnyModel, quantized: str | Path | Quantized, data: Data | None = None, *, labels: str | Path | None = None,
     samples: int | None = None, images: ImageOptions = ImageOptions(), thresholds: Thresholds = Thresholds(),
     effort: Effort = Effort(), threads: int = 0, progress: Progress | None = None,
 ) -> Report:  # fmt: skip
     """Compares an integer model with its float model over samples; `report.verdict` says whether `thresholds` are met.
 
+    A `quantized` model that is not saved yet is written to a folder that goes when all is measured.
     `images` default to what the calibration beside the model was made with, and inputs that the integer model has as constants
     are pinned. Raises ModelError, DataError or UsageError.
     """
+    if isinstance(quantized, Quantized):
+        with tempfile.TemporaryDirectory(prefix="qconv-model-") as folder:
+            path = Path(folder) / "model.int8.onnx"
+            quantized.save(path)
+            return verify(
+                model, path, data, labels=labels, samples=samples, images=images, thresholds=thresholds, effort=effort,
+                threads=threads, progress=progress,
+            )  # fmt: skip
     if not Path(quantized).exists():
         load_prepared(model)  # what is wrong with it comes first
         name = "MODEL" if isinstance(model, onnx.ModelProto) else model

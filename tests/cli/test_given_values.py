@@ -63,3 +63,13 @@ def test_hints_tell_of_outputs_that_gain(model: Path, capsys: pytest.CaptureFixt
     write_model(model, text, {"w": normal(4, 3, 1, 1), "far": np.asarray(1000, np.float32)})
     assert run(["quantize", "m.onnx", "--data", "d.npz"]) == 0
     assert "instead of inf" not in capsys.readouterr().err
+
+
+def test_what_is_not_saved_yet_is_verified_too(model: Path) -> None:
+    quantized = pipeline.quantize(model, pipeline.calibrate(model, "d.npz"))
+    report = pipeline.verify(model, quantized, "d.npz")
+    quantized.save("m.int8.onnx")
+    saved = pipeline.verify(model, "m.int8.onnx", "d.npz")
+    assert report.outputs == saved.outputs
+    assert report.verdict.passed
+    assert not Path(report.integer_model).exists()
