@@ -71,6 +71,12 @@ def test_sentences_name_the_node_and_a_line_to_paste() -> None:
     assert sentence.endswith("below 20; try: qconv quantize m.onnx --data DATA")
 
 
+def test_infinities_of_one_side_are_said_as_such() -> None:
+    lost = OutputReport("y", Similarity(-np.inf, 0.9, np.inf, 10), None)
+    (sentence,) = output_warnings([lost], "m.onnx", lambda tensor: "sqrt", made_up=False)
+    assert sentence.startswith("output y is not finite in the same places as the float model's; node sqrt lost it first; try: ")
+
+
 @pytest.mark.parametrize(("top1", "samples", "warned"), [(0.0, 100, True), (0.04, 100, True), (0.9, 100, False), (0.0, 5, False)])
 def test_accuracy_of_chance_blames_the_preprocessing(top1: float, samples: int, warned: bool) -> None:
     found = accuracy_warnings(Accuracy("y", samples, top1, top1, None, None), [])

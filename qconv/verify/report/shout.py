@@ -99,6 +99,8 @@ def _unlike(output: OutputReport) -> str:
 def _trouble(part: PartReport) -> str | None:
     if part.dead:
         return "takes fewer than 4 values while the float model's moves"
+    if math.isinf(part.similarity.max_error) and part.similarity.elements:
+        return "is not finite in the same places as the float model's"
     if part.similarity.sqnr_db < LOST_DB:
         return f"has an SQNR of {part.similarity.sqnr_db:.1f} dB, below {LOST_DB:g}"
     if part.band_db is not None and part.band_db < LOST_DB:
