@@ -19,6 +19,7 @@ from qconv.pipeline.job import Job
 from qconv.pipeline.prepared import AnyModel, PreparedModel, prepared, self_check
 from qconv.pipeline.recall import setup_of
 from qconv.pipeline.samples import Data, samples_for, synthetic
+from qconv.pipeline.within_pins import within_pins
 from qconv.plan.make import bounded_tensors, tensors_to_observe
 from qconv.plan.outcomes import outcomes
 from qconv.recover.second_moments import PILOTS, MomentsObserver
@@ -70,7 +71,7 @@ def run(
     watched = Watched(part, () if warn is None else checks_for(model, source, part=part.first > 0 or part.step > 1))
     observer = MomentsObserver(model.ir, islice(iter(source), PILOTS), job.threads) if job.moments else None
     latest = collect(
-        model.ir, tensors, watched, averages=job.averages, exact=job.exact, threads=job.threads,
+        within_pins(model.ir, job.config.pins), tensors, watched, averages=job.averages, exact=job.exact, threads=job.threads,
         progress=_counted_from(keeper.done, progress), keep=keeper.keep,
         watch=None if observer is None else observer.observe, first=part.first, step=part.step,
     )  # fmt: skip

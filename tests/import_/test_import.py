@@ -358,3 +358,29 @@ def test_what_a_pad_brings_in_among_codes_is_a_code(tmp_path: Path) -> None:
         imported(path, QuantConfig()).save(tmp_path / f"{number}.onnx")
         found = outputs(tmp_path / f"{number}.onnx", feeds)
         assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_a_tensor_without_a_scale_is_calibrated_behind_what_codes_cut_off(tmp_path: Path) -> None:
+    """A Relu is only in the range of codes here, and the scores behind it have none; without it they are ten times as wide."""
+    body = "c = Conv<pads=[1,1,1,1]>(x, w, b) r = Relu(c) p = GlobalAveragePool(r) f = Flatten(p) y = Gemm(f, m)"
+    weights = {"w": normal(8, 3, 3, 3), "b": np.full(8, -20.0, np.float32), "m": normal(8, 5)}
+    text = f"g (float[1,3,8,8] x) => (float[1,5] y) {{ {body} }}"
+    path, codes, pairs = (tmp_path / f"{name}.onnx" for name in ("float", "codes", "pairs"))
+    write_model(path, text, weights)
+    data = {"x": np.concatenate([normal(1, 3, 8, 8, scale=4.0, seed=seed) for seed in range(8)])}
+    pipeline.quantize(path, samples=data, config=QuantConfig(effort="none")).save(codes)
+    pipeline.export(codes, "qdq", pairs)
+    model = onnx.load(pairs)
+    last = model.graph.node[-1]
+    assert last.op_type == "DequantizeLinear"
+    quantizer = next(node for node in model.graph.node if last.input[0] in node.output)
+    maker = next(node for node in model.graph.node if quantizer.input[0] in node.output)
+    maker.output[0] = last.output[0]
+    for node in (quantizer, last):
+        model.graph.node.remove(node)
+    onnx.save(model, pairs)
+    calibration = pipeline.calibrate(pairs, data)
+    feeds = [{"x": row[None]} for row in data["x"]]
+    seen = max(float(np.abs(y).max()) for y in outputs(path, feeds))
+    (found,) = calibration.tensors.values()
+    assert max(-found.lo, found.hi) < 1.1 * seen
