@@ -247,14 +247,16 @@ def range_of_tensor(value: ir.Value, range_of: RangeOf, fine: Collection[str] = 
 
     Raises ArtifactError where the calibration has none.
     """
+    node = value.producer()
+    bounds = None if node is None else clamp_bounds(node)
     found = range_of(str(value.name))
+    if found is None and bounds is not None and node is not None and node.inputs[0] is not None:
+        found = range_of(str(node.inputs[0].name))  # a clamp that had the codes of its input when that was calibrated
     if found is None:
         raise ArtifactError(
             f"the calibration has no range for tensor {value.name}; calibrate again with the same --exclude as here"
         )
     lo, hi = found
-    node = value.producer()
-    bounds = None if node is None else clamp_bounds(node)
     if bounds is not None:
-        lo, hi = max(lo, bounds[0]), min(hi, bounds[1])
+        lo, hi = (min(max(end, bounds[0]), bounds[1]) for end in (lo, hi))
     return useful_range(value, (lo, hi), fine)

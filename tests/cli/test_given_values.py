@@ -73,3 +73,12 @@ def test_what_is_not_saved_yet_is_verified_too(model: Path) -> None:
     assert report.outputs == saved.outputs
     assert report.verdict.passed
     assert not Path(report.integer_model).exists()
+
+
+def test_a_clamp_is_excluded_without_another_calibration(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "g (float[n,3,8,8] x) => (float[n,4,8,8] y) { a = Clip(x, low, high) y = Conv(a, w) }"
+    bounds = {"low": np.asarray(-1, np.float32), "high": np.asarray(1.5, np.float32)}
+    write_model(model, text, {"w": normal(4, 3, 1, 1), **bounds})
+    assert run(["calibrate", "m.onnx", "--data", "d.npz"]) == 0
+    assert run(["quantize", "m.onnx", "--exclude", "clip0"]) == 0
+    assert "float: clip0" in capsys.readouterr().out
