@@ -18,6 +18,7 @@ from .grids import weights_on_grids
 from .integer_products import take_products_apart
 from .pairs import Pairs
 from .unfuse import unfuse_operators
+from .unfuse_scores import unfuse_scores
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def import_quantized(model: ir.Model) -> Imported:
     take_attention_apart(model)
     take_products_apart(model)
     unfuse_operators(model)
+    unfuse_scores(model)
     averages = tuple(averages_to_layers(model))
     pairs = Pairs(model)
     pairs.remove()

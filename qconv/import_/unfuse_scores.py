@@ -47,10 +47,21 @@ def _write(editor: Editor, node: ir.Node) -> int:
     result = [product, editor.constant(f"{name}/bias", bias)]
     if len(last.outputs[0].uses()) == 1 and has_trait(reader, Trait.DEQUANTIZES) and not last.outputs[0].is_graph_output():
         editor.rewrite(reader, "Add", result)
+        editor.remove_unread([*_between(node, last), last])
         return 1
     total = editor.insert_before(last, "Add", result, name=f"{name}/real", shape=last.outputs[0].shape)
+    spent = _between(node, last)
     editor.rewrite(last, "QuantizeLinear", [total, *reader.inputs[1:3]])
+    editor.remove_unread(spent)
     return 1
+
+
+def _between(first: ir.Node, last: ir.Node) -> list[ir.Node]:
+    """The nodes from the first one on, each the only reader of the one before, without the last one."""
+    found = [first]
+    while (reader := next(iter(found[-1].outputs[0].consumers()))) is not last:
+        found.append(reader)
+    return found
 
 
 def _quantizer(value: ir.Value | None) -> ir.Node | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -70,9 +71,14 @@ def planned(
 
 
 def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: QuantConfig) -> Steep:
-    """What becomes of functions and layers that 8 bits do not serve; those of a quantized model stay as they are."""
-    if config.pins or config.pixels is not None or calibration.derived:
+    """What becomes of functions and layers that 8 bits do not serve; those of a quantized model stay as they are.
+
+    Its outputs without a scale may have 16 bits, as those of others.
+    """
+    if config.pixels is not None or calibration.derived:
         return Steep()
+    if config.pins:
+        return _fine_outputs(list(integer_nodes(graph, plan.kept)), plan, calibration, config)
     nodes = list(integer_nodes(graph, plan.kept))
     met_of = distributions(calibration)
     found = settle(nodes, plan.tensors, met_of, float_inputs=config.io == "float", keep_integer=config.integer_only)
@@ -82,8 +88,7 @@ def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: Q
     found = found.joined(coarse_scores(nodes, plan.tensors))
     if config.io != "float":
         return found
-    if Rules.STANDARD not in target_of(config.target).rules:
-        found = found.joined(fine_outputs(nodes, plan.tensors, met_of))
+    found = found.joined(_fine_outputs(nodes, plan, calibration, config))
     if not config.integer_only:
         rest = [node for node in nodes if node.name not in found.nodes and node.outputs[0].name not in found.fine]
         found = found.joined(outputs_far_from_zero(rest, plan.tensors, met_of))
@@ -94,3 +99,11 @@ def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: Q
     if not found.nodes & set(drowned.in_float):  # what leads to a steep function is decided already
         found = found.joined(drowned)
     return found.joined(signal_layers(nodes))
+
+
+def _fine_outputs(nodes: Sequence[ir.Node], plan: QuantPlan, calibration: Calibration, config: QuantConfig) -> Steep:
+    """The outputs that shall have 16 bits, none of which has a scale that is given."""
+    if config.io != "float" or Rules.STANDARD in target_of(config.target).rules:
+        return Steep()
+    found = fine_outputs(nodes, plan.tensors, distributions(calibration))
+    return Steep(fine=found.fine - config.pins.activations.keys())

@@ -13,6 +13,7 @@ import pytest
 
 from qconv.cli.main import run
 from qconv.integer.language.audit import audit
+from qconv.verify.measure.cost import Cost
 
 
 def test_three_commands_without_a_flag(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,6 +154,7 @@ def test_few_bits_and_min_max_come_with_a_hint(
 def test_quantize_says_that_a_model_is_slower(
     ratio: float | None, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("qconv.pipeline.slowdown", lambda *models: ratio)
+    cost = None if ratio is None else Cost(1, 1, 1.0, ratio, 1)
+    monkeypatch.setattr("qconv.pipeline.slowdown", lambda *models: cost)
     assert run(["quantize", "m.onnx", "--data", "d.npz", "--effort", "none"]) == 0
     assert ("a run takes about 2.2 of its time" in capsys.readouterr().out) == (ratio is not None)

@@ -134,8 +134,10 @@ def test_sample_models_name_the_same_classes(name: str, sample_models: Path, tmp
     feeds = [{"image": images[index : index + 1]} for index in range(100)]
     target = exported(sample_models / f"{name}.onnx", tmp_path, feeds, QuantConfig())
     found = differences(target, feeds)
+    (output,) = interpreter(target).get_output_details()
+    one = 1 if output["dtype"] == np.int8 else 128  # steps of 16 bits that the scores would have as one of 8 bits
     # One code of a sum that LiteRT rounds otherwise moves many of the ten outputs of its sample, of which there are a hundred.
-    assert np.abs(found).max() <= 1 and np.mean(found != 0) <= 0.02
+    assert np.abs(found).max() <= one and np.mean(2 * np.abs(found) > one) <= 0.02
 
 
 def test_pictures_are_turned_only_where_they_must_be(sample_models: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qconv.config import QuantConfig
 from qconv.lower.attention import divisor
 from qconv.plan.wide import LONGEST_SUM
 from tests.lower.harness import Array, Result, normal, quantize_graph
@@ -19,7 +20,8 @@ def attention(folder: Path, feeds: list[dict[str, Array]], queries: int | str, t
     given = f"float[1,{queries},{SIZE}] q, float[1,{tokens},{SIZE}] k, float[1,{tokens},{SIZE}] v"
     text = f"""g ({given}) => (float[1,{queries},{SIZE}] y)
         {{ t = Transpose<perm=[0,2,1]>(k) s = MatMul(q, t) z = Mul(s, c) p = Softmax(z) y = MatMul(p, v) }}"""
-    result = quantize_graph(folder, text, {"c": np.asarray(SIZE**-0.5, np.float32)}, feeds)
+    config = QuantConfig(integer_only=True)  # also where an output lies far from zero
+    result = quantize_graph(folder, text, {"c": np.asarray(SIZE**-0.5, np.float32)}, feeds, config=config)
     assert result.quantized.audit.integer_only
     return result
 

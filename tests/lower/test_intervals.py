@@ -16,6 +16,7 @@ from qconv.model.graph import const_array
 from qconv.quant.types import QuantParams
 from tests.lower.harness import Array, Given, normal, quantize_graph, write_model
 
+WHOLE = QuantConfig(integer_only=True)  # also where an output lies far from zero
 IMAGE = "g (float[1,4,6,6] x) => (float[A,B,C,D] y)"
 FORMS: list[tuple[str, dict[str, Array], tuple[int, ...], tuple[int, ...]]] = [
     (f"{IMAGE} {{ y = Conv(x, w, b) }}", {"w": normal(8, 4, 3, 3), "b": normal(8, scale=9.0)}, (1, 4, 6, 6), (1, 2, 3)),
@@ -116,7 +117,8 @@ def test_two_activations_whose_sums_may_leave_int32_stay_in_float(tmp_path: Path
 def test_the_longest_sums_of_two_activations_just_fit(tmp_path: Path) -> None:
     text = "g (float[1,33025] a, float[33025,2] b) => (float[1,2] y) { y = MatMul(a, b) }"
     feeds = [{"a": np.abs(normal(1, 33025, seed=i)), "b": np.abs(normal(33025, 2, seed=i + 9))} for i in range(2)]
-    (certificate,) = quantize_graph(tmp_path, text, {}, feeds).quantized.lowering.program.certificates.values()
+    result = quantize_graph(tmp_path, text, {}, feeds, config=WHOLE)
+    (certificate,) = result.quantized.lowering.program.certificates.values()
     assert (certificate.low, certificate.high) == (0, 33025 * 255 * 255)
     assert certificate.high < 2**31 <= 33026 * 255 * 255
 
@@ -128,7 +130,7 @@ def test_rows_of_probabilities_sum_to_one_however_long_they_are(tmp_path: Path, 
     text = f"g ({given}) => ({made}) {{ p = Softmax<axis=-1>(a) y = MatMul(p, b) }}"
     inner = 8 if size == "K" else int(size)
     feeds = [{"a": normal(1, inner, seed=i), "b": np.abs(normal(inner, 2, seed=i + 9))} for i in range(2)]
-    result = quantize_graph(tmp_path, text, {}, feeds)
+    result = quantize_graph(tmp_path, text, {}, feeds, config=WHOLE)
     certificate = result.quantized.lowering.program.certificates["matmul1"]
     assert (certificate.low, certificate.proved, certificate.why) == (0, 1, "")
     # 1 / S of the probabilities is at least 255, and every rounding adds at most a half
