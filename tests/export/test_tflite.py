@@ -87,6 +87,8 @@ BODIES = {
     "chosen": "a = Conv<pads=[1,1,1,1]>(x, w) c = Greater(a, x) y = Where(c, a, x)",
     "nearest": 'a = Conv<pads=[1,1,1,1]>(x, w) y = Resize<mode="nearest">(a, , scales)',
     "depth to space": "a = Conv<pads=[1,1,1,1]>(x, w) y = DepthToSpace<blocksize=2>(a)",
+    "depth to space by columns": "a = Conv<pads=[1,1,1,1]>(x, w) c = Concat<axis=1>(a, x) "
+    'y = DepthToSpace<blocksize=2, mode="CRD">(c)',
     "parts": "a = Conv<pads=[1,1,1,1]>(x, w) b, y = Split<axis=1, num_outputs=2>(a)",
     "maxima": "a = Conv<pads=[1,1,1,1]>(x, w) y = ReduceMax<keepdims=1>(a, axes)",
     "transposed convolution": "y = ConvTranspose<strides=[2,2]>(x, u)",

@@ -139,6 +139,24 @@ def _at_places(t: Translation, flat: int, places: Array, output: ir.Value, like:
     t.keep(output, t.reshape(row, target), None, last=last)
 
 
+def depth_to_space(t: Translation, step: Step) -> None:
+    """DEPTH_TO_SPACE, whose channels lie as in mode DCR: those of mode CRD are put in that order before."""
+    value = step.operand(0).value
+    if value not in t.last:
+        move(t, step)
+        return
+    block, params, source = step.geometry.integer("blocksize", 1), t.params[value], t.read(value, last=True)
+    shape = t.writer.shape(source)
+    channels = shape[3] // (block * block)
+    if step.geometry.text("mode", "DCR") == "CRD" and channels > 1:
+        order = np.arange(shape[3], dtype=np.int32).reshape(channels, block * block).T.reshape(-1)
+        places = t.writer.constant(f"{step.name}/channels", order)
+        ordered = t.writer.alike(source, f"{step.name}/ordered", shape)
+        source = t.writer.operator(OP.GATHER, 2, [source, places], ordered, options("GatherOptions", Axis=3))
+    output = t.result(step, last=True, params=params)
+    t.writer.operator(OP.DEPTH_TO_SPACE, 2, [source], output, options("DepthToSpaceOptions", BlockSize=block))
+
+
 def take(t: Translation, step: Step) -> None:
     """Takes slices of a constant at computed indices, or writes a Gather of a tensor as a move."""
     data, index = step.operand(0).value, step.operand(1).value

@@ -12,7 +12,7 @@ from qconv.quant.types import INT8, QuantParams
 
 from .integers import RULES as ON_INTEGERS
 from .layers import average_all, conv, dense, pool
-from .moves import concat, move, pad, reshape, slices, take, transpose
+from .moves import concat, depth_to_space, move, pad, reshape, slices, take, transpose
 from .tables import lookup
 from .translate import OP, Translation, as_signed, no_form, signed
 from .writer import options
@@ -118,6 +118,7 @@ RULES: dict[str, Callable[[Translation, Step], None]] = {
     "Gather": take,
     "GatherElements": take,
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"), reshape),
-    **dict.fromkeys(("DepthToSpace", "SpaceToDepth", "Split", "Tile", "Expand", "GatherND", "ReverseSequence"), move),
+    "DepthToSpace": depth_to_space,
+    **dict.fromkeys(("SpaceToDepth", "Split", "Tile", "Expand", "GatherND", "ReverseSequence"), move),
     **ON_INTEGERS,
 }
