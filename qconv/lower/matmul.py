@@ -99,14 +99,12 @@ def _reads_wide(node: ir.Node, ctx: Context) -> bool:
 
 
 def _wide_product(node: ir.Node, ctx: Context) -> None:
-    """The accumulators of a product with a constant matrix, brought to one scale for all columns in int32; and codes of it."""
+    """The accumulators of a product with a constant matrix, brought to one scale for all columns in int32."""
     output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
     y, unit = ctx.params(output), steps_of_stream(output, ctx)
     sums, factor, shift = _accumulators(node, ctx, build, y)
     moved = None if unit is None else added_to_stream(build, sums, factor, shift, unit, y, output)
-    wide = moved or build.affine(sums, factor, shift, y, output)
-    ctx.set_wide(output, wide)
-    ctx.set_codes(output, build.rescaled(wide, y, output))  # which other readers may want
+    ctx.set_wide(output, moved or build.affine(sums, factor, shift, y, output))
 
 
 def _fine_product(node: ir.Node, ctx: Context, y: QuantParams) -> None:
