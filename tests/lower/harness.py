@@ -100,6 +100,20 @@ def quantize_graph(
     return Result(path, pipeline.quantize(path, calibration, config=config, plan=plan), feeds)
 
 
+def tuned_and_plain(
+    folder: Path, text: str, weights: Mapping[str, Array], feeds: Sequence[Mapping[str, Array]]
+) -> tuple[Result, Result]:
+    """A model with tuning and without, which give the same values."""
+    results = []
+    for name, tuned in (("tuned", True), ("plain", False)):
+        (folder / name).mkdir()
+        results.append(quantize_graph(folder / name, text, weights, feeds, config=QuantConfig(no_tune=not tuned)))
+    tuned_result, plain_result = results
+    tuned_result.assert_exact()
+    assert np.array_equal(tuned_result.values()["y"], plain_result.values()["y"])
+    return tuned_result, plain_result
+
+
 def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
     """Float32 from a normal distribution."""
     return (np.random.default_rng(seed).normal(size=shape) * scale).astype(np.float32)

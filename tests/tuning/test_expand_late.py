@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qconv.config import QuantConfig
-from tests.lower.harness import normal, quantize_graph
+from tests.lower.harness import normal, tuned_and_plain
 
 MASK = (
     "u = Unsqueeze(m, axis) e = Expand(u, sizes) c = Cast<to=1>(e) r = Relu(x) p = Mul(r, c) y = ReduceSum<keepdims=0>(p, along)"
@@ -19,11 +18,6 @@ def test_a_mask_is_cast_before_it_is_expanded(tmp_path: Path) -> None:
     weights = {"axis": np.asarray([2]), "sizes": np.asarray([1, 6, 12]), "along": np.asarray([1])}
     mask = np.asarray([[1, 1, 1, 1, 0, 0]])
     feeds = [{"x": normal(1, 6, 12, seed=seed), "m": np.roll(mask, seed, 1)} for seed in range(4)]
-    results = []
-    for name, tuned in (("tuned", True), ("plain", False)):
-        (tmp_path / name).mkdir()
-        results.append(quantize_graph(tmp_path / name, text, weights, feeds, config=QuantConfig(no_tune=not tuned)))
-    results[0].assert_exact()
-    assert np.array_equal(results[0].values()["y"], results[1].values()["y"])
+    results = tuned_and_plain(tmp_path, text, weights, feeds)
     casts, expands = ([result.ops.index(op) for result in results] for op in ("Cast", "Expand"))
     assert casts[0] < expands[0] and casts[1] > expands[1]

@@ -14,7 +14,7 @@ from qconv.config import QuantConfig
 from qconv.export.qdq import qdq_model
 from qconv.import_.unfuse import unfuse_operators
 from qconv.model.graph import const_array
-from tests.lower.harness import Array, Given, Result, normal, quantize_graph
+from tests.lower.harness import Array, Given, Result, normal, quantize_graph, tuned_and_plain
 
 _B = {"w": normal(12, 8), "b": normal(8, seed=1)}
 _WIDE = {"w": normal(12, 8), "b": normal(8, seed=1), "g": normal(8, seed=2), "h": normal(8, seed=3)}
@@ -65,12 +65,7 @@ def test_sums_in_int32_are_made_without_reshapes(tmp_path: Path) -> None:
     body = "t = MatMul(x, w) u = Add(t, b) r = Add(u, x) y = LayerNormalization(r, g, h)"
     text, feeds = f"g (float[1,6,12] x) => (float y) {{ {body} }}", [{"x": normal(1, 6, 12, seed=seed)} for seed in range(4)]
     weights = {"w": normal(12, 12), **{name: normal(12, seed=seed) for seed, name in enumerate("bgh")}}
-    results = []
-    for name, tuned in (("tuned", True), ("plain", False)):
-        (tmp_path / name).mkdir()
-        results.append(quantize_graph(tmp_path / name, text, weights, feeds, config=QuantConfig(no_tune=not tuned)))
-    results[0].assert_exact()
-    assert np.array_equal(results[0].values()["y"], results[1].values()["y"])
+    results = tuned_and_plain(tmp_path, text, weights, feeds)
     assert [result.ops.count("Reshape") for result in results] == [0, 2]
     assert all("MatMulInteger" in result.ops for result in results)
 
