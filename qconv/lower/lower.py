@@ -165,6 +165,7 @@ def lower(
     fold_border_scales(graph, ctx.names, border_nodes(plan.channel_scales), ctx.meanings)
     keep_float_layers(graph, ctx.names)
     keep_in_domain(graph, ctx.names)
+    common_passes.RemoveUnusedNodesPass()(model)  # such as codes of wide integers, which would pass for readers of them
     for tuning in target.tuning:
         if tuning in TUNING_PASSES:
             TUNING_PASSES[tuning](graph, ctx.names, ctx.meanings)

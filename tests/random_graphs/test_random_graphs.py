@@ -34,6 +34,8 @@ FOUND = (
     900_005,  # a range that followed from others was missing once nodes around a steep function stayed in float
     901_994,  # the cosine of 150,000 in float32
     1_000_715,  # an addition of two scales that are nearly, and not quite, half of that of the sum
+    8_800_321,  # a product that leads to wide integers had no codes for its other readers
+    7_300_406,  # an output that overflows, for which the self-check refuses the sample
 )
 
 
@@ -63,6 +65,8 @@ def own_noise(model: onnx.ModelProto, feeds: Sequence[Mapping[str, Array]]) -> f
 def calibrated(loaded: pipeline.PreparedModel, model: onnx.ModelProto, feeds: list[dict[str, Array]]) -> Calibration | None:
     """None where the graph overflows and is refused for it."""
     try:
+        # Some graphs have no digits of their own, as the cosine of 150,000: simplifying may move them as an input's last bit.
+        assert pipeline.self_check(loaded, Given(feeds)) < max(1e-3, 4 * own_noise(model, feeds))
         return pipeline.calibrate(loaded, Given(feeds))
     except DataError:
         if overflows(model, feeds):
@@ -77,8 +81,6 @@ def test_a_random_graph_is_converted_exactly(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(model, path)
     loaded = pipeline.load_prepared(path)
-    # Some graphs have no digits of their own, as the cosine of 150,000: simplifying may move them as the last bit of an input.
-    assert pipeline.self_check(loaded, Given(feeds)) < max(1e-3, 4 * own_noise(model, feeds))
     calibration = calibrated(loaded, model, feeds)
     if calibration is None:
         return
