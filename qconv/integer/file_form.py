@@ -1,12 +1,13 @@
 """The form that an integer model has in its file: the same network, in fewer bytes.
 
 1. Weights of few bits are packed (model/packed.py).
-2. qconv.m0 is "=" where a list of multipliers is what the scales of the inputs make (docs/arithmetic.md, 9), and qconv.n is
-   left out; qconv.source is left out where it is the name of the node, and qconv.tensor is "=" where the output is named
-   after it. A qconv.zero_point of 0 is left out. metadata.py reads them back.
+2. qconv.m0 and qconv.n are left out where they are what the scales of the inputs make (docs/arithmetic.md, 9), qconv.scale and
+   qconv.zero_point where the node reads them; qconv.source is left out where it is the name of the node, and qconv.tensor is
+   "=" where the output is named after it. A qconv.zero_point of 0 is left out. metadata.py reads them back.
 3. One zero point serves all channels of a convolution. Long names of scales and zero points, and of weights and biases that are
    hardly longer, become short ones: a layer is found by its own name.
-4. Attributes of windows that say what holds without them are left out: steps of 1, no padding, one group.
+4. Attributes of windows that say what holds without them are left out: steps of 1, no padding, one group. Nodes that unpack
+   have no names.
 5. Types and shapes behind operators of the standard are left out: every reader infers them.
 """
 
@@ -25,7 +26,7 @@ from qconv.model.traits import Trait, has_trait
 _RANK = 3  # of the weight of a convolution, at least
 _LONG = 12  # characters of a name that stays
 _SHARE = 64  # of the bytes of a constant, that the characters of its name may be
-_IDLE = {"strides": 1, "dilations": 1, "pads": 0, "group": 1}  # what windows are without these attributes
+_IDLE = {"strides": 1, "dilations": 1, "pads": 0, "group": 1, "channels_last": 0}  # what windows are without these attributes
 
 
 def file_form(model: ir.Model, *, planes: bool = True) -> ir.Model:
@@ -33,13 +34,13 @@ def file_form(model: ir.Model, *, planes: bool = True) -> ir.Model:
     copy = model.clone()
     _join_zero_points(copy.graph)
     copy = packed(copy, planes=planes)
-    for node in copy.graph:
-        shorten(node)
-        _leave_out_idle(node)
     _shorten_names(copy.graph)
     for node in copy.graph:
+        _leave_out_idle(node)
         for value in node.outputs if node.domain in ("", bit_planes.DOMAIN) else ():
             _forget(value)
+    for node in copy.graph:
+        shorten(node)
     for value in copy.graph.initializers.values():
         _forget(value)
     return copy
@@ -68,8 +69,6 @@ def _join_zero_points(graph: ir.Graph) -> None:
 
 
 def _leave_out_idle(node: ir.Node) -> None:
-    if "kernel_shape" not in node.attributes:
-        return
     for name, idle in _IDLE.items():
         found = node.attributes.get(name)
         numbers = () if found is None else found.as_ints() if found.type is ir.AttributeType.INTS else (found.as_int(),)
@@ -79,8 +78,9 @@ def _leave_out_idle(node: ir.Node) -> None:
 
 def _shorten_names(graph: ir.Graph) -> None:
     names = Names(graph)
-    for number, node in enumerate(node for node in graph if _unpacks(node)):
-        node.name = names.fresh_node(f"u{number}")
+    for node in graph:
+        if _unpacks(node):
+            node.name = None
     values = [value for value, size in _constants(graph).items() if len(str(value.name)) > max(_LONG, size // _SHARE)]
     for number, value in enumerate(values):
         held = graph.initializers.pop(str(value.name), None)

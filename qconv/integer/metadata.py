@@ -5,11 +5,11 @@ qconv.tensor        the float tensor that its codes stand for; left out for code
                     "=" is the name of the output, less its ending _quantized
 qconv.scale         S, and
 qconv.zero_point    Z of what it writes, 0 where it is left out; on a graph input or output of integer type they stand on the
-                    value itself
-qconv.axis          the axis of S where it has one for each channel, and that is not axis 0
+                    value itself. Without S, a node with a tensor has the S and Z that it reads as inputs
+qconv.axis          the axis of S where it has one for each channel, and that is not axis 1
 qconv.m0, qconv.n   the multipliers M = m0 * 2^-(31 + n), in JSON: one, or one for each operand of a sum; long lists as in
-                    packed_numbers.py. An m0 of "=" without an n: those that the scales of its inputs make
-qconv.certificate   what is proved of them, in JSON
+                    packed_numbers.py. Without them, a node with a meaning has those that the scales of its inputs make
+qconv.certificate   what is proved of them, in JSON: the fields of a Certificate in their order
 qconv.version, qconv.model_sha256, qconv.calibration, qconv.settings      on the model: where it comes from
 """
 
@@ -26,7 +26,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.errors import ModelError
-from qconv.integer.language.multipliers import SEVERAL, multipliers_of
+from qconv.integer.language.multipliers import SEVERAL, constant, multipliers_of
+from qconv.integer.language.operands import layout_of
 from qconv.integer.packed_numbers import packed, unpacked
 from qconv.model.traits import Trait, has_trait
 from qconv.quant.certify import Certificate
@@ -35,8 +36,9 @@ from qconv.quant.types import INT8, INT16, UINT8, QuantParams
 
 PREFIX = "qconv."
 _SAME = "="  # as the node itself says
-_SHORT = 24  # characters of a list of numbers
+_CHANNELS = 1  # the axis that a scale for each channel mostly has
 INT_TYPES = {ir.DataType.UINT8: UINT8, ir.DataType.INT8: INT8, ir.DataType.INT16: INT16}
+_BY_NAME = {str(kind.numpy()): int_type for kind, int_type in INT_TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,13 @@ def write_meaning(node: ir.Node, meaning: Meaning) -> None:
             numbers = [packed(plain(getattr(multiplier, key)), kind) for multiplier in meaning.multipliers]
             words[key] = _dumps(numbers[0] if len(numbers) == 1 else numbers)
     if meaning.certificate is not None:
-        words["certificate"] = _dumps(
-            dataclasses.astuple(meaning.certificate)
-        )  # by place: names would be a tenth of a small model
+        words["certificate"] = _dumps(dataclasses.astuple(meaning.certificate))
     _write(node.metadata_props, ("source", "tensor", "scale", "zero_point", "axis", "m0", "n", "certificate"), words)
 
 
 def is_described(node: ir.Node) -> bool:
     """Whether qconv wrote what a node means."""
-    return not node.metadata_props.keys().isdisjoint((f"{PREFIX}source", f"{PREFIX}scale"))
+    return not node.metadata_props.keys().isdisjoint(f"{PREFIX}{key}" for key in ("source", "scale", "tensor"))
 
 
 def shorten(node: ir.Node) -> None:
@@ -100,15 +100,29 @@ def shorten(node: ir.Node) -> None:
     words = node.metadata_props
     if f"{PREFIX}scale" not in words:
         return
+    if read_multipliers(node) == tuple(multipliers_of(node)):
+        _leave_out(words, "m0", "n")
     if words.get(f"{PREFIX}source") == node.name:
-        del words[f"{PREFIX}source"]
+        _leave_out(words, "source")
     if len(node.outputs) == 1 and words.get(f"{PREFIX}tensor") == _named_after(node):
         words[f"{PREFIX}tensor"] = _SAME
     if words.get(f"{PREFIX}zero_point") == "0":
-        del words[f"{PREFIX}zero_point"]
-    if len(words.get(f"{PREFIX}m0", "")) > _SHORT and read_multipliers(node) == tuple(multipliers_of(node)):
-        words[f"{PREFIX}m0"] = _SAME
-        words.pop(f"{PREFIX}n", None)
+        _leave_out(words, "zero_point")
+    own = _params_of(node)
+    if f"{PREFIX}tensor" in words and own is not None and _params_from_words(words, own.int_type) == own:
+        _leave_out(words, "scale", "zero_point", "axis")
+
+
+def _params_of(node: ir.Node) -> QuantParams | None:
+    """The parameters of what a node writes, one scale for all, that it has as inputs."""
+    layout = layout_of(node)
+    reads = (1, 2) if layout is None else (layout.writes.scale, layout.writes.zero_point)
+    if layout is None and not (has_trait(node, Trait.QUANTIZES) or has_trait(node, Trait.DEQUANTIZES)):
+        return None
+    scale, zero_point = (constant(node, index) for index in reads)
+    if scale is None or zero_point is None or scale.ndim or zero_point.ndim or zero_point.dtype.name not in _BY_NAME:
+        return None
+    return QuantParams(scale, zero_point, _BY_NAME[zero_point.dtype.name])
 
 
 def _named_after(node: ir.Node) -> str:
@@ -119,9 +133,12 @@ def _named_after(node: ir.Node) -> str:
 def read_meaning(node: ir.Node) -> Meaning | None:
     """The meaning that a node's metadata tells, None where there is none. Raises ModelError where it is damaged."""
     words = node.metadata_props
-    if f"{PREFIX}scale" not in words:
+    if not is_described(node):
         return None
     try:
+        params = _params_from_words(words, _int_type_of(node)) if f"{PREFIX}scale" in words else _params_of(node)
+        if params is None:
+            return None
         tensor = words.get(f"{PREFIX}tensor")
         tensor = _named_after(node) if tensor == _SAME else tensor
         tensors = (tensor,) if len(node.outputs) == 1 or tensor is None else tuple(json.loads(tensor))
@@ -129,7 +146,7 @@ def read_meaning(node: ir.Node) -> Meaning | None:
         return Meaning(
             words.get(f"{PREFIX}source", str(node.name)),
             (*tensors, *(None,) * len(node.outputs))[: len(node.outputs)],
-            _params_from_words(words, _int_type_of(node)),
+            params,
             read_multipliers(node),
             None if certificate is None else _certificate(json.loads(certificate)),
         )
@@ -138,13 +155,11 @@ def read_meaning(node: ir.Node) -> Meaning | None:
 
 
 def read_multipliers(node: ir.Node) -> tuple[Multiplier, ...]:
-    """The multipliers that a node's metadata tells, none where it has none. Raises ValueError where they are damaged."""
-    if node.metadata_props.get(f"{PREFIX}m0") == _SAME:
+    """The multipliers that a node's metadata tells, or else its scales. Raises ValueError where they are damaged."""
+    words = node.metadata_props
+    if words.get(f"{PREFIX}m0", _SAME) == _SAME and f"{PREFIX}n" not in words:
         return tuple(multipliers_of(node))
-    found = [json.loads(node.metadata_props.get(f"{PREFIX}{key}", "null")) for key in ("m0", "n")]
-    if found == [None, None]:
-        return ()
-    m0, n = found
+    m0, n = (json.loads(words.get(f"{PREFIX}{key}", "null")) for key in ("m0", "n"))
     several = node.op_type in SEVERAL and isinstance(m0, list)
     pairs = zip(m0, n, strict=True) if several else [(m0, n)]
     return tuple(Multiplier(np.asarray(unpacked(a)), np.asarray(unpacked(b))) for a, b in pairs)
@@ -214,7 +229,7 @@ def plain(array: NDArray[Any]) -> Any:
 
 def _params_to_words(params: QuantParams) -> dict[str, str]:
     words = {"scale": _dumps(packed(plain(params.scale), "f4")), "zero_point": _dumps(shortest(plain(params.zero_point)))}
-    return words | ({"axis": str(params.axis)} if params.axis else {})
+    return words | ({} if params.axis in (None, _CHANNELS) else {"axis": str(params.axis)})
 
 
 def shortest(numbers: Any) -> Any:
@@ -224,7 +239,7 @@ def shortest(numbers: Any) -> Any:
 
 def _params_from_words(words: Mapping[str, str], int_type: Any) -> QuantParams:
     scale, zero_point = unpacked(json.loads(words[f"{PREFIX}scale"])), json.loads(words.get(f"{PREFIX}zero_point", "0"))
-    axis = None if np.ndim(scale) == 0 else int(words.get(f"{PREFIX}axis", 0))
+    axis = None if np.ndim(scale) == 0 else int(words.get(f"{PREFIX}axis", _CHANNELS))
     scales = np.asarray(scale, np.float32)
     return QuantParams(scales, np.broadcast_to(np.asarray(zero_point), scales.shape), int_type, axis)
 
@@ -236,9 +251,13 @@ def _int_type_of(node: ir.Node) -> Any:
     return UINT8 if dtype is None else INT_TYPES.get(dtype, UINT8)
 
 
-def _write(words: dict[str, str] | Any, keys: tuple[str, ...], texts: Mapping[str, str]) -> None:
+def _leave_out(words: dict[str, str] | Any, *keys: str) -> None:
     for key in keys:
         words.pop(f"{PREFIX}{key}", None)
+
+
+def _write(words: dict[str, str] | Any, keys: tuple[str, ...], texts: Mapping[str, str]) -> None:
+    _leave_out(words, *keys)
     words.update({f"{PREFIX}{key}": text for key, text in texts.items()})
 
 

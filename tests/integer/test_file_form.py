@@ -46,7 +46,8 @@ def test_the_file_computes_the_same_and_the_model_stays(made: tuple, sample_mode
     before = {node.name: dict(node.metadata_props) for node in result.model.graph}
     copy = file_form(result.model)
     assert {node.name: dict(node.metadata_props) for node in result.model.graph} == before
-    assert any(node.metadata_props.get("qconv.m0") == "=" for node in copy.graph)
+    told = {node.name: set(node.metadata_props) for node in copy.graph}
+    assert any("qconv.m0" in before[name] and not told[name] & {"qconv.m0", "qconv.scale"} for name in before)
     with np.load(sample_models / "digits_test.npz") as arrays:
         feed = {"image": arrays["image"][:1]}
     ours, theirs = (open_session(model).run(None, feed) for model in (result.model, file))
@@ -69,7 +70,15 @@ def test_multipliers_that_are_not_those_of_the_scales_are_kept(made: tuple) -> N
     node.metadata_props["qconv.n"] = json.dumps([int(n) for n in other.n])
     shorten(node)
     assert read_multipliers(node) == (other,)
-    assert node.metadata_props["qconv.m0"] != "="
+    assert "qconv.m0" in node.metadata_props
+
+
+def test_multipliers_of_older_files_are_read(made: tuple) -> None:  # type: ignore[type-arg]
+    node = next(node for node in made[0].model.clone().graph if "qconv.m0" in node.metadata_props)
+    expected = read_multipliers(node)
+    node.metadata_props["qconv.m0"] = "="
+    del node.metadata_props["qconv.n"]
+    assert read_multipliers(node) == expected
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.0123456, 3e-9, 771.3])

@@ -91,7 +91,7 @@ def test_every_operator_of_the_language_has_a_kernel() -> None:
     assert set(QUANTIZED) | {("", op_type) for op_type in PLAIN} <= set(KERNELS)
 
 
-OTHER, NONE = "qconv.m0 and qconv.n are not those of its scales", "its metadata has no qconv.m0 and qconv.n"
+OTHER, NONE = "qconv.m0 and qconv.n are not those of its scales", "its qconv.m0 and qconv.n are damaged"
 
 
 # M of the convolution is 0.5 * 0.25 / 1.0 = 2^-3, which is 2^30 * 2^-(31 + 2); those of the addition are 1/2 and 1/4.
@@ -109,13 +109,13 @@ OTHER, NONE = "qconv.m0 and qconv.n are not those of its scales", "its metadata 
             [f"node 'add' (QLinearAdd): {OTHER}"],
         ),
         ("add", None, "[0, 1]", [f"node 'add' (QLinearAdd): {NONE}"]),
+        ("add", None, None, []),
         ("add", "[", "[0, 1]", [f"node 'add' (QLinearAdd): {NONE}"]),
     ],
 )
-def test_metadata(node: str, m0: str | None, n: str, expected: list[str]) -> None:
+def test_metadata(node: str, m0: str | None, n: str | None, expected: list[str]) -> None:
     model = graph()
     props = next(found for found in model.graph if found.name == node).metadata_props
-    props.update({"qconv.source": "layer", "qconv.n": n})
-    if m0 is not None:
-        props["qconv.m0"] = m0
+    given = {"qconv.source": "layer", "qconv.m0": m0, "qconv.n": n}
+    props.update({key: text for key, text in given.items() if text is not None})
     assert check(model) == expected

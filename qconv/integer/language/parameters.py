@@ -131,7 +131,7 @@ def _is_lowest_code(zero_point: Array | None) -> bool:
 
 
 def _metadata_violations(node: ir.Node) -> list[str]:
-    """Whether qconv.m0 and qconv.n are what the node's scales make; nodes that qconv did not write have none."""
+    """Whether qconv.m0 and qconv.n, where a node has them, are what its scales make."""
     if not is_described(node):
         return []
     expected = multipliers_of(node)
@@ -142,7 +142,7 @@ def _metadata_violations(node: ir.Node) -> list[str]:
     except (ValueError, TypeError):
         found = ()
     if not found:
-        return ["its metadata has no qconv.m0 and qconv.n"]
+        return ["its qconv.m0 and qconv.n are damaged"]
     if all(_numbers(found, key) == _numbers(expected, key) for key in ("m0", "n")):
         return []
     return ["qconv.m0 and qconv.n are not those of its scales"]
