@@ -9,18 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
+import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from qconv.errors import ModelError
 from qconv.model.graph import const_array
-from qconv.model.memory import give_memory_back
+from qconv.model.memory import copied, give_memory_back
 from qconv.model.session import open_session, reason
 from qconv.model.traits import Trait, has_trait
 
 Array = NDArray[Any]
 Values = dict[str, Array]
+_OPEN_STAGES = 16  # where there are more, memory is dearer than the time to open their sessions again
 _NO_TENSOR = (ir.SequenceType, ir.OptionalType)
 
 
@@ -81,7 +83,7 @@ class _Stage:
 
 
 class Walk:
-    """A network that gives chosen tensors of a sample piece by piece; its sessions stay open for the next sample.
+    """A network that gives chosen tensors of a sample piece by piece; sessions of few stages stay open for the next sample.
 
     A network of a single piece runs as it is.
     """
@@ -112,11 +114,20 @@ class Walk:
             if len(self._stages) > 1:
                 give_memory_back()
             if stage.made:
-                stage.session = stage.session or self._open(stage, values)
-                values |= run_session(stage.session, stage.made, values, self._what)
+                values |= self._run(stage, values)
             shown, values = ({name: values[name] for name in names} for names in (stage.shown, stage.kept))
             yield shown
             del shown  # or it would be held while the next stage runs
+
+    def _run(self, stage: _Stage, values: Values) -> Values:
+        session = stage.session or self._open(stage, values)
+        if len(self._stages) <= _OPEN_STAGES:
+            stage.session = session
+        found = run_session(session, stage.made, values, self._what)
+        if len(self._stages) > 1:
+            for name, array in found.items():  # one by one, so that each frees what it is a copy of
+                found[name] = copied(array) if isinstance(array, np.ndarray) else array
+        return found
 
     def _open(self, stage: _Stage, values: Values) -> ort.InferenceSession:
         if len(self._stages) == 1:

@@ -70,6 +70,12 @@ def test_element_types(form: str, x_type: DTypeLike, w_type: DTypeLike) -> None:
     assert_equal(*conv(*FORMS[form], x_type=x_type, w_type=w_type, per_channel=w_type is np.int8))
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_parts_of_a_few_lines_or_channels(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qconv.integer.execution.kernels.conv._PART_BYTES", 2000)
+    assert_equal(*conv(*FORMS[form]))
+
+
 @pytest.mark.parametrize("form", ["3x3", "depthwise"])
 def test_one_scale_for_all_channels_without_bias(form: str) -> None:
     assert_equal(*conv(*FORMS[form], per_channel=False, bias=False))

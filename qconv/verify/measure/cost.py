@@ -17,7 +17,7 @@ from qconv.verify.measure.sides import Side
 _ROUNDS = 200  # at most
 _WARM = 3  # rounds at most that are not measured; slow networks need one
 _BUDGET = 2.0  # seconds for both models, after at least _FEWEST rounds
-_FEWEST = 5
+_FEWEST = 3
 _UNSURE = 0.02  # of a ratio of times
 _GLANCE = 0.05  # seconds for both models, where a look is enough
 _NOTICED = 1.2  # a ratio that so short a look can tell

@@ -15,9 +15,11 @@ from numpy.typing import DTypeLike
 
 from qconv.integer.execution.arrays import Array, Operands, required
 from qconv.integer.execution.kernels.requantize import code_values
+from qconv.integer.execution.parallel import in_threads
 from qconv.integer.step import Step
 from qconv.quant.fixedpoint import Int64Array, Multiplier, rescale_sum, round_shift_half_even
 
+_BLOCK = 1 << 18  # elements: places in a table take eight bytes each
 _WIDEST = 61  # bits of an int64 sum that round_shift_half_even takes
 
 
@@ -74,8 +76,16 @@ def product_table(m: Multiplier, zero_points: tuple[int, int, int], dtype: DType
 
 def look_up_pairs(table: Array, a: Array, b: Array) -> Array:
     """`table` at every pair of codes of a and b, broadcast."""
-    index = a.view(np.uint8).astype(np.uint16) * np.uint16(256) + b.view(np.uint8)
-    return np.asarray(table.reshape(-1)[index])
+    flat = table.reshape(-1)
+    high, low = np.broadcast_arrays(a.view(np.uint8), b.view(np.uint8))
+    found = np.empty(high.size, flat.dtype)
+    highs, lows = high.reshape(-1), low.reshape(-1)
+
+    def look_up(part: slice) -> None:
+        found[part] = flat[highs[part].astype(np.uint16) * np.uint16(256) + lows[part]]
+
+    in_threads(look_up, (slice(start, start + _BLOCK) for start in range(0, found.size, _BLOCK)))
+    return found.reshape(high.shape)
 
 
 def _saturate(codes: Int64Array, dtype: DTypeLike) -> Array:
