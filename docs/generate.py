@@ -55,13 +55,32 @@ def _helps() -> Iterator[tuple[str, str]]:
 
 def settings_page() -> str:
     """docs/settings.md with the table of all keys between its markers."""
-    rows = ["| key | value | commands |", "|---|---|---|"]
+    rows = ["| key | value | what it does | commands |", "|---|---|---|---|"]
     for key, (kind, _) in settings_of(cli).items():
-        having = [name for name in cli.list_commands(click.Context(cli)) if key in settings_of(cli.commands[name])]
-        rows.append(f"| `{key}` | {kind} | {', '.join(having)} |")
+        having = {name: _option(command, key) for name, command in sorted(cli.commands.items()) if key in settings_of(command)}
+        helps: dict[str, list[str]] = {}
+        for name, option in having.items():
+            helps.setdefault(_in_a_cell(option.help or ""), []).append(name)
+        texts = [text if len(helps) == 1 else f"{', '.join(names)}: {text}" for text, names in helps.items()]
+        choices = dict.fromkeys(word for option in having.values() for word in _choices(option))
+        value = ", ".join(f"`{word}`" for word in choices) or kind
+        rows.append(f"| `{key}` | {value} | {'<br>'.join(texts)} | {', '.join(having)} |")
     begin, end = "<!-- keys -->\n", "<!-- end of keys -->"
     head, _, rest = (DOCS / "settings.md").read_text(encoding="utf-8").partition(begin)
     return f"{head}{begin}{chr(10).join(rows)}\n{end}{rest.partition(end)[2]}"
+
+
+def _option(command: click.Command, key: str) -> click.Option:
+    return next(option for option in command.params if isinstance(option, click.Option) and f"--{key}" in option.opts)
+
+
+def _choices(option: click.Option) -> list[str]:
+    return [str(choice) for choice in option.type.choices] if isinstance(option.type, click.Choice) else []
+
+
+def _in_a_cell(text: str) -> str:
+    """A help text in one line of a table."""
+    return " ".join(text.replace("\b", "").split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def ops_page() -> str:

@@ -21,7 +21,7 @@ _MARKS = {"c": "weights.c", "vectors": "sample0*", "memh": "network.vh"}  # file
 
 @click.command(short_help="Write an integer model as C, as a complete table, or as test vectors.")
 @click.argument("model", type=MODEL)
-@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="What to write; see above.")
+@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="The form to write, of those above.")
 @click.option("-o", "--output", type=PATH, help="A file for json and qdq, else a folder.  [default: beside the model]")
 @data_options
 @click.option("--all-tensors", is_flag=True, help="Put every tensor into the vectors, not only inputs and outputs.")
