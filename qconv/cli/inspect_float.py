@@ -13,6 +13,7 @@ def inspect_float(model: Path) -> None:
     """Prints what a model is and what `qconv quantize` would make of it. Raises ModelError."""
     from qconv import pipeline
     from qconv.cli.console import out, size, warn
+    from qconv.sentences import counted
 
     found = pipeline.outlook(model)
     kind = "was quantized by another tool; its scales and codes are kept" if found.quantized else "is a float model"
@@ -21,8 +22,12 @@ def inspect_float(model: Path) -> None:
     for what, values in (("input", found.inputs), ("output", found.outputs)):
         for value in values:
             out.print(f"{what} {value.name}: {_type(value)}")
-    out.print(f"{sum(found.ops.values())} nodes ({ops})")
-    out.print(f"simplified, {found.integer} nodes become integer, {len(found.in_float)} stay in float")
+    out.print(f"{counted(sum(found.ops.values()), 'node')} ({ops})")
+    becomes, stays = (
+        word if count == 1 else word.removesuffix("s")
+        for word, count in (("becomes", found.integer), ("stays", len(found.in_float)))
+    )
+    out.print(f"simplified, {counted(found.integer, 'node')} {becomes} integer, {len(found.in_float)} {stays} in float")
     for node, reason in found.in_float.items():
         out.print(f"  {node}: {reason}")
     for warning in found.warnings:

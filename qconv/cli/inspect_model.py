@@ -17,6 +17,7 @@ def inspect_model(model: Path, as_json: bool) -> None:
     from qconv.integer.program import Program
     from qconv.model.load import load
     from qconv.modes.weights import weights_in_codes
+    from qconv.sentences import counted
     from qconv.verify.exact.processors import exact_on
 
     loaded = load(model)
@@ -38,10 +39,11 @@ def inspect_model(model: Path, as_json: bool) -> None:
     found = audit(loaded.ir)
     counts = ", ".join(f"{count} {op}" for op, count in sorted(found.integer.items(), key=lambda item: -item[1]))
     out.print(
-        f"{found.integer_nodes} integer nodes ({counts}), {found.quantize} QuantizeLinear, {found.dequantize} DequantizeLinear"
+        f"{counted(found.integer_nodes, 'integer node')} ({counts}), "
+        f"{found.quantize} QuantizeLinear, {found.dequantize} DequantizeLinear"
     )
     out.print(f"the same codes on {', '.join(exact_on(program)) or 'no target'}")
-    out.print(f"{len(found.float_nodes)} float nodes")
+    out.print(counted(len(found.float_nodes), "float node"))
     for node in found.float_nodes:
         out.print(f"  {node.name} ({node.op_type}): {node.reason}")
 

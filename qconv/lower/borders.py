@@ -56,8 +56,8 @@ def wide_inputs(ctx: Context) -> None:
 
 def lower_last_quantizer(node: ir.Node, ctx: Context) -> None:
     """The codes that a quantized model gives: those of the tensor, with the sign that the model had."""
-    value, output, zero_point = node.inputs[0], node.outputs[0], const_array(node.inputs[2])
-    scale = const_array(node.inputs[1])
+    value, output, scale = node.inputs[0], node.outputs[0], const_array(node.inputs[1])
+    zero_point = const_array(node.inputs[2]) if len(node.inputs) > 2 else np.zeros((), np.uint8)
     assert value is not None and scale is not None and zero_point is not None
     int_type = INT8 if zero_point.dtype == np.int8 else UINT8
     wanted = QuantParams(scale.reshape(()), zero_point.reshape(()), int_type)

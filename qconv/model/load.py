@@ -13,6 +13,7 @@ from onnx_ir.passes import common
 from qconv.errors import ModelError, QconvError
 from qconv.model.ask import ask_onnxruntime
 from qconv.model.bit_planes import fold
+from qconv.model.declared import Shapes, believe, forget_declared
 from qconv.model.finite import check_finite
 from qconv.model.half import half_to_float
 from qconv.model.names import name_everything
@@ -27,12 +28,14 @@ class LoadedModel:
     """A float model, ready for preparation.
 
     `ir` has opset 21 and IR 10: nodes sorted and named, functions inlined, constants as initializers, shapes inferred.
-    `digest` is the SHA-256, in hex, of the file and its external data.
+    `digest` is the SHA-256, in hex, of the file and its external data. `declared` are shapes that nothing but the file's word
+    stands for.
     """
 
     path: Path
     digest: str
     ir: ir.Model
+    declared: Shapes
 
 
 def load(path: str | Path) -> LoadedModel:
@@ -46,16 +49,16 @@ def load(path: str | Path) -> LoadedModel:
         file = read_model(path)
         if not file.rewritten:
             check_file(path, optimize=False)
-        return LoadedModel(path, file.digest, _normalise(file.proto, path.resolve().parent))
+        return LoadedModel(path, file.digest, *_normalise(file.proto, path.resolve().parent))
     except QconvError:
         raise
     except Exception as error:  # the libraries raise whatever they meet in a malformed graph
         raise ModelError(f"{path} has a malformed graph ({_first_line(error)}): export the model again") from error
 
 
-def _normalise(proto: onnx.ModelProto, folder: Path) -> ir.Model:
+def _normalise(proto: onnx.ModelProto, folder: Path) -> tuple[ir.Model, Shapes]:
     fold(proto, folder)
-    declared = _forget_wrong_sizes(proto.graph)
+    declared = forget_declared(proto.graph)
     model = _to_ir(proto)
     ir.external_data.set_base_dir(model.graph, folder)
     common.RemoveInitializersFromInputsPass()(model)
@@ -64,44 +67,12 @@ def _normalise(proto: onnx.ModelProto, folder: Path) -> ir.Model:
     model = to_working_opset(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     unpack(model)
-    for output in model.graph.outputs:
-        output.shape = _believed(output.shape, declared.get(str(output.name)))
+    doubtful = believe(model.graph, declared)
     ask_onnxruntime(model)
     half_to_float(model)
     check_finite(model)
     name_everything(model)
-    return model
-
-
-def _forget_wrong_sizes(graph: onnx.GraphProto) -> dict[str, ir.Shape]:
-    """Takes away sizes below zero, which some exporters write for unknown ones, and the shapes that outputs declare.
-
-    Returns the latter by name. onnxruntime does not believe them either, where inference finds another.
-    """
-    for info in (*graph.input, *graph.value_info, *graph.output):
-        for dim in info.type.tensor_type.shape.dim:
-            if dim.HasField("dim_value") and dim.dim_value < 0:
-                dim.ClearField("dim_value")
-    declared = {}
-    for info in graph.output:
-        if info.type.tensor_type.HasField("shape"):
-            dims = info.type.tensor_type.shape.dim
-            sizes = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in dims]
-            declared[info.name] = ir.Shape(sizes)
-            info.type.tensor_type.ClearField("shape")
-    return declared
-
-
-def _believed(inferred: ir.Shape | None, declared: ir.Shape | None) -> ir.Shape | None:
-    """What an output declares as far as inference does not contradict it."""
-    if inferred is None or declared is None:
-        return inferred or declared
-    if len(inferred) != len(declared):
-        return inferred
-    pairs = list(zip(inferred, declared, strict=True))
-    if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs):
-        return inferred
-    return ir.Shape([a if isinstance(a, int) else b for a, b in pairs])
+    return model, doubtful
 
 
 def _to_ir(proto: onnx.ModelProto) -> ir.Model:

@@ -29,7 +29,11 @@ def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _vectors_are_short(graph: onnx.GraphProto) -> bool:
-    known = {info.name: info.type.tensor_type for info in [*graph.value_info, *graph.output]}
+    known = {info.name: info.type.tensor_type for info in [*graph.input, *graph.value_info, *graph.output]}
+    if any(
+        kind.HasField("shape") and len(kind.shape.dim) == 1 and kind.shape.dim[0].dim_value > LONGEST for kind in known.values()
+    ):
+        return False  # such as an input that a few bytes declare
     for node in graph.node:
         if TRAITS.get((node.domain, node.op_type), Trait.NONE) & Trait.GROWS and not _is_short(known.get(node.output[0])):
             return False

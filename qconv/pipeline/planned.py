@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -16,6 +16,7 @@ from qconv.pipeline.raw_pixels import as_pixels
 from qconv.pipeline.recovery import Recovery, moments_recovery, recovery, recovery_samples
 from qconv.plan.cancelling import settle_cancelling
 from qconv.plan.eligible import float_nodes
+from qconv.plan.emptied import emptied
 from qconv.plan.far_from_zero import outputs_far_from_zero
 from qconv.plan.fine import fine_outputs
 from qconv.plan.make import make_plan
@@ -77,9 +78,28 @@ def _steep(graph: ir.Graph, plan: QuantPlan, calibration: Calibration, config: Q
     """
     if config.pixels is not None or calibration.derived:
         return Steep()
-    if config.pins:
-        return _fine_outputs(list(integer_nodes(graph, plan.kept)), plan, calibration, config)
     nodes = list(integer_nodes(graph, plan.kept))
+    empty = emptied(nodes, _seen_in(calibration), calibration.samples)
+    if config.pins:
+        return _fine_outputs(nodes, plan, calibration, config).joined(empty)
+    nodes = [node for node in nodes if node.name not in empty.in_float]
+    return empty.joined(_imprecise(graph, nodes, plan, calibration, config))
+
+
+def _seen_in(calibration: Calibration) -> Callable[[str], int | None]:
+    """In how many samples a tensor that was calibrated has elements."""
+
+    def found(name: str) -> int | None:
+        summary = calibration.tensors.get(name)
+        return None if summary is None else summary.samples
+
+    return found
+
+
+def _imprecise(
+    graph: ir.Graph, nodes: Sequence[ir.Node], plan: QuantPlan, calibration: Calibration, config: QuantConfig
+) -> Steep:
+    """What becomes of integer nodes that 8 bits do not serve, of a model that was not quantized before."""
     met_of = distributions(calibration)
     found = settle(nodes, plan.tensors, met_of, float_inputs=config.io == "float", keep_integer=config.integer_only)
     nodes = [node for node in nodes if node.name not in found.in_float]

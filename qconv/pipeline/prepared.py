@@ -20,6 +20,7 @@ from qconv.data.source import InputInfo, Sample, SampleSource, inputs_of
 from qconv.data_free.batchnorm_match import affine_front
 from qconv.errors import DataError, ModelError
 from qconv.import_ import Imported, import_quantized, is_quantized, signs_to_thresholds
+from qconv.model.declared import contradicts
 from qconv.model.fix_inputs import fix_inputs
 from qconv.model.given import given_names
 from qconv.model.load import LoadedModel, load
@@ -95,7 +96,7 @@ def load_prepared(model: AnyModel, fixed: Mapping[str, float] = {}) -> PreparedM
     prepare(loaded.ir, keep_tensors=imported is not None)
     if imported is not None:
         imported = replace(imported, pins=imported.pins.renamed(given_names(loaded.ir.graph)))
-    return PreparedModel(loaded.path, loaded.digest, loaded.ir, original, imported, arrays, home)
+    return PreparedModel(loaded.path, loaded.digest, loaded.ir, loaded.declared, original, imported, arrays, home)
 
 
 def _written(proto: onnx.ModelProto) -> tempfile.TemporaryDirectory[str]:
@@ -118,6 +119,7 @@ def prepared(model: AnyModel | PreparedModel, fixed: Mapping[str, float] = {}) -
 def self_check(model: PreparedModel, source: SampleSource) -> float:
     """The largest relative difference between the prepared model and its file on a few samples; ModelError past a bound."""
     samples = list(islice(iter(source), SELF_CHECK_SAMPLES))
+    _refuse_wrong_declarations(model, samples)
     try:
         before, fixed = (model.path, model.fixed) if model.imported is None else (model.original, {})
         difference = largest_relative_difference(before, model.ir, [sample.feeds for sample in samples], fixed)
@@ -138,6 +140,22 @@ def self_check(model: PreparedModel, source: SampleSource) -> float:
             "please report the model, and export it with batch norms folded until then"
         )
     return difference
+
+
+def _refuse_wrong_declarations(model: PreparedModel, samples: Sequence[Sample]) -> None:
+    """Raises ModelError for a tensor whose declared shape a sample contradicts."""
+    if not model.declared:
+        return
+    session = open_session(model.path, outputs=list(model.declared))
+    for sample in samples:
+        found = run(session, replace(sample, feeds={**sample.feeds, **model.fixed}))
+        for (name, shape), array in zip(model.declared.items(), found, strict=True):
+            if isinstance(array, np.ndarray) and contradicts(shape, array.shape):
+                raise ModelError(
+                    f"{model.path} declares tensor {name} as {shape}, and for sample {sample.name} it is "
+                    f"{ir.Shape(array.shape)}; take that declaration out of the model (del graph.value_info[:] takes all but "
+                    "those of outputs), or mend it"
+                )
 
 
 def _refuse_infinite_outputs(model: PreparedModel, samples: Sequence[Sample]) -> None:

@@ -110,10 +110,19 @@ def _let_go_of_dropped(graph: ir.Graph) -> None:
 def _vectors_are_short(graph: ir.Graph) -> bool:
     """Whether shape inference may follow values: it computes vectors in full, and a small file may ask for a huge one."""
     for node in graph.all_nodes():
-        shape = node.outputs[0].shape if has_trait(node, Trait.GROWS) else ir.Shape([])
-        if shape is None or (len(shape) == 1 and not (isinstance(shape[0], int) and shape[0] <= LONGEST)):
+        if has_trait(node, Trait.GROWS) and not _is_short(node.outputs[0].shape):
             return False
-    return True
+    values = (*graph.inputs, *(value for node in graph.all_nodes() for value in node.outputs))
+    return not any(value.shape is not None and _is_long(value.shape) for value in values)
+
+
+def _is_short(shape: ir.Shape | None) -> bool:
+    """A scalar, a short vector of known length, or a tensor of higher rank, whose values are not followed."""
+    return shape is not None and (len(shape) != 1 or isinstance(shape[0], int)) and not _is_long(shape)
+
+
+def _is_long(shape: ir.Shape) -> bool:
+    return len(shape) == 1 and isinstance(shape[0], int) and shape[0] > LONGEST
 
 
 def _should_fold(node: ir.Node) -> bool | None:

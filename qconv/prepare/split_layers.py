@@ -85,8 +85,8 @@ def _split(editor: Editor, wide: _Wide) -> int:
 def _magnitudes(wide: _Wide) -> NDArray[np.float64]:
     """How large each channel gets on inputs of about one."""
     weight = wide.layer.weight if wide.rows_first else wide.layer.weight.T
-    rows = weight.reshape(wide.layer.channels, -1).astype(np.float64)
-    sizes: NDArray[np.float64] = np.sqrt(np.square(rows).sum(axis=1))
+    squares = np.square(weight.astype(np.float64))
+    sizes: NDArray[np.float64] = np.sqrt(squares.sum(axis=tuple(range(1, squares.ndim))))
     return sizes if wide.bias is None else sizes + np.abs(wide.bias.astype(np.float64))
 
 

@@ -74,6 +74,37 @@ def test_an_output_of_unknown_rank_and_a_constant_one(tmp_path: Path) -> None:
     assert converted(tmp_path, onnx.printer.to_text(proto), CONV, pictures())[0] > 30
 
 
+NOTHING = {"none": np.asarray([0, 0]), "places": np.asarray([2, 3])}
+
+
+@pytest.mark.parametrize(
+    ("body", "weights"),
+    [
+        ("y = Add(e, c)", {"c": np.asarray(0.5, np.float32)}),
+        ("y = Mul(e, e)", {}),
+        ("p = Pad(e, pads) y = Conv(p, w)", {"pads": np.asarray([0, 0, 1, 1, 0, 0, 1, 1]), "w": normal(4, 3, 2, 2)}),
+        ("s = Sigmoid(e) y = Concat<axis=3>(s, s)", {}),
+    ],
+)
+def test_what_is_empty_in_a_run_stays_in_float_where_integer_kernels_do_not_bear_it(
+    tmp_path: Path, body: str, weights: Mapping[str, Array]
+) -> None:
+    whole = f"e = Slice(x, none, none, places) {body} r = Relu(x)"
+    text = f"{HEAD} g (float[N,3,H,W] x) => (float[N,q,o,p] y, float[N,3,H,W] r) {{ {whole} }}"
+    assert converted(tmp_path, text, {**NOTHING, **weights}, pictures())[0] > 30
+
+
+def test_a_layer_without_channels_is_not_split(tmp_path: Path) -> None:
+    text = f"{HEAD} g (float[1,3,8,8] x) => (float[1,0,8,8] y) {{ e = Slice(x, zero, zero, one) y = LRN<size=3>(e) }}"
+    feeds = {"zero": np.asarray([0]), "one": np.asarray([1])}
+    assert converted(tmp_path, text, feeds, pictures())[0] == np.inf
+
+
+def test_a_last_quantizer_without_a_zero_point(tmp_path: Path) -> None:
+    text = f"{HEAD} g (float[1,3,8,8] x) => (uint8[1,3,8,8] y) {{ a = Abs(x) y = QuantizeLinear(a, s) }}"
+    assert converted(tmp_path, text, {"s": np.asarray(0.02, np.float32)}, pictures())[0] > 30
+
+
 def test_tensors_without_elements_do_not_end_the_process(tmp_path: Path) -> None:
     text = f"{HEAD} g (float[1,0] x) => (float[1,0] y) {{ y = Mul(c, x) }}"
     feeds = [{"x": np.zeros((1, 0), np.float32)}]

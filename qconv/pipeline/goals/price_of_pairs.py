@@ -57,7 +57,7 @@ def pair_price(
         return PairPrice(0.0, {})
     fresh = loaded.original.clone()
     prepare(fresh, keep_tensors=loaded.imported is not None)
-    again = PreparedModel(loaded.path, loaded.digest, fresh, loaded.original, loaded.imported)
+    again = PreparedModel(loaded.path, loaded.digest, fresh, loaded.declared, loaded.original, loaded.imported)
     config = again.with_thresholds(config)
     other = replace(config, target=without, effort="none")
     scaled = fresh.clone()
