@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qconv.arguments import check_fields
 from qconv.errors import UsageError
 from qconv.quant.grids import DYADIC, POWERS, Grid
 from qconv.quant.level_sets import KINDS, Kind
@@ -43,6 +45,7 @@ class Rule:
     levels: Kind | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "match", (self.match,) if isinstance(self.match, str) else tuple(self.match))
         _check_bits(self.weight_bits, self.activation_bits)
         _check_levels(self.levels)
@@ -100,10 +103,11 @@ class QuantConfig:
     files: Sequence[GivenFile] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "exclude", (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude))
         target_of(self.target)
         object.__setattr__(self, "rules", tuple(self.rules))
-        given = (f"{name}={value:g}" for name, value in self.pin.items()) if isinstance(self.pin, Mapping) else self.pin
+        given = (f"{name}={_number(value)}" for name, value in self.pin.items()) if isinstance(self.pin, Mapping) else self.pin
         object.__setattr__(self, "pin", tuple(sorted(given)))
         _ = self.fixed
         if self.pixels is not None and self.io != "uint8":
@@ -181,3 +185,8 @@ def _check_bits(weight: int | None, activation: int | None) -> None:
     for what, bits, (least, most) in (("weight", weight, WEIGHT_BITS), ("activation", activation, ACTIVATION_BITS)):
         if bits is not None and not least <= bits <= most:
             raise UsageError(f"{what} bits take {least} to {most}, not {bits}")
+
+
+def _number(value: object) -> str:
+    """A number as pins write it; anything else as it is, to be refused with the pin."""
+    return f"{float(value):g}" if isinstance(value, numbers.Real) else str(value)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qconv.arguments import checks_arguments
 from qconv.config import QuantConfig, Rule
 from qconv.errors import UsageError
 from qconv.model.near_paths import unreadable
@@ -85,6 +86,7 @@ def read_settings(path: str | Path, kinds: Kinds = _KINDS) -> Settings:
     return Settings(data, tuple(_rule(rule, f"{path}, rule {number}") for number, rule in enumerate(rules, 1)))
 
 
+@checks_arguments
 def load_config(path: str | Path) -> QuantConfig:
     """The settings of a file as a config. Raises UsageError."""
     settings = read_settings(path)

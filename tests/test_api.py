@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -89,4 +93,42 @@ def test_labels_of_samples_from_python_are_beside_them(sample_models: Path, tmp_
     assert "1 outputs, the worst at" in repr(report) and "\n" not in repr(report)
     for labels in ([1] * 20, tmp_path / "labels.csv"):
         with pytest.raises(qconv.UsageError, match="in an array 'labels'"):
-            qconv.verify(model, tmp_path / "m.int8.onnx", samples["image"][:20], labels=labels)  # type: ignore[arg-type]
+            qconv.verify(model, tmp_path / "m.int8.onnx", samples["image"][:20], labels=labels)
+
+
+@pytest.mark.parametrize("function", [qconv.calibrate, qconv.quantize, qconv.verify, qconv.analyze])
+def test_an_argument_of_a_wrong_type_is_told_of_by_its_name(function: Callable[..., object]) -> None:
+    parameters = list(inspect.signature(function).parameters)
+    good = {name: object.__new__(qconv.Calibration) if name == "calibration" else "m.onnx" for name in parameters[:2]}
+    for name in parameters:
+        with pytest.raises(qconv.QconvError, match=f"^{name} of {function.__name__} is of type complex; give "):
+            function(**{**good, name: 1j})
+
+
+def test_numbers_of_numpy_are_numbers(sample_models: Path) -> None:
+    data = {"image": np.load(sample_models / "digits_calib.npz")["image"]}
+    found = qconv.calibrate(sample_models / "digits_mlp.onnx", data, samples=cast(int, np.int64(20)), exact=True)
+    assert found.samples == 20
+
+
+@pytest.mark.parametrize("samples", [0, -1, 10**30])
+def test_no_number_of_samples_is_refused(sample_models: Path, samples: int) -> None:
+    with pytest.raises(qconv.UsageError, match="1 or more"):
+        qconv.calibrate(sample_models / "digits_mlp.onnx", str(sample_models / "digits_calib.npz"), samples=samples)
+
+
+def test_a_function_that_gives_no_samples_is_told_of(sample_models: Path) -> None:
+    with pytest.raises(qconv.DataError, match="gives int, and has to give an iterable"):
+        qconv.calibrate(sample_models / "digits_mlp.onnx", cast(Any, lambda: 1))
+
+
+@pytest.mark.parametrize("kind", [qconv.QuantConfig, qconv.Rule])
+def test_a_setting_of_a_wrong_type_is_told_of_by_its_name(kind: type[qconv.QuantConfig | qconv.Rule]) -> None:
+    for field in dataclasses.fields(kind):
+        with pytest.raises(qconv.UsageError, match=rf"^{field.name} of {kind.__name__} is of type complex; give "):
+            kind(**{"match": "*", field.name: 1j} if kind is qconv.Rule else {field.name: 1j})
+    with pytest.raises(qconv.UsageError, match=r"^an item of exclude of QuantConfig is of type int; give str"):
+        qconv.QuantConfig(exclude=cast(Any, [5]))
+    for load in (qconv.Calibration.load, qconv.load_config, qconv.QuantPlan.load):
+        with pytest.raises(qconv.UsageError, match=r"^path of load.* is of type complex; give str or Path"):
+            load(cast(Any, 1j))

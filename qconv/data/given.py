@@ -33,7 +33,7 @@ class GivenSource:
         elif isinstance(data, Iterable) and not isinstance(data, str | bytes):
             self._items = lambda: data
         elif callable(data):
-            self._items = data
+            self._items = lambda: _called(data)
         else:
             raise DataError(
                 f"samples cannot be taken from {type(data).__name__}; give arrays, a list or a generator of them, or a path"
@@ -46,6 +46,13 @@ class GivenSource:
             for sample in samples_of_item(item, self._inputs, f"item {number} of the samples"):
                 yield replace(sample, name=f"sample[{index}]")
                 index += 1
+
+
+def _called(function: Callable[[], Any]) -> Iterable[Any]:
+    items = function()
+    if not isinstance(items, Iterable):
+        raise DataError(f"the function of the samples gives {type(items).__name__}, and has to give an iterable of them")
+    return items
 
 
 class _Remembered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -9,13 +10,18 @@ from itertools import islice
 from qconv.data.source import Sample, known_length
 from qconv.data.strided import Strided
 from qconv.data.wrapper import Wrapper
+from qconv.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Limited(Wrapper):
-    """The first `count` samples of a source."""
+    """The first `count` samples of a source. Raises UsageError for none."""
 
     count: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.count <= sys.maxsize:
+            raise UsageError(f"samples is {self.count}; give how many of them to take, 1 or more")
 
     def __len__(self) -> int:
         """How many samples there are at most; fewer where the source ends before."""

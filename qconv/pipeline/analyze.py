@@ -15,6 +15,7 @@ from qconv.analyze.analysis import Analysis, PlaceReport
 from qconv.analyze.findings import Known, Rank, findings
 from qconv.analyze.propose import LEAST_GAIN_DB, Group, Proposal, groups
 from qconv.analyze.sensitivity import BITS, Measure, sensitivity, worst_sqnr_db
+from qconv.arguments import checks_arguments
 from qconv.config import QuantConfig
 from qconv.errors import DataError
 from qconv.model.graph import const_array
@@ -37,6 +38,7 @@ _PARTS = 3  # runs of a place with a weight for each number of bits
 _FEEDS = Mapping[str, NDArray[Any]]
 
 
+@checks_arguments
 def analyze(
     model: AnyModel | PreparedModel,
     calibration: Calibration,

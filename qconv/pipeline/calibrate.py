@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from qconv.arguments import checks_arguments
 from qconv.config import QuantConfig
 from qconv.data.checks.watched import Watched
 from qconv.data.image_options import ImageOptions
@@ -31,6 +32,7 @@ from qconv.statistics.shard import Coverage, Shard
 from qconv.statistics.summary import Summary
 
 
+@checks_arguments
 def calibrate(
     model: AnyModel | PreparedModel, data: Data | None = None, *, method: str = "minmax",
     samples: int | None = None, images: ImageOptions = ImageOptions(), config: QuantConfig = QuantConfig(),

@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from qconv.arguments import checks_arguments
 from qconv.config import QuantConfig
 from qconv.data.source import SampleSource
 from qconv.errors import ArtifactError, FloatNodesError, UsageError
@@ -94,6 +95,7 @@ class Quantized:
         """A copy of the model as its file has it."""
         return file_form(self.model, planes=Rules.STANDARD not in target_of(self.config.target).rules)
 
+    @checks_arguments
     def save(self, path: str | Path) -> tuple[Path, ...]:
         """Writes the model and, beside it, the table of all tensors and multipliers: model.int8.onnx and model.int8.json.
 
@@ -108,6 +110,7 @@ class Quantized:
         return files
 
 
+@checks_arguments
 def quantize(
     model: AnyModel | PreparedModel,
     calibration: Calibration | str | Path | None = None,

@@ -27,7 +27,7 @@ def samples_for(
     data: Data | None,
     *,
     images: ImageOptions = ImageOptions(),
-    labels: str | Path | None = None,
+    labels: str | Path | Iterable[Any] | None = None,
     samples: int | None = None,
 ) -> SampleSource:
     """Opens the samples that `data` names or holds, or synthetic ones; `samples` takes only the first. Raises DataError.
@@ -50,13 +50,17 @@ def samples_for(
     return source if samples is None else Limited(source, samples)
 
 
-def samples_of(model: PreparedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource:
+def samples_of(
+    model: PreparedModel, calibration: Calibration, *, labels: str | Path | Iterable[Any] | None = None
+) -> SampleSource:
     """The samples that a calibration was made with, or synthetic ones where they are not a file or are gone."""
     recorded = recorded_samples(model, calibration, labels=labels)
     return samples_for(model, None) if recorded is None else recorded
 
 
-def recorded_samples(model: PreparedModel, calibration: Calibration, *, labels: str | Path | None = None) -> SampleSource | None:
+def recorded_samples(
+    model: PreparedModel, calibration: Calibration, *, labels: str | Path | Iterable[Any] | None = None
+) -> SampleSource | None:
     """The samples that a calibration was made with; None where they are not a file or are gone."""
     spec = calibration.data
     if spec is None or not Path(spec.path).exists():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir as ir
 
+from qconv.arguments import checks_arguments
 from qconv.data.image_options import ImageOptions
 from qconv.data.limited import Limited
 from qconv.data.source import SampleSource
@@ -43,10 +45,11 @@ QUICK_SAMPLES = 32
 _GOOD_DB = 30.0  # noise of 3 % of what an output varies by
 
 
+@checks_arguments
 def verify(
-    model: AnyModel, quantized: str | Path | Quantized, data: Data | None = None, *, labels: str | Path | None = None,
-    samples: int | None = None, images: ImageOptions = ImageOptions(), thresholds: Thresholds = Thresholds(),
-    effort: Effort = Effort(), threads: int = 0, progress: Progress | None = None,
+    model: AnyModel, quantized: str | Path | Quantized, data: Data | None = None, *,
+    labels: str | Path | Iterable[Any] | None = None, samples: int | None = None, images: ImageOptions = ImageOptions(),
+    thresholds: Thresholds = Thresholds(), effort: Effort = Effort(), threads: int = 0, progress: Progress | None = None,
 ) -> Report:  # fmt: skip
     """Compares an integer model with its float model over samples; `report.verdict` says whether `thresholds` are met.
 
@@ -92,7 +95,7 @@ def _other_model(model: PreparedModel, integer: LoadedModel) -> str | None:
 
 
 def _source(
-    model: PreparedModel, data: Data | None, images: ImageOptions, labels: str | Path | None, samples: int | None
+    model: PreparedModel, data: Data | None, images: ImageOptions, labels: str | Path | Iterable[Any] | None, samples: int | None
 ) -> SampleSource:
     """The samples that are given, or those of the calibration beside the model, or made up."""
     beside = calibration_beside(model)

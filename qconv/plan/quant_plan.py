@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from qconv.arguments import checks_arguments
 from qconv.errors import ArtifactError
 from qconv.model.near_paths import unreadable
 from qconv.model.text_files import parse_json, read_text
@@ -113,6 +114,7 @@ class QuantPlan:
         return f"{head[:-2]},\n{tables}\n}}\n"
 
     @classmethod
+    @checks_arguments
     def load(cls, path: str | Path) -> QuantPlan:
         """Reads a plan file. Raises ArtifactError where it cannot be read."""
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from qconv.arguments import checks_arguments
 from qconv.errors import ArtifactError
 from qconv.model.near_paths import unreadable
 from qconv.model.save import write_stream, write_text
@@ -135,6 +136,7 @@ class Calibration:
         """The digest of the second moments that belong to it, None where none were taken."""
         return self.moments_sha256 if self.moments is None else digest_of(self.moments)
 
+    @checks_arguments
     def save(self, path: str | Path) -> None:
         """Writes the file, and second moments beside it. Raises OutputError."""
         if self.moments is not None:
@@ -160,6 +162,7 @@ class Calibration:
             raise ArtifactError(f"the calibration {where} is damaged ({type(error).__name__}: {error}); {_AGAIN}") from None
 
     @classmethod
+    @checks_arguments
     def load(cls, path: str | Path) -> Calibration:
         """Reads a file. Raises ArtifactError where it cannot be read, is damaged, or is of another version."""
         try:
