@@ -13,6 +13,7 @@ from qconv.sentences import counted
 
 from .attention import is_attention_of_codes, take_attention_apart
 from .averages import averages_to_layers
+from .channel_steps import even_channel_steps
 from .fold_parameters import fold_parameters
 from .grids import weights_on_grids
 from .integer_products import take_products_apart
@@ -43,6 +44,7 @@ def import_quantized(model: ir.Model) -> Imported:
     unfuse_operators(model)
     unfuse_scores(model)
     averages = tuple(averages_to_layers(model))
+    even_channel_steps(model)
     pairs = Pairs(model)
     pairs.remove()
     left = [node for node in model.graph.all_nodes() if has_trait(node, Trait.ON_CODES) and not pairs.is_border(node)]

@@ -6,6 +6,7 @@
 2. The map must run along the layer's output channels (or be a scalar), as seen through nodes between that only move elements.
 3. A MatMul has no bias: the shift stays behind as a single Add.
 4. A product that float32 cannot hold is not folded.
+5. What the layer makes must not have parameters that are given: it is rounded in front of the map.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.model.edit import Editor
+from qconv.model.given import is_given
 from qconv.model.graph import sole_consumer
 
 from .affine import Affine, Chain, affine_chains
@@ -33,6 +35,8 @@ def _fold(editor: Editor, chain: Chain) -> int:
     made, axis = channel_origin(chain.source, affine.axis)
     layer = layer_of(made.producer())
     if layer is None or layer.node.graph is not editor.graph or sole_consumer(chain.source) is not chain.nodes[0]:
+        return 0
+    if is_given(chain.source) or is_given(made):
         return 0
     if axis not in (None, layer.axis_of(made)):
         return 0
