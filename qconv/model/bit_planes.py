@@ -17,7 +17,7 @@ from qconv.quant.types import IntArray
 
 DOMAIN, NAME, OPSET = "qconv", "Unpack", 21
 MOST_BITS = 6
-BYTES_OF_NODE, BYTES_OF_FUNCTION = 120, 800  # in a file, at most
+BYTES_OF_NODE, BYTES_OF_FUNCTION = 80, 800  # in a file, at most
 
 
 def bits_for(codes: IntArray) -> int:

@@ -18,7 +18,7 @@ _LEAST_BYTES = 256  # of a weight for which a Cast of its own pays
 _LEAST_BIASES = 64
 _LIMITS = (-8, 7)
 _PACKED = {ir.DataType.INT4: ir.DataType.INT8, ir.DataType.INT16: ir.DataType.INT32}
-_CAST_BYTES = 60  # of a Cast and its names in a file
+CAST_BYTES = 32  # of a Cast in a file
 _MOST_ELEMENTS = 1 << 24  # of a weight that bit planes are made of: onnxruntime takes some 30 bytes for each while it loads
 
 
@@ -82,7 +82,7 @@ def _saved_by_planes(value: ir.Value) -> int:
     bits = bit_planes.bits_for(array) if array.size <= _MOST_ELEMENTS else 8
     if bits > bit_planes.MOST_BITS:
         return 0
-    other = array.size // 2 + _CAST_BYTES if _fits(value) else array.size
+    other = array.size // 2 + CAST_BYTES if _fits(value) else array.size
     return int(other - -(-array.size // 8) * bits - (1 << bits) - bit_planes.BYTES_OF_NODE)
 
 

@@ -82,13 +82,19 @@ def test_multipliers_of_older_files_are_read(made: tuple) -> None:  # type: igno
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.0123456, 3e-9, 771.3])
-def test_multiples_of_one_scale_take_a_byte_each(scale: float) -> None:
+@pytest.mark.parametrize(("count", "span", "kind"), [(50, 20, "k1:"), (48, 8, "k6:"), (49, 8, "k6:"), (51, 4, "k6:")])
+def test_multiples_of_one_scale_take_a_byte_or_a_letter_each(scale: float, count: int, span: int, kind: str) -> None:
     rng = np.random.default_rng(0)
-    factors = np.ldexp(rng.integers(8, 16, 50) / 8.0, -rng.integers(0, 20, 50)).astype(np.float32)
+    exponents = np.append(rng.integers(0, span, count - 2), [0, span - 1])
+    factors = np.ldexp(np.append(rng.integers(8, 16, count - 1), 15) / 8.0, -exponents).astype(np.float32)
     numbers = [float(number) for number in np.float32(scale) * factors]
     text = packed(numbers, "f4")
-    assert text.startswith("k1:")
+    assert text.startswith(kind)
+    assert len(text) <= 8 + 8 + (count if kind == "k6:" else 4 * count / 3)
     assert unpacked(text) == numbers
-    others = [float(number) for number in rng.uniform(1, 2, 50).astype(np.float32)]
+
+
+def test_other_numbers_take_four_bytes_each() -> None:
+    others = [float(number) for number in np.random.default_rng(0).uniform(1, 2, 50).astype(np.float32)]
     assert packed(others, "f4").startswith("f4:")
     assert unpacked(packed(others, "f4")) == others

@@ -16,6 +16,7 @@ from qconv.data.source import SampleSource
 from qconv.errors import UsageError
 from qconv.model import bit_planes
 from qconv.model.graph import const_array
+from qconv.model.packed import CAST_BYTES
 from qconv.ops.forms import uses_of_weight
 from qconv.pipeline.choices import spread
 from qconv.pipeline.prepared import load_prepared
@@ -31,7 +32,6 @@ from qconv.targets import Rules, target_of
 
 Kind = Literal["size", "bops"]
 FULL = 8
-_INT4_BYTES = 60  # of a node that unpacks a weight
 
 
 @dataclass(frozen=True, order=True)
@@ -50,7 +50,7 @@ class Width:
         if self.bits >= FULL:
             return float(elements)
         planes = bit_planes.BYTES_OF_NODE + (1 << self.bits)
-        return elements * self.bits / 8.0 + (_INT4_BYTES if self == Width(4) else planes)
+        return elements * self.bits / 8.0 + (CAST_BYTES if self == Width(4) else planes)
 
 
 WHOLE = Width(FULL)
