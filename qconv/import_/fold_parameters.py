@@ -41,12 +41,17 @@ def _computed(value: ir.Value, known: dict[ir.Value, NDArray[np.generic] | None]
     """The value, or None where it depends on an input of the graph."""
     if value not in known:
         array, maker = const_array(value), value.producer()
-        if array is None and maker is not None:
+        if array is None and maker is not None and not _has_inner_graph(maker):
             inputs = [None if x is None else _computed(x, known) for x in maker.inputs]
             if all(x is None or found is not None for x, found in zip(maker.inputs, inputs, strict=True)) and maker.inputs:
                 array = run_float_node(maker, inputs)[list(maker.outputs).index(value)]
         known[value] = array
     return known[value]
+
+
+def _has_inner_graph(node: ir.Node) -> bool:
+    """Whether a node may read more than its inputs."""
+    return any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values())
 
 
 def _drop_casts(editor: Editor) -> int:

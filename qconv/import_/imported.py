@@ -48,6 +48,11 @@ def import_quantized(model: ir.Model) -> Imported:
     pairs = Pairs(model)
     pairs.remove()
     left = [node for node in model.graph.all_nodes() if has_trait(node, Trait.ON_CODES) and not pairs.is_border(node)]
+    if left and left[0].graph is not model.graph:
+        raise ModelError(
+            f"node {left[0].name} ({left[0].op_type}) is within a branch or a loop, where codes stay as they are; fix what "
+            "decides it with --pin, or give the float model"
+        )
     if left:
         raise ModelError(
             f"node {left[0].name} ({left[0].op_type}) computes with codes in a way that has no float counterpart here; "

@@ -231,7 +231,10 @@ class Pairs:
         typed = node.inputs[0] if zero is None else zero
         array, dtype = const_array(zero), None if typed is None else typed.dtype
         if scale is None or (zero is not None and array is None):
-            raise ModelError(f"node {node.name} ({node.op_type}) computes its parameters at run time; make them constants")
+            raise ModelError(
+                f"node {node.name} ({node.op_type}) computes its parameters at run time, which cut off what no calibration "
+                "knows; make them constants, or give the float model"
+            )
         if zero is None and has_trait(node, Trait.QUANTIZES):
             dtype = ir.DataType(attr_int(node, "output_dtype", int(ir.DataType.UINT8)) or int(ir.DataType.UINT8))
         if dtype in WIDE:

@@ -13,6 +13,7 @@ from qconv.errors import ModelError
 from qconv.model.functions import check_functions, nodes_within
 from qconv.model.near_paths import path_hint
 from qconv.model.qonnx import has_qonnx, write_standard
+from qconv.model.sparse import make_dense
 from qconv.model.tensors import check_tensors
 
 # The newest that the installed onnx defines. Whether the installed onnxruntime loads it, loading tells.
@@ -48,6 +49,7 @@ def read_model(path: Path) -> ModelFile:
     _check_domains(proto)
     check_functions(proto)
     _check_types(proto.graph)
+    make_dense(proto)
     files = check_tensors(proto, path.parent)
     return ModelFile(path, _digest(data, files), proto, rewritten)
 

@@ -30,6 +30,7 @@ from qconv.model.session import open_session, reason
 from qconv.model.steps import inputs_of_steps
 from qconv.ops.floors import Floors
 from qconv.prepare import prepare
+from qconv.prepare.inline_branches import inline_branches
 from qconv.prepare.selfcheck import largest_relative_difference
 from qconv.prepare.simplify import simplify
 from qconv.statistics.nonfinite import run
@@ -91,12 +92,18 @@ def load_prepared(model: AnyModel, fixed: Mapping[str, float] = {}) -> PreparedM
     home = _written(model) if isinstance(model, onnx.ModelProto) else None
     loaded = load(model if home is None else Path(home.name) / "model.onnx")
     arrays = fix_inputs(loaded.ir, fixed)
-    imported = import_quantized(loaded.ir) if is_quantized(loaded.ir) else None
+    imported = _imported(loaded.ir) if is_quantized(loaded.ir) else None
     original = loaded.ir.clone()
     prepare(loaded.ir, keep_tensors=imported is not None)
     if imported is not None:
         imported = replace(imported, pins=imported.pins.renamed(given_names(loaded.ir.graph)))
     return PreparedModel(loaded.path, loaded.digest, loaded.ir, loaded.declared, original, imported, arrays, home)
+
+
+def _imported(model: ir.Model) -> Imported:
+    """What a quantized model says, that in the branches of an If too where it is clear which of them runs."""
+    inline_branches(model)
+    return import_quantized(model)
 
 
 def _written(proto: onnx.ModelProto) -> tempfile.TemporaryDirectory[str]:

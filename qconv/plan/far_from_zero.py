@@ -17,6 +17,8 @@ from qconv.sentences import counted, some_of
 _FEW_CODES = 32.0  # an eighth of all, with which a tensor has about 5 bits
 _FEW_OF_OUTPUT = 64.0  # with which rounding alone leaves an output about 30 dB
 
+_HANDS_ON = Trait.RESHAPES | Trait.PERMUTES | Trait.TAKES | Trait.CLAMPS  # what comes from elsewhere lies as far from zero there
+
 RangeOf = Callable[[str], tuple[float, float] | None]
 
 
@@ -63,7 +65,7 @@ def _makers(node: ir.Node, nodes: Collection[ir.Node]) -> list[str]:
     while node in nodes and len(node.outputs) == 1 and len(list(node.outputs[0].uses())) == (1 if names else 0):
         names.append(str(node.name))
         maker = node.inputs[0].producer() if node.inputs[0] is not None else None
-        if not has_trait(node, Trait.RESHAPES | Trait.PERMUTES):
+        if not has_trait(node, _HANDS_ON):
             return names
         if maker is None or maker.outputs[0].is_graph_output():
             return []

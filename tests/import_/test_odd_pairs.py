@@ -69,3 +69,28 @@ def test_a_scale_that_each_run_finds_is_calibrated(tmp_path: Path) -> None:
     right = outputs(write(tmp_path / "n.onnx"))[1]
     assert result.audit.integer_only
     assert np.square(found - right).mean() < 0.01 * right.var()  # codes of 0.02 cut off what lies beyond 2.54
+
+
+BRANCH = """
+    q = QuantizeLinear(x, sx, z)
+    h = If (which) <
+        then_branch = t () => (float[n,3,6,6] a) { d = DequantizeLinear(q, sx, z) a = Relu(d) },
+        else_branch = e () => (float[n,3,6,6] b) { b = Neg(x) }
+    >
+    hq = QuantizeLinear(h, sx, z) xd = DequantizeLinear(hq, sx, z)
+"""
+
+
+def test_pairs_in_a_branch_that_runs_are_taken(tmp_path: Path) -> None:
+    result, _ = outputs(write(tmp_path / "m.onnx", BRANCH, which=np.asarray(True)))
+    assert result.audit.integer_only and result.audit.quantize == 1
+
+
+def test_pairs_in_a_branch_that_a_run_chooses_are_refused_where_both_cannot_run(tmp_path: Path) -> None:
+    """The sizes of what the branch gives are not known."""
+    body = BRANCH.replace("a = Relu(d)", "f = Compress<axis=1>(d, keep) a = Relu(f)").replace("[n,3,6,6] a", "[n,o,p,r] a")
+    first = f"m = ReduceMax<keepdims=0>(x) which = Greater(m, zero) {body}"
+    with pytest.raises(
+        ModelError, match=r"is within a branch or a loop, .* fix what decides it with --pin, or give the float model"
+    ):
+        pipeline.load_prepared(write(tmp_path / "m.onnx", first, zero=np.asarray(0, np.float32), keep=np.ones(3, bool)))

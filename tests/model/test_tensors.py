@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from qconv.errors import ModelError
 from qconv.model.load import load
@@ -157,16 +157,3 @@ def test_sound_external_data_is_mapped_and_used(tmp_path: Path) -> None:
     assert check_tensors(onnx.load(path, load_external_data=False), tmp_path) == [tmp_path / "sub" / "w.bin"]
     x = np.eye(3, dtype=np.float32)
     assert np.array_equal(run(load(path).ir, {"x": x})[0], WEIGHT)
-
-
-def test_sparse_tensors_are_refused(tmp_path: Path) -> None:
-    values = numpy_helper.from_array(np.ones(1, np.float32), "w")
-    sparse = helper.make_sparse_tensor(values, numpy_helper.from_array(np.zeros(1, np.int64)), [HUGE])
-    proto = linear()
-    proto.graph.sparse_initializer.append(sparse)
-    with pytest.raises(ModelError, match="tensor 'w' is sparse"):
-        load(write(tmp_path, proto))
-    proto = linear()
-    proto.graph.node.insert(0, helper.make_node("Constant", [], ["c"], sparse_value=sparse))
-    with pytest.raises(ModelError, match="tensor 'sparse_value' is sparse"):
-        load(write(tmp_path, proto))

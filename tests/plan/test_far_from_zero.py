@@ -9,6 +9,7 @@ import pytest
 
 from qconv import pipeline
 from qconv.cli.main import run
+from qconv.model.session import open_session
 from tests.lower.harness import normal, write_model
 
 _GATES = 5
@@ -46,3 +47,18 @@ def test_it_is_a_warning_where_an_output_is_poor(tmp_path: Path, capsys: pytest.
     assert "--exclude s" in said.err or "--exclude sigmoid" in said.err
     made = pipeline.quantize(path, pipeline.calibrate(path, data))
     assert len(made.doubts) == 1 and not made.warnings
+
+
+@pytest.mark.parametrize("behind", ["Relu(s)", "Clip(s, low, high)", "Slice(s, none, three, one)", "Transpose(s)", "Identity(s)"])
+def test_what_varies_in_an_output_far_from_zero_is_kept_behind_what_hands_it_on(tmp_path: Path, behind: str) -> None:
+    text = f"g (float[n,8] x) => (float[p,q] y) {{ h = MatMul(x, w) s = Sigmoid(h) y = {behind} }}"
+    weights = {
+        "w": normal(8, 6, scale=1e-3), "low": np.asarray(0, np.float32), "high": np.asarray(1, np.float32),
+        "none": np.asarray([0]), "three": np.asarray([3]), "one": np.asarray([1]),
+    }  # fmt: skip
+    path = write_model(tmp_path / "m.onnx", text, {k: v for k, v in weights.items() if k == "w" or f" {k}" in behind})
+    np.savez(tmp_path / "d.npz", x=normal(20, 8))
+    found = pipeline.quantize(path, pipeline.calibrate(path, str(tmp_path / "d.npz")))
+    x = normal(20, 8)
+    right, y = (open_session(model).run(None, {"x": x})[0] for model in (path, found.model))
+    assert np.square(right - y).mean() < 1e-3 * right.var()
