@@ -52,29 +52,36 @@ def even_channel_steps(model: ir.Model) -> int:
 
 def _even(editor: Editor, node: ir.Node) -> bool:
     given, readers = _steps_of(node), list(node.outputs[0].consumers())
-    if given is None or not all(_undoes(reader, given) for reader in readers):
+    if given is None or not readers or not all(_undoes(reader, given) for reader in readers):
         return False
-    layers = [layer for reader in readers for layer in reader.outputs[0].consumers()]
-    borders = any(value.is_graph_output() for value in (node.outputs[0], *(reader.outputs[0] for reader in readers)))
-    if borders or not layers or not all(_is_depthwise(layer, len(given.steps)) for layer in layers):
-        return False
+    found = [_depthwise_behind(reader.outputs[0], len(given.steps)) for reader in readers]
+    layers = [layer for some in found for layer in some or ()]
     clip = _needless_clip(node, given)
     front = _made_by_layer(clip or node)
-    if front is None:
+    if front is None or not all(found) or node.outputs[0].is_graph_output():
         return False
     if clip is not None and clip.inputs[0] is not None:
         editor.bypass(clip.outputs[0], clip.inputs[0])
     largest = given.steps.max()
-    factors = (largest / given.steps).reshape(-1, *(1,) * (_rank(layers[0]) - 2))
-    even = _multiply(editor, front, factors, f"{node.name}/even")
+    factors = (largest / given.steps).reshape(-1, *(1,) * (len(_weight_shape(layers[0])) - 2))
+    (first,) = front.uses()
+    even = _product(editor, first.node, front, factors)
+    first.node.replace_input_with(first.idx, even)
     even.name, front.name = front.name, even.name  # the layer will make it, under the name that a person knows
-    for reader in readers:
-        _multiply(editor, reader.outputs[0], 1 / factors, f"{reader.name}/uneven")
+    for layer in layers:
+        layer.replace_input_with(0, _product(editor, layer, layer.inputs[0], 1 / factors))
     for each in (node, *readers):
         step, zero = editor.constant(f"{each.name}/step", largest), editor.constant(f"{each.name}/zero", given.zero)
         kept = {name: attr_int(each, name, 0) for name in _KEPT if name in each.attributes}
         editor.rewrite(each, each.op_type, [each.inputs[0], step, zero], kept)
     return True
+
+
+def _product(editor: Editor, user: ir.Node, value: ir.Value | None, factors: NDArray[np.float32]) -> ir.Value:
+    """A value times a factor for each channel, in front of a node that reads it."""
+    constant = editor.constant(f"{user.name}/factors", factors.astype(np.float32))
+    shape = None if value is None else value.shape
+    return editor.insert_before(user, "Mul", [value, constant], name=f"{user.name}/even", shape=shape)
 
 
 def _steps_of(node: ir.Node) -> _Steps | None:
@@ -93,13 +100,31 @@ def _undoes(node: ir.Node, given: _Steps) -> bool:
     return own is not None and np.array_equal(own.steps, given.steps) and own.zero == given.zero
 
 
+def _depthwise_behind(value: ir.Value, channels: int) -> list[ir.Node] | None:
+    """The depthwise layers that a value ends in, through nodes that a factor passes; None where it has other readers."""
+    found = list[ir.Node]()
+    for reader, index in value.uses():
+        if _is_depthwise(reader, channels) and index == 0:
+            found.append(reader)
+        elif (more := _depthwise_behind(reader.outputs[0], channels) if _follows(reader) and index == 0 else None) is not None:
+            found += more
+        else:
+            return None
+    return None if value.is_graph_output() or not found else found
+
+
 def _is_depthwise(node: ir.Node, channels: int) -> bool:
     shape = _weight_shape(node) if is_convolution(node) else ()
     return len(shape) > 2 and attr_int(node, "group", 1) == channels and shape[1] == 1
 
 
-def _rank(layer: ir.Node) -> int:
-    return len(_weight_shape(layer))
+def _follows(node: ir.Node) -> bool:
+    """Whether a factor above zero passes through a node: f(k x) = k f(x)."""
+    if has_trait(node, Trait.FILLS):
+        fill = node.inputs[2] if len(node.inputs) > 2 else None
+        array = const_array(fill)
+        return has_trait(node, Trait.FOLLOWS) and (fill is None or (array is not None and not array.any()))
+    return has_trait(node, Trait.FOLLOWS) and clamp_bounds(node) in (None, _RELU)
 
 
 def _weight_shape(node: ir.Node) -> Sequence[int]:
@@ -120,20 +145,9 @@ def _needless_clip(node: ir.Node, given: _Steps) -> ir.Node | None:
 
 
 def _made_by_layer(user: ir.Node) -> ir.Value | None:
-    """What a layer makes for a node alone, through nodes that follow a factor."""
+    """What a layer makes for a node alone, through nodes that a factor passes."""
     value = user.inputs[0]
     maker = None if value is None or not is_float(value) or sole_consumer(value) is not user else value.producer()
     if maker is None or is_convolution(maker) or has_trait(maker, Trait.NORMALIZES):
         return None if maker is None else value
-    follows = has_trait(maker, Trait.FOLLOWS) and not has_trait(maker, Trait.FILLS) and clamp_bounds(maker) in (None, _RELU)
-    return _made_by_layer(maker) if follows else None
-
-
-def _multiply(editor: Editor, value: ir.Value, factors: NDArray[np.float32], name: str) -> ir.Value:
-    """Puts a factor for each channel behind a value; returns the product."""
-    uses = tuple(value.uses())
-    constant = editor.constant(f"{name}/factors", factors.astype(np.float32))
-    product = editor.insert_before(uses[0].node, "Mul", [value, constant], name=name, shape=value.shape)
-    for user, index in uses:
-        user.replace_input_with(index, product)
-    return product
+    return _made_by_layer(maker) if _follows(maker) else None

@@ -31,7 +31,7 @@ def _pair(x: str, step: str, zero: str, name: str) -> list[onnx.NodeProto]:
     ]
 
 
-def _network(between: str, zero: int, group: int = CHANNELS) -> onnx.ModelProto:
+def _network(between: str, zero: int, group: int = CHANNELS, *, padded: bool = False) -> onnx.ModelProto:
     """A convolution, what lies between, a pair with a step for each channel, a depthwise convolution; weights are codes."""
     rng = np.random.default_rng(4)
     nodes = [
@@ -41,12 +41,13 @@ def _network(between: str, zero: int, group: int = CHANNELS) -> onnx.ModelProto:
         *BETWEEN[between],
         *_pair("a", "steps", "zeros", "ar"),
         helper.make_node("DequantizeLinear", ["vq", "sv", "zw"], ["v"], axis=0),
-        helper.make_node("Conv", ["ar", "v"], ["d"], group=group, pads=[1, 1, 1, 1]),
+        *([helper.make_node("Pad", ["ar", "pads"], ["p"])] if padded else []),
+        helper.make_node("Conv", ["p" if padded else "ar", "v"], ["d"], group=group, pads=[0 if padded else 1] * 4),
         *_pair("d", "sd", "zx", "y"),
     ]
     constants: dict[str, Array] = {
         "sx": np.asarray(0.03, np.float32), "zx": np.asarray(128, np.uint8), "sd": np.asarray(0.05, np.float32), "steps": STEPS,
-        "zeros": np.full(CHANNELS, zero, np.uint8), "low": np.asarray(0, np.float32),
+        "pads": np.asarray([0, 0, 1, 1] * 2), "zeros": np.full(CHANNELS, zero, np.uint8), "low": np.asarray(0, np.float32),
         "high": np.asarray(255.2 * STEPS[-1], np.float32),
         "wq": rng.integers(-127, 128, (CHANNELS, 3, 1, 1)).astype(np.int8), "sw": (STEPS / 3).astype(np.float32),
         "vq": rng.integers(-127, 128, (CHANNELS, CHANNELS // group, 3, 3)).astype(np.int8),
@@ -55,9 +56,10 @@ def _network(between: str, zero: int, group: int = CHANNELS) -> onnx.ModelProto:
     return quantized_graph(nodes, constants, TensorProto.FLOAT, TensorProto.FLOAT, [1, 3, 6, 6])
 
 
+@pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize(("between", "zero"), [("relu", 0), ("clip", 0), ("pool", 0), ("none", 120)])
-def test_all_scales_are_used_and_codes_differ_at_ties_only(between: str, zero: int, tmp_path: Path) -> None:
-    onnx.save(_network(between, zero), tmp_path / "m.onnx")
+def test_all_scales_are_used_and_codes_differ_at_ties_only(between: str, zero: int, padded: bool, tmp_path: Path) -> None:
+    onnx.save(_network(between, zero, padded=padded), tmp_path / "m.onnx")
     result = pipeline.quantize(tmp_path / "m.onnx", samples={"x": normal(20, 3, 6, 6)}, config=QuantConfig(target="x86-vnni"))
     assert result.audit.integer_only
     assert result.imported == ("used 5 of 5 scales that were given",)
