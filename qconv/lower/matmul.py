@@ -101,9 +101,10 @@ def _reads_wide(node: ir.Node, ctx: Context) -> bool:
 def _wide_product(node: ir.Node, ctx: Context) -> None:
     """The sums of a product with a constant matrix, at one scale for all columns in int32; and codes for other readers."""
     output, build = node.outputs[0], WideBuilder(ctx, str(node.name))
-    y, unit = ctx.params(output), steps_of_stream(output, ctx)
+    y = ctx.params(output)
     sums, factor, shift = _accumulators(node, ctx, build, y)
-    moved = None if unit is None else added_to_stream(build, sums, factor, shift, unit, y, output)
+    found = (added_to_stream(build, sums, factor, shift, unit, y, output) for unit in steps_of_stream(output, ctx))
+    moved = next((wide for wide in found if wide is not None), None)
     wide = moved or build.affine(sums, factor, shift, y, output)
     ctx.set_wide(output, wide)
     ctx.set_codes(output, build.rescaled(wide, y, output))

@@ -40,7 +40,11 @@ def lower_norm(node: ir.Node, ctx: Context) -> None:
 
 
 def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root: ReciprocalRoot) -> Wide:
-    """The rows less their mean, no entry beyond that of the root."""
+    """The rows less their mean, no entry beyond that of the root.
+
+    The mean is taken in fine steps: in those of the entries, of which a row with a large one has few for the others, it would be
+    off by a whole one.
+    """
     wide = ctx.wide(value)
     if wide is None:
         x = build.of_codes(ctx.codes(value), "wide")
@@ -48,8 +52,7 @@ def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root:
     else:
         x = wide
     if node.op_type == "LayerNormalization":
-        summed = ((1 << _MEAN_BITS) - 1) // root.size
-        x = build.shifted(x, _bits_to_cut(node, ctx.params(value), x, root, summed), "entry")
+        x = build.within(x, ((1 << _MEAN_BITS) - 1) // root.size, "summed")
         mean = build.mean_of_rows(x.value, root.size)
         centered = build.emit("Sub", [x.value, mean], value, "centered")
         x = Wide(centered, x.scale, 0.0, x.low - x.high, x.high - x.low)
@@ -57,7 +60,7 @@ def _row(node: ir.Node, ctx: Context, build: WideBuilder, value: ir.Value, root:
         zero = round(x.zero)
         centered = build.emit("Sub", [x.value, build.constant(zero, "zero")], value, "centered")
         x = Wide(centered, x.scale, 0.0, x.low - zero, x.high - zero)
-    x = build.shifted(x, _bits_to_cut(node, ctx.params(value), x, root), "entry_of_row")
+    x = build.shifted(x, _bits_to_cut(node, ctx.params(value), x, root), "entry")
     return build.clipped(x, root.entry, "entry_clip")
 
 
@@ -66,16 +69,12 @@ def _steps_of_a_code(room: int) -> int:
     return min(_MOST_STEPS, 1 << max(room.bit_length() - 1, 0))
 
 
-def _bits_to_cut(node: ir.Node, params: QuantParams, x: Wide, root: ReciprocalRoot, largest: int = _INT32) -> int:
-    """How many bits of a row are too many: for its entries within the calibrated range, for epsilon, and beyond `largest`."""
+def _bits_to_cut(node: ir.Node, params: QuantParams, x: Wide, root: ReciprocalRoot) -> int:
+    """How many bits of a row are too many: for its entries within the calibrated range, and for epsilon."""
     low, high = params.ends
     span = min(math.ceil(min(high - low, _LOPSIDED * max(abs(low), abs(high))) / x.scale), x.high - x.low)
     bits = 0
-    while (
-        span >> bits > root.entry
-        or int(x.largest / (1 << bits)) > largest
-        or _epsilon(node, x.scale * (1 << bits), root) > LARGEST_EPSILON
-    ):
+    while span >> bits > root.entry or _epsilon(node, x.scale * (1 << bits), root) > LARGEST_EPSILON:
         bits += 1
     return bits
 
@@ -110,7 +109,7 @@ def _power(build: WideBuilder, squares: ir.Value, root: ReciprocalRoot) -> ir.Va
     if root.blocks is None:
         squares = build.emit("Add", [squares, build.constant(root.divisor // 2, "half")], squares, "half_up")
         return build.sum_of_rows(build.over(squares, root.divisor, squares, "shares"), root.size, "power")
-    sums = build.emit("MatMul", [squares, build.constant(root.ones, "blocks")], column_of(squares, root.blocks), "sums")
+    sums = build.sums_of_blocks(squares, root.ones, "sums")
     return build.sum_of_rows(build.over(sums, root.divisor, sums, "shares"), root.blocks, "power")
 
 

@@ -32,7 +32,7 @@ _EXACT_BITS = 11  # of a sum that its factors leave right
 _FACTOR_BITS = 10  # that such a factor has
 _FLOAT_BITS = 24  # of the mantissa of a float32
 _LONGEST_SHIFT = 30  # bits, of which nothing of a sum's entry is left
-_MOST_BITS_TO_CUT = 8  # of an operand, for the steps of the other
+_MOST_BITS_TO_CUT = 16  # of an operand, for the steps of the other
 _FEW = 1 << 16  # steps of a wide integer, for whose factors 15 bits are left
 _STEEPEST = 1024.0  # codes for a step of a wide integer: all of them, and more
 
@@ -131,6 +131,25 @@ class WideBuilder:
         ones = self.constant(np.ones((size, 1), np.int64), f"{step}_ones")
         return self.emit("MatMul", [value, ones], column_of(value), step)
 
+    def sums_of_blocks(self, value: ir.Value, ones: NDArray[np.int32], step: str) -> ir.Value:
+        """The sums of equal blocks of rows, along the last axis; `ones` [size, blocks] has a one where an element is of a block.
+
+        With a row for each block, a product with one column takes 0.2 to 0.7 of the time of one with several.
+        """
+        size, blocks = ones.shape
+        like = column_of(value, blocks)
+        if Tuning.SUMS_AS_PRODUCTS not in self.ctx.target.tuning or value.shape is None:
+            return self.emit("MatMul", [value, self.constant(ones, step)], like, step)
+        leading, length = [0] * (len(value.shape) - 1), size // blocks
+        parts = ir.Value(shape=ir.Shape([*value.shape[:-1], blocks, length]))
+        cut = self._reshaped(value, [*leading, blocks, length], parts, f"{step}_parts")
+        return self._reshaped(self.sum_of_rows(cut, length, f"{step}_of_parts"), [*leading, blocks], like, step)
+
+    def _reshaped(self, value: ir.Value, sizes: Sequence[int], like: ir.Value, step: str) -> ir.Value:
+        return self.emit(
+            "Reshape", [value, self.ctx.initializer(np.asarray(sizes, np.int64), f"{self.place}_{step}_shape")], like, step
+        )
+
     def mean_of_rows(self, value: ir.Value, size: int) -> ir.Value:
         """The sums of rows over their size, cut off toward zero."""
         if Tuning.SUMS_AS_PRODUCTS not in self.ctx.target.tuning:
@@ -227,7 +246,7 @@ class WideBuilder:
         if split is None and reach is not None:
             most = farthest(factor * x.scale, shift, reach, x.largest)
             x, split = (
-                self._within_channels(x, most),
+                self.within_channels(x, most),
                 split_of(most, x.zero, np.abs(per_step), float(np.abs(offset).max()), usual),
             )
         if split is None:
@@ -281,7 +300,7 @@ class WideBuilder:
             certificate=Certificate.of_equal_codes(y.int_type.qmin, y.int_type.qmax),
         )  # fmt: skip
 
-    def _within_channels(self, x: Wide, most: NDArray[np.int64]) -> Wide:
+    def within_channels(self, x: Wide, most: NDArray[np.int64]) -> Wide:
         """The integers, saturated at +-most by channel of the last axis."""
         low = self.emit("Max", [x.value, self.constant(-most, "farthest_low")], x.value, "above")
         value = self.emit("Min", [low, self.constant(most, "farthest")], x.value, "below")

@@ -15,7 +15,7 @@ from qconv.model.graph import const_array, sole_consumer
 from qconv.model.names import Names
 from qconv.tuning.rows import goes_to_reshapes, source_of_rows
 
-_BY_ELEMENT = ("Add", "Cast", "Clip", "Div", "Mul", "Sub")
+_BY_ELEMENT = ("Add", "Cast", "Clip", "Div", "Max", "Min", "Mul", "Sub")
 
 
 def lift_rows(graph: ir.Graph, names: Names, meanings: dict[ir.Node, Meaning]) -> int:

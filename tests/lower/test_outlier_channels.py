@@ -62,3 +62,29 @@ def test_a_token_that_is_far_smaller_than_the_others(tmp_path: Path) -> None:
     result.assert_exact()
     assert result.sqnr_db() > 25
     assert not any("few codes" in note.text for note in result.quantized.plan.notes)
+
+
+def test_tokens_beside_one_that_is_far_larger(tmp_path: Path) -> None:
+    """The mean of a row is not taken in the steps that the largest row leaves to it."""
+    body = "r = LayerNormalization(x, g, b) y = Gather <axis = 1> (r, rest)"
+    text = f"g (float[1,32,{SIZE}] x) => (float[1,31,{SIZE}] y) {{ {body} }}"
+    used = {name: weights()[name] for name in "gb"} | {"rest": np.arange(1, 32)}
+    feeds = [{"x": normal(1, 32, SIZE, seed=i)} for i in range(4)]
+    for feed in feeds:
+        feed["x"][0, 0, 5] = 250
+    result = quantize_graph(tmp_path, text, used, feeds)
+    result.assert_exact()
+    assert result.sqnr_db() > 29
+
+
+def test_a_channel_that_is_far_larger_is_added_in_the_steps_of_the_stream(tmp_path: Path) -> None:
+    text = f"""g (float[1,32,{SIZE}] x) => (float[1,32,{SIZE}] y) {{
+        l = LayerNormalization(x, g, b) c = MatMul(l, far) s = Add(l, c) y = LayerNormalization(s, g, b) }}"""
+    far = weights()["m"].copy()
+    far[:, 3] *= 60
+    used = {name: weights()[name] for name in "gb"} | {"far": far}
+    result = quantize_graph(tmp_path, text, used, [{"x": normal(1, 32, SIZE, seed=i)} for i in range(4)])
+    result.assert_exact()
+    assert result.ops.count("MatMulInteger") == 1
+    assert [op for op in result.ops if op in ("Max", "Min")] == ["Max", "Min"]  # which cut off channel by channel
+    assert result.sqnr_db() > 25
