@@ -14,7 +14,7 @@ Shapes = Mapping[str, ir.Shape]
 
 
 def forget_declared(graph: onnx.GraphProto) -> Shapes:
-    """Takes away, in place, the shapes that tensors within the graph and outputs declare, and returns them by name.
+    """Takes away, in place, the shapes that tensors made by nodes declare, and returns them by name.
 
     Sizes below zero, which some exporters write for unknown ones, are taken away everywhere.
     """
@@ -22,9 +22,9 @@ def forget_declared(graph: onnx.GraphProto) -> Shapes:
         for dim in info.type.tensor_type.shape.dim:
             if dim.HasField("dim_value") and dim.dim_value < 0:
                 dim.ClearField("dim_value")
-    shapes = {}
+    shapes, made = {}, {name for node in graph.node for name in node.output}
     for info in (*graph.value_info, *graph.output):
-        if info.type.tensor_type.HasField("shape"):
+        if info.name in made and info.type.tensor_type.HasField("shape"):
             dims = info.type.tensor_type.shape.dim
             sizes = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in dims]
             shapes[info.name] = ir.Shape(sizes)

@@ -57,3 +57,12 @@ def test_a_long_vector_that_a_few_bytes_declare_is_not_followed(tmp_path: Path) 
     model = onnx.helper.make_model(onnx.parser.parse_graph(text), opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
     onnx.save(model, tmp_path / "m.onnx")
     assert pipeline.load_prepared(tmp_path / "m.onnx").inputs[0].shape == (1_000_000_000,)
+
+
+def test_an_output_that_is_an_input_keeps_its_shape(tmp_path: Path) -> None:
+    text = "g (float[n,8] x) => (float[n,8] y, float[n,8] x) { y = Relu(x) }"
+    model = onnx.helper.make_model(onnx.parser.parse_graph(text), opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, tmp_path / "m.onnx")
+    loaded = pipeline.load_prepared(tmp_path / "m.onnx")
+    assert loaded.inputs[0].shape == (None, 8)
+    assert pipeline.calibrate(loaded, Given([{"x": normal(2, 8, seed=seed)} for seed in range(3)])).samples == 3
