@@ -53,7 +53,11 @@ def shapes() -> Iterator[Shape]:
     for x in ((1, 128, 384), (1, 197, 768), (1, 3136, 96)):
         body = "y = LayerNormalization<axis=-1>(x, g, h)"
         yield Shape(
-            "sums as products, numbers beside columns", f"LayerNormalization {list(x)}", body, x, {"g": x[-1:], "h": x[-1:]}
+            "sums as products, blocks as rows, numbers beside columns",
+            f"LayerNormalization {list(x)}",
+            body,
+            x,
+            {"g": x[-1:], "h": x[-1:]},
         )
     for channels, groups, size in ((128, 32, 56), (256, 32, 28), (512, 32, 14), (56, 7, 28)):
         body, weights = f"y = Conv<group={groups}, pads=[1,1,1,1]>(x, w)", {"w": (channels, channels // groups, 3, 3)}
