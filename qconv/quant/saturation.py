@@ -11,6 +11,7 @@ Weights that keep to it give the same sums on every x86. A row is what one chann
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ Array = NDArray[Any]
 PAIR_LIMIT = np.iinfo(np.int16).max // np.iinfo(np.uint8).max
 _WIDENINGS = np.linspace(1.0, 2.0, 17)  # a scale twice as wide halves all codes, and every pair is safe
 _CHUNK = 1 << 22  # elements of a weight tensor that are rounded at a time
+_FOUND: dict[bytes, FloatArray] = {}  # safe scales by weight and scales: a search plans many times, and most weights stay
+_MOST_FOUND = 4096
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,16 @@ def safe_params(weight: NDArray[np.floating], params: QuantParams, order: Kernel
     The loss is the squared error of the weights. Each scale serves the same number of rows, one behind the other.
     """
     rows = order.rows(weight)
+    digest = blake2b(np.ascontiguousarray(rows).data, digest_size=32).digest()
+    key = digest + params.scale.tobytes() + str((rows.shape, params.int_type)).encode()
+    if key not in _FOUND:
+        if len(_FOUND) >= _MOST_FOUND:
+            _FOUND.clear()
+        _FOUND[key] = _safe(rows, params)
+    return QuantParams(_FOUND[key], params.zero_point, params.int_type, params.axis)
+
+
+def _safe(rows: Array, params: QuantParams) -> FloatArray:
     scales = np.atleast_1d(params.scale)
     grouped = rows.reshape(len(scales), -1, rows.shape[-1])
     step = max(1, _CHUNK * len(scales) // max(rows.size, 1))
@@ -90,7 +103,8 @@ def safe_params(weight: NDArray[np.floating], params: QuantParams, order: Kernel
         _safe_scales(grouped[start : start + step], scales[start : start + step], params.int_type)
         for start in range(0, len(scales), step)
     ]
-    return QuantParams(np.concatenate(parts).reshape(params.scale.shape), params.zero_point, params.int_type, params.axis)
+    found: FloatArray = np.concatenate(parts).reshape(params.scale.shape)
+    return found
 
 
 def _safe_scales(rows: Array, scales: FloatArray, int_type: IntType) -> FloatArray:
