@@ -13,6 +13,7 @@ from qconv.cli.main import cli
 from qconv.config import QuantConfig
 from qconv.errors import UsageError
 from qconv.integer.execution.compare import mismatches
+from qconv.pipeline.goals.bit_prices import PriceTable, Width
 from qconv.pipeline.goals.budget import Budget, quantize_within
 from qconv.pipeline.goals.deadline import Deadline, OutOfTime
 from qconv.pipeline.goals.reach import Goal, reach
@@ -50,6 +51,15 @@ def test_a_budget_is_read(text: str, expected: Budget) -> None:
 def test_what_is_no_budget_is_told(text: str) -> None:
     with pytest.raises(UsageError, match="--budget takes a part"):
         Budget.parse(text)
+
+
+def test_a_table_tells_what_a_choice_costs_and_loses() -> None:
+    options = (((10.0, 0.0), (5.0, 2.0)), ((20.0, 0.0), (10.0, 3.0)))
+    table = PriceTable((Width(8), Width(4)), (("a", "b"), ("c",)), options, fixed=5.0, whole=35.0)
+    found = {share: table.choice(share) for share in (1.0, 0.9, 0.8, 0.1)}
+    assert [table.loss(choice) for choice in found.values()] == [0.0, 2.0, 3.0, 5.0]
+    assert [table.share(choice) * 35.0 for choice in found.values()] == [35.0, 30.0, 25.0, 20.0]
+    assert found[0.9] == {"a": Width(4), "b": Width(4), "c": Width(8)}
 
 
 @pytest.mark.parametrize("share", [0.8, 0.7])

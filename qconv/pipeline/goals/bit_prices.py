@@ -89,8 +89,15 @@ class PriceTable:
 
     def share(self, choice: Mapping[str, Width]) -> float:
         """Which part of the whole a choice costs."""
-        places = [self.widths.index(choice[nodes[0]]) for nodes in self.nodes]
-        return (self.fixed + sum(option[i][0] for option, i in zip(self.options, places, strict=True))) / max(self.whole, 1.0)
+        cost = sum(option[i][0] for option, i in zip(self.options, self._places(choice), strict=True))
+        return (self.fixed + cost) / max(self.whole, 1.0)
+
+    def loss(self, choice: Mapping[str, Width]) -> float:
+        """What a choice adds to the error at the outputs, as far as prices of layers add up."""
+        return sum(option[i][1] for option, i in zip(self.options, self._places(choice), strict=True))
+
+    def _places(self, choice: Mapping[str, Width]) -> list[int]:
+        return [self.widths.index(choice[nodes[0]]) for nodes in self.nodes]
 
     def _by_node(self, widths: Sequence[Width]) -> dict[str, Width]:
         return {node: width for nodes, width in zip(self.nodes, widths, strict=True) for node in nodes}
