@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from qconv.integer.program import Program
 from qconv.targets import TARGETS
 from qconv.verify.report.report import Report
+from qconv.verify.report.shout import beyond_calibration
 
 from .cause import causes
 
@@ -25,6 +26,15 @@ def advice(report: Report, program: Program | None) -> Iterator[tuple[str, str]]
             "The samples are made up, so that neither ranges nor figures can be relied on.",
             f"qconv quantize {model} --data DATA",
         )
+    inputs = () if program is None else [operand.name for operand in program.inputs]
+    beyond = beyond_calibration(report.layers, inputs)
+    for layer in beyond:
+        yield (
+            f"Input {layer.tensor} goes beyond what calibration has met: check how it is made, or calibrate with such samples.",
+            f"qconv quantize {model} --data DATA",
+        )
+    if beyond:
+        return
     if not report.written.integer_only:
         names = ", ".join(f"{node.name} ({node.reason})" for node in report.written.float_nodes[:_NAMED])
         yield f"Nodes stay in float: {names}. See what each would cost.", f"qconv analyze {model} --data DATA"

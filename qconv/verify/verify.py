@@ -26,7 +26,7 @@ from qconv.verify.measure.metrics import Array
 from qconv.verify.measure.parts import output_parts
 from qconv.verify.measure.sides import Side
 from qconv.verify.report.report import DataReport, Report
-from qconv.verify.report.shout import accuracy_warnings, first_loss, output_warnings
+from qconv.verify.report.shout import accuracy_warnings, first_loss, input_warnings, output_warnings
 from qconv.verify.report.thresholds import Thresholds
 
 Progress = Callable[[int, int | None], None]
@@ -92,10 +92,10 @@ def verify(
     if effort.layer_samples:
         few = islice(source, effort.layer_samples)
         layers = layer_reports(models.prepared, models.integer, program, integer_side, few, threads, effort.layer_elements)
-    culprit = first_loss(models.prepared.graph, layers.reports)
-    bad = output_warnings(
-        comparison.outputs, str(models.float_path), culprit, made_up=source.warning is not None, mode=program.origin.mode
-    )
+    float_path, made_up = str(models.float_path), source.warning is not None
+    beyond = input_warnings(layers.reports, [operand.name for operand in program.inputs], float_path)
+    culprit = first_loss(models.prepared.graph, () if beyond else layers.reports)
+    bad = output_warnings(comparison.outputs, float_path, culprit, made_up=made_up or bool(beyond), mode=program.origin.mode)
     give_memory_back()
     exact = exactness(models.integer, program, integer_side, islice(source, effort.exact_samples), effort.exact_elements)
     give_memory_back()
@@ -115,6 +115,7 @@ def verify(
         warnings=(
             *models.warnings,
             *machine_warnings(program),
+            *beyond,
             *bad,
             *accuracy_warnings(comparison.accuracy, comparison.outputs),
         ),

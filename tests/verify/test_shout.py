@@ -84,6 +84,26 @@ def test_accuracy_of_chance_blames_the_preprocessing(top1: float, samples: int, 
     assert all("preprocessing is probably wrong" in sentence for sentence in found)
 
 
+CONVOLVED = """
+g (float[1, 3, 6, 6] x) => (float[1, 4, 6, 6] y) { c = Conv <pads = [1, 1, 1, 1]> (x, w) y = Relu (c) }
+"""
+
+
+@pytest.mark.parametrize("factor", [1.0, 5.0])
+def test_samples_beyond_what_an_input_was_calibrated_for_are_told_of(factor: float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    model = write_model(tmp_path / "m.onnx", CONVOLVED, {"w": rng.normal(0, 0.2, (4, 3, 3, 3)).astype(np.float32)})
+    x = rng.uniform(-1, 1, (30, 3, 6, 6)).astype(np.float32)
+    quantized = pipeline.quantize(model, samples={"x": x})
+    warnings = pipeline.verify(model, quantized, {"x": factor * x}).warnings
+    if factor == 1.0:
+        assert not warnings
+    else:
+        first, *others = warnings
+        assert "of the elements of input x lie at or beyond the ends of the range that it was calibrated for" in first
+        assert not any("--exclude" in warning for warning in others)
+
+
 BRANCHES = """g (float[1, 4] x) => (float[1, 4] y, float[1, 4] z) {
     a = Exp (x)
     b = Neg (a)

@@ -23,6 +23,11 @@ class CodeUse:
     at_highest: float
     bins: tuple[int, ...]
 
+    @property
+    def at_ends(self) -> float:
+        """The share of the elements at either end."""
+        return self.at_lowest + self.at_highest
+
 
 class CodeMeter:
     """Counts codes; `lowest` and `highest` are the ends that the graph clips to."""

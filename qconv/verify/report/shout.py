@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -18,6 +18,8 @@ from qconv.verify.measure.compare import OutputReport, PartReport
 LOST_DB = 20.0  # below it the error is more than a tenth of the signal, which few networks bear
 _LOWEST_ACCURACY = 0.05
 _FEWEST_LABELS = 20  # fewer labelled samples cannot tell a poor network from chance
+
+_BEYOND = 0.05  # of an input's elements at the ends of its codes
 
 Culprit = Callable[[str], str | None]  # a float tensor -> the node that lost it first
 
@@ -53,6 +55,25 @@ def accuracy_warnings(accuracy: Accuracy | None, outputs: Sequence[OutputReport]
         f"the float model itself is right on {accuracy.float_top1:.2%} of {accuracy.samples} labelled samples, no better than "
         "chance, so the preprocessing is probably wrong; try another --preset, --scale, --mean, --std, --channels or --layout, "
         "and check --labels",
+    )
+
+
+def beyond_calibration(layers: Sequence[LayerReport], inputs: Collection[str]) -> list[LayerReport]:
+    """The inputs that samples drive beyond the range which calibration has met, so that nothing behind them can be right."""
+    return [
+        layer
+        for layer in layers
+        if layer.tensor in inputs and layer.similarity.sqnr_db < LOST_DB and layer.codes.at_ends > _BEYOND
+    ]
+
+
+def input_warnings(layers: Sequence[LayerReport], inputs: Collection[str], model: str) -> tuple[str, ...]:
+    """A sentence for each such input."""
+    return tuple(
+        f"{layer.codes.at_ends:.0%} of the elements of input {layer.tensor} lie at or beyond the ends of the range that it was "
+        "calibrated for; check the preprocessing, or calibrate with samples like these: "
+        f"qconv quantize {shlex.quote(model)} --data DATA"
+        for layer in beyond_calibration(layers, inputs)
     )
 
 
