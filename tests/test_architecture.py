@@ -27,6 +27,7 @@ STAGES = {"import_", "prepare", "plan", "recover", "analyze", "modes", "lower", 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "sentences": set(),
+    "arguments": {"errors"},
     "quant": {"errors"},
     "targets": {"errors"},
     "config": {"errors", "quant", "targets"},
@@ -105,7 +106,11 @@ def absolute(path: Path, node: ast.ImportFrom) -> str:
 
 def may_import(importer: str, imported: str) -> bool:
     part = importer.partition(".")[0]
-    own = imported.partition(".")[0] in (part, "sentences")  # sentences know nothing, and everyone may say them
+    own = imported.partition(".")[0] in (
+        part,
+        "sentences",
+        "arguments",
+    )  # these know nothing of the rest, and everyone may use them
     return own or any(imported == name or imported.startswith(f"{name}.") for name in ALLOWED[part] if name or imported == "")
 
 

@@ -31,7 +31,7 @@ def _in_nodes(nodes: Iterable[onnx.NodeProto]) -> int:
     count = 0
     for node in nodes:
         for attribute in node.attribute:
-            if attribute.HasField("sparse_tensor") and node.op_type == "Constant":
+            if attribute.name == "sparse_value" and attribute.HasField("sparse_tensor"):
                 dense = _dense(attribute.sparse_tensor, node.output[0])
                 attribute.CopyFrom(onnx.helper.make_attribute("value", dense))
                 count += 1
