@@ -16,6 +16,7 @@ from benchmarks.situation import (
     optimized,
     pictures,
     rows,
+    sparse,
     tokens,
     unlike_channels,
 )
@@ -258,6 +259,51 @@ FURTHER: dict[str, Situation] = {
             "w": normal(4, 4, 1, 1),
             "gone": np.arange(100).reshape(1, 1, 10, 10) % 3 == 0,
             "infinity": np.asarray(-np.inf, np.float32),
+        },
+    ),
+    "probabilities near one": Situation(
+        f"({ROWS}) => (float[N,4] y) {{ a = MatMul(x, w) b = Add(a, c) s = Sigmoid(b) y = Relu(s) }}",
+        rows,
+        {"w": normal(16, 4) / 4, "c": np.asarray(6, np.float32)},
+    ),
+    "sparse weight": Situation(
+        f"({ROWS}) => (float[N,8] y) {{ a = MatMul(x, w) y = Relu(a) }}",
+        rows,
+        {"w": np.where(np.arange(128).reshape(16, 8) % 3 == 0, normal(16, 8), 0).astype(np.float32)},
+        change=sparse,
+    ),
+    "pair in a branch": Situation(
+        f"({ROWS}) => (float[N,8] y) {{ a = MatMul(x, w) y = If(yes) <then_branch = t () => (float[N,8] b) "
+        "{ q = QuantizeLinear(a, step, zero) b = DequantizeLinear(q, step, zero) }, "
+        "else_branch = e () => (float[N,8] d) { d = Neg(a) }> }",
+        rows,
+        {
+            "w": normal(16, 8),
+            "yes": np.asarray(True),
+            "step": np.asarray(0.1, np.float32),
+            "zero": np.asarray(128, np.uint8),
+        },
+    ),
+    "pair with a step for each channel": Situation(
+        f"({PICTURES}) => (float[N,4,P,Q] y) {{ c = Conv(x, w) r = Relu(c) q = QuantizeLinear(r, steps, zeros) "
+        "d = DequantizeLinear(q, steps, zeros) y = Conv<group=4>(d, v) }",
+        pictures,
+        {
+            "w": normal(4, 4, 1, 1) * SPREAD.reshape(4, 1, 1, 1),
+            "steps": 0.05 * SPREAD.reshape(4),
+            "zeros": np.zeros(4, np.uint8),
+            "v": normal(4, 1, 3, 3, seed=1) / SPREAD.reshape(4, 1, 1, 1),
+        },
+    ),
+    "factor behind a pair": Situation(
+        f"({PICTURES}) => (float[N,4,P,Q] y) {{ c = Conv(x, w) q = QuantizeLinear(c, step, zero) "
+        "d = DequantizeLinear(q, step, zero) y = Mul(d, each) }",
+        pictures,
+        {
+            "w": normal(4, 4, 1, 1),
+            "step": np.asarray(0.1, np.float32),
+            "zero": np.asarray(128, np.uint8),
+            "each": np.linspace(0.02, 0.2, 4, dtype=np.float32).reshape(4, 1, 1),
         },
     ),
 }

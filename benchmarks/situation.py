@@ -91,3 +91,15 @@ def rows() -> Array:
 def tokens() -> Array:
     """Samples of 32 rows."""
     return normal(SAMPLES, 32, 16)
+
+
+def sparse(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its weights as sparse tensors."""
+    for weight in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(weight).reshape(-1)
+        places = np.flatnonzero(array)
+        values = onnx.numpy_helper.from_array(array[places], weight.name)
+        indices = onnx.numpy_helper.from_array(places, f"{weight.name}_places")
+        model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, indices, list(weight.dims)))
+    del model.graph.initializer[:]
+    return model
