@@ -44,10 +44,15 @@ def believe(graph: ir.Graph, declared: Shapes) -> Shapes:
 
 
 def contradicts(shape: ir.Shape, found: tuple[int, ...]) -> bool:
-    """Whether a tensor of sizes `found` is none of a declared shape."""
-    return len(shape) != len(found) or any(
-        size not in (None, there) for size, there in zip(_sizes(shape) or (), found, strict=True)
-    )
+    """Whether a tensor of sizes `found` is none of a declared shape.
+
+    A Squeeze without axes leaves out what has one element in a sample, so that axes of free size may be missing.
+    """
+    met = {0}  # how many of `found` the sizes so far may stand for
+    for size in _sizes(shape) or []:
+        taken = {count + 1 for count in met if count < len(found) and size in (None, found[count])}
+        met = taken | met if size in (None, 1) else taken
+    return len(found) not in met
 
 
 def _sizes(shape: ir.Shape | None) -> list[int | None] | None:

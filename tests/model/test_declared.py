@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 from qconv import pipeline
 from qconv.errors import ModelError
+from qconv.model.declared import contradicts
 from qconv.model.load import load
 from tests.lower.harness import Given, normal
 
@@ -66,3 +68,14 @@ def test_an_output_that_is_an_input_keeps_its_shape(tmp_path: Path) -> None:
     loaded = pipeline.load_prepared(tmp_path / "m.onnx")
     assert loaded.inputs[0].shape == (None, 8)
     assert pipeline.calibrate(loaded, Given([{"x": normal(2, 8, seed=seed)} for seed in range(3)])).samples == 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "found", "wrong"),
+    [
+        (["N", 4], (2, 4), False), (["N", 4], (2, 5), True), (["N", "P", "Q"], (8, 8), False), ([1, "P"], (3,), False),
+        ([2, "P"], (3,), True), ([4], (), True), ([], (4,), True), (["N"] * 40, (5,) * 20, False), (["N"], (3, 3), True),
+    ],
+)  # fmt: skip
+def test_axes_of_free_size_may_be_missing(shape: list[int | str], found: tuple[int, ...], wrong: bool) -> None:
+    assert contradicts(ir.Shape(shape), found) is wrong
