@@ -35,6 +35,7 @@ FOUND = (
     901_994,  # the cosine of 150,000 in float32
     1_000_715,  # an addition of two scales that are nearly, and not quite, half of that of the sum
     8_800_321,  # a product that leads to wide integers had no codes for its other readers
+    9_501_295,  # a sum that is zero, and is not once onnxruntime fuses one graph's convolution with it
     7_300_406,  # an output that overflows, for which the self-check refuses the sample
 )
 
