@@ -54,7 +54,10 @@ def differences(origin: Origin, model_sha256: str, calibration: Calibration | No
         found.append("--like: that model was made from another float model, so the result will differ")
     known = None if origin.calibration is None else origin.calibration.get("sha256")
     if known is not None and calibration is not None and known != calibration_digest(calibration):
-        found.append("--like: that model was made with another calibration, so the result may differ")
+        found.append(
+            "--like: that model was made with another calibration, so the result may differ; give the same samples with --data, "
+            "or their file with --calibration"
+        )
     files = changed_files(origin.settings or {}, config)
     found += [f"--like: that model was made with another file for --{flag}, so the result may differ" for flag in files]
     if origin.version != VERSION:
