@@ -54,6 +54,7 @@ class Trait(Flag):
     GATES_ITSELF = auto()  # the product of its input and such a factor
     CURVES = auto()  # each element of its output is a smooth function of that of its first input
     BRANCHES = auto()  # its first input decides what it runs
+    DRAWS = auto()  # its output is random
     REPEATS = auto()  # its first two inputs decide how often it runs what is inside
 
 
@@ -88,6 +89,7 @@ _ROWS = {
     Trait.PROBABILITIES: "Softmax",
     Trait.INTERPOLATES: "Resize",
     Trait.SLOPES: "LeakyRelu",
+    Trait.DRAWS: "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike",
     Trait.QUANTIZES: "QuantizeLinear",
     Trait.DEQUANTIZES: "DequantizeLinear",
     Trait.SCALES_BY_RUN: "DynamicQuantizeLinear",

@@ -39,7 +39,7 @@ from qconv.verify.measure.cost import Cost, glance
 from qconv.verify.measure.faster import faster_way
 from qconv.verify.measure.parts import output_parts
 from qconv.verify.measure.sides import Side
-from qconv.verify.report.shout import Culprit, accuracy_warnings, first_loss, output_warnings
+from qconv.verify.report.shout import Culprit, accuracy_warnings, first_loss, output_warnings, random_source
 
 QUICK_SAMPLES = 32
 _GOOD_DB = 30.0  # noise of 3 % of what an output varies by
@@ -138,7 +138,8 @@ def quick_check(
     if output_warnings(found.outputs, "", lambda tensor: None, made_up=False):
         culprit = _culprit(model, integer, program, integer_side, few)
         made_up = synthetic(source) is not None
-        bad = output_warnings(found.outputs, str(model.path), culprit, made_up=made_up, mode=program.origin.mode)
+        draws = random_source(graph)
+        bad = output_warnings(found.outputs, str(model.path), culprit, made_up=made_up, mode=program.origin.mode, draws=draws)
         warnings = (*bad, *warnings)
     return QuickCheck(found.samples, {output.name: output.similarity.sqnr_db for output in found.outputs}, warnings)
 

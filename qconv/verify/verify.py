@@ -26,7 +26,7 @@ from qconv.verify.measure.metrics import Array
 from qconv.verify.measure.parts import output_parts
 from qconv.verify.measure.sides import Side
 from qconv.verify.report.report import DataReport, Report
-from qconv.verify.report.shout import accuracy_warnings, first_loss, input_warnings, output_warnings
+from qconv.verify.report.shout import accuracy_warnings, first_loss, input_warnings, output_warnings, random_source
 from qconv.verify.report.thresholds import Thresholds
 
 Progress = Callable[[int, int | None], None]
@@ -95,7 +95,10 @@ def verify(
     float_path, made_up = str(models.float_path), source.warning is not None
     beyond = input_warnings(layers.reports, [operand.name for operand in program.inputs], float_path)
     culprit = first_loss(models.prepared.graph, () if beyond else layers.reports)
-    bad = output_warnings(comparison.outputs, float_path, culprit, made_up=made_up or bool(beyond), mode=program.origin.mode)
+    bad = output_warnings(
+        comparison.outputs, float_path, culprit, made_up=made_up or bool(beyond), mode=program.origin.mode,
+        draws=random_source(models.prepared.graph),
+    )  # fmt: skip
     give_memory_back()
     exact = exactness(models.integer, program, integer_side, islice(source, effort.exact_samples), effort.exact_elements)
     give_memory_back()

@@ -104,6 +104,21 @@ def test_samples_beyond_what_an_input_was_calibrated_for_are_told_of(factor: flo
         assert not any("--exclude" in warning for warning in others)
 
 
+DRAWN = """
+g (float[1, 3, 6, 6] x) => (float[1, 4, 6, 6] y) { c = Conv <pads = [1, 1, 1, 1]> (x, w) r = RandomNormalLike (c) y = Add (c, r) }
+"""
+
+
+def test_random_numbers_are_told_of_as_such(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    model = write_model(tmp_path / "m.onnx", DRAWN, {"w": rng.normal(0, 0.2, (4, 3, 3, 3)).astype(np.float32)})
+    x = rng.uniform(-1, 1, (8, 3, 6, 6)).astype(np.float32)
+    warnings = pipeline.verify(model, pipeline.quantize(model, samples={"x": x}), {"x": x}).warnings
+    (told,) = [warning for warning in warnings if warning.startswith("output y")]
+    assert "draws random numbers, so that no two runs of either model agree" in told
+    assert "try:" not in told
+
+
 BRANCHES = """g (float[1, 4] x) => (float[1, 4] y, float[1, 4] z) {
     a = Exp (x)
     b = Neg (a)

@@ -25,10 +25,11 @@ Culprit = Callable[[str], str | None]  # a float tensor -> the node that lost it
 
 
 def output_warnings(
-    outputs: Sequence[OutputReport], model: str, culprit: Culprit, *, made_up: bool, mode: str = "static"
-) -> tuple[str, ...]:
+    outputs: Sequence[OutputReport], model: str, culprit: Culprit, *, made_up: bool, mode: str = "static",
+    draws: Culprit = lambda tensor: None,
+) -> tuple[str, ...]:  # fmt: skip
     """A sentence for every output, or part of one, that is below 20 dB or dead. `made_up` says that the samples are synthetic,
-    `mode` how the model was quantized.
+    `mode` how the model was quantized, `draws` which node a tensor gets random numbers from.
     """
     found = []
     for output in outputs:
@@ -36,7 +37,10 @@ def output_warnings(
         for part in bad:
             trouble = _trouble(part)
             if trouble is not None and (part.similarity.elements or not output.unlike):
-                found.append(_sentence(output.name, part, trouble, model, culprit(part.tensor), made_up, mode))
+                random = draws(part.tensor)
+                known = None if random is not None else culprit(part.tensor)
+                sentence = _sentence(output.name, part, trouble, model, known, made_up, mode)
+                found.append(sentence if random is None else _drawn(output.name, part, trouble, random))
         if output.unlike:
             found.append(_unlike(output))
     return tuple(found)
@@ -98,6 +102,17 @@ def first_loss(graph: ir.Graph, layers: Sequence[LayerReport]) -> Culprit:
     return culprit
 
 
+def random_source(graph: ir.Graph) -> Culprit:
+    """Names a node that draws random numbers which a tensor is computed from."""
+    drawn = [node for node in graph if TRAITS.get((node.domain, node.op_type), Trait.NONE) & Trait.DRAWS]
+
+    def source(tensor: str) -> str | None:
+        reached = _ancestors(graph, tensor) if drawn else set()
+        return next((str(node.name) for node in drawn if reached.intersection(node.outputs)), None)
+
+    return source
+
+
 def _ancestors(graph: ir.Graph, tensor: str) -> set[ir.Value]:
     """The value of that name and all that it is computed from."""
     pending = [value for node in graph for value in node.outputs if value.name == tensor]
@@ -130,8 +145,18 @@ def _trouble(part: PartReport) -> str | None:
 
 
 def _sentence(name: str, part: PartReport, trouble: str, model: str, node: str | None, made_up: bool, mode: str) -> str:
-    where = f"output {name}" if part.tensor == name else f"the part {part.tensor} of output {name}"
-    return f"{where} {trouble}{_blame(node)}; try: {' or '.join(_remedies(model, node, made_up, mode))}"
+    return f"{_where(name, part)} {trouble}{_blame(node)}; try: {' or '.join(_remedies(model, node, made_up, mode))}"
+
+
+def _drawn(name: str, part: PartReport, trouble: str, node: str) -> str:
+    return (
+        f"{_where(name, part)} {trouble}; node {node} draws random numbers, so that no two runs of either model agree; make them "
+        "an input of the model"
+    )
+
+
+def _where(name: str, part: PartReport) -> str:
+    return f"output {name}" if part.tensor == name else f"the part {part.tensor} of output {name}"
 
 
 def _blame(node: str | None) -> str:
