@@ -23,8 +23,9 @@ import onnx_ir as ir
 
 from qconv.errors import ArtifactError
 from qconv.lower.context import Context
+from qconv.lower.int32_nodes import column_of
 from qconv.lower.values import Codes
-from qconv.lower.wide import WideBuilder, column_of
+from qconv.lower.wide import WideBuilder
 from qconv.ops.forms import row_size
 from qconv.quant.types import UINT8, QuantParams
 from qconv.targets import Tuning

@@ -10,8 +10,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.lower.context import Context
+from qconv.lower.int32_nodes import column_of
 from qconv.lower.values import Wide
-from qconv.lower.wide import WideBuilder, column_of
+from qconv.lower.wide import WideBuilder
 from qconv.model.graph import attr_float, const_array
 from qconv.ops.forms import row_size
 from qconv.quant.reciprocal_root import LARGEST_EPSILON, ReciprocalRoot, reciprocal_root

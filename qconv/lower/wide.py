@@ -3,7 +3,8 @@
     real = scale (v - zero)          low <= v <= high, whatever the input of the network
 
 The limits are proved step by step from those of the codes, so that no sum or product leaves int32. Divisions are by powers of
-two and truncate toward zero, as the integer Div of the standard does: what they cut off is far below a step of 8 bits.
+two and truncate toward zero, as the integer Div of the standard does: what they cut off is far below a step of 8 bits. The nodes
+themselves are those of int32_nodes.py.
 """
 
 from __future__ import annotations
@@ -17,15 +18,13 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from qconv.errors import ArtifactError
-from qconv.lower.context import Context
+from qconv.lower.int32_nodes import INT32, Int32Nodes
 from qconv.lower.splits import farthest, split_of
 from qconv.lower.values import Codes, Wide
 from qconv.model.graph import const_array
 from qconv.quant.certify import Certificate
 from qconv.quant.types import QuantParams
-from qconv.targets import Tuning
 
-_INT32 = 2**31
 SUM_BITS = 20  # of the entries of a sum, which leaves its factors 10 bits
 _FINER_BITS = 9  # of such a sum, before it is shifted
 _EXACT_BITS = 11  # of a sum that its factors leave right
@@ -37,25 +36,8 @@ _FEW = 1 << 16  # steps of a wide integer, for whose factors 15 bits are left
 _STEEPEST = 1024.0  # codes for a step of a wide integer: all of them, and more
 
 
-class WideBuilder:
-    """Emits int32 nodes for one float node of the graph; `place` names them."""
-
-    def __init__(self, ctx: Context, place: str) -> None:
-        self.ctx, self.place = ctx, place
-
-    def emit(
-        self, op_type: str, inputs: Sequence[ir.Value | None], like: ir.Value, step: str, dtype: ir.DataType = ir.DataType.INT32,
-        **attributes: int,
-    ) -> ir.Value:  # fmt: skip
-        """A node whose output has the shape of `like`."""
-        name = f"{self.place}/{step}"
-        return self.ctx.emit(op_type, inputs, like, dtype, name=name, output=name, attributes=attributes)
-
-    def constant(self, number: int | NDArray[np.generic], step: str) -> ir.Value:
-        """An int32 constant."""
-        array = np.asarray(number)
-        assert array.size == 0 or -_INT32 <= array.min() <= array.max() < _INT32, f"{self.place}/{step} leaves int32"
-        return self.ctx.initializer(array.astype(np.int32), f"{self.place}/{step}_constant")
+class WideBuilder(Int32Nodes):
+    """Emits what computes with wide integers for one float node of the graph."""
 
     def of_codes(self, codes: Codes, step: str) -> Wide:
         """Codes as they are, held in int32."""
@@ -100,67 +82,6 @@ class WideBuilder:
         low, high = (end >> bits if floors else int(end / (1 << bits)) for end in (x.low, x.high))
         return Wide(value, x.scale * (1 << bits), x.zero / (1 << bits), low, high)
 
-    def over(self, value: ir.Value, power: int | NDArray[np.int32], like: ir.Value, step: str) -> ir.Value:
-        """Integers over a power of two, or over several, cut off toward zero.
-
-        In a graph for other runtimes they are rounded down before: one that divides in float32 has nothing to round.
-        """
-        if self.ctx.target.arithmetic.divides_in_float:
-            value = self.emit("BitwiseAnd", [value, self.constant(-power, f"{step}_whole")], like, f"{step}_whole")
-        return self.emit("Div", [value, self.constant(power, step)], like, step)
-
-    def quotient(self, number: int | NDArray[np.generic], by: ir.Value, like: ir.Value, step: str) -> ir.Value:
-        """Numbers over the elements of a tensor, which are 1 and more.
-
-        In a graph for other runtimes the numbers become a tensor: OpenVINO inverts the divisor of a constant first, and that is 0
-        in integers.
-        """
-        dividend = self.constant(number, step)
-        if self.ctx.target.arithmetic.divides_in_float:
-            zero = self.emit("Min", [by, self.constant(0, f"{step}_zero")], by, f"{step}_zero")
-            dividend = self.emit("Max", [dividend, zero], like, f"{step}_dividend")
-        return self.emit("Div", [dividend, by], like, step)
-
-    def sum_of_rows(self, value: ir.Value, size: int, step: str) -> ir.Value:
-        """The sums along the last axis of `size` places, which stays with one; int32 has to hold all parts of them.
-
-        A product with ones takes a fifth of the time of a ReduceSum.
-        """
-        if Tuning.SUMS_AS_PRODUCTS not in self.ctx.target.tuning:
-            return self._reduced("ReduceSum", value, step)
-        ones = self.constant(np.ones((size, 1), np.int64), f"{step}_ones")
-        return self.emit("MatMul", [value, ones], column_of(value), step)
-
-    def sums_of_blocks(self, value: ir.Value, ones: NDArray[np.int32], step: str) -> ir.Value:
-        """The sums of equal blocks of rows, along the last axis; `ones` [size, blocks] has a one where an element is of a block.
-
-        With a row for each block, a product with one column takes 0.2 to 0.7 of the time of one with several.
-        """
-        size, blocks = ones.shape
-        like = column_of(value, blocks)
-        if Tuning.SUMS_AS_PRODUCTS not in self.ctx.target.tuning or value.shape is None:
-            return self.emit("MatMul", [value, self.constant(ones, step)], like, step)
-        leading, length = [0] * (len(value.shape) - 1), size // blocks
-        parts = ir.Value(shape=ir.Shape([*value.shape[:-1], blocks, length]))
-        cut = self._reshaped(value, [*leading, blocks, length], parts, f"{step}_parts")
-        return self._reshaped(self.sum_of_rows(cut, length, f"{step}_of_parts"), [*leading, blocks], like, step)
-
-    def _reshaped(self, value: ir.Value, sizes: Sequence[int], like: ir.Value, step: str) -> ir.Value:
-        return self.emit(
-            "Reshape", [value, self.ctx.initializer(np.asarray(sizes, np.int64), f"{self.place}_{step}_shape")], like, step
-        )
-
-    def mean_of_rows(self, value: ir.Value, size: int) -> ir.Value:
-        """The sums of rows over their size, cut off toward zero."""
-        if Tuning.SUMS_AS_PRODUCTS not in self.ctx.target.tuning:
-            return self._reduced("ReduceMean", value, "mean")
-        total = self.sum_of_rows(value, size, "total")
-        return self.emit("Div", [total, self.constant(size, "size")], total, "mean")
-
-    def _reduced(self, op_type: str, value: ir.Value, step: str) -> ir.Value:
-        axes = self.ctx.initializer(np.asarray([-1], np.int64), f"{self.place}_{step}_axes")
-        return self.emit(op_type, [value, axes], column_of(value), step, keepdims=1)
-
     def within(self, x: Wide, largest: int, step: str) -> Wide:
         """The same reals, shifted until no magnitude passes `largest`."""
         bits = 0
@@ -183,7 +104,7 @@ class WideBuilder:
         is off by more than 2^-12 of its range, its steps are finer first, and shifted behind it.
         """
         a, b = self._in_coarser(a, b, "a_in_steps"), self._in_coarser(b, a, "b_in_steps")
-        if a.scale == b.scale and a.largest + b.largest < _INT32:
+        if a.scale == b.scale and a.largest + b.largest < INT32:
             return self._plain_sum(a, b, like, sign)
         a, b = (self.within(x, 1 << SUM_BITS, f"{step}_shift") for x, step in ((a, "a"), (b, "b")))
         smaller, larger = sorted((a, b), key=lambda x: x.scale * x.largest)
@@ -202,7 +123,7 @@ class WideBuilder:
 
     def _plain_sum(self, a: Wide, b: Wide, like: ir.Value, sign: int) -> Wide:
         """a + b or a - b of one scale, which is that of a."""
-        assert a.largest + b.largest < _INT32
+        assert a.largest + b.largest < INT32
         ends = sorted((sign * b.low, sign * b.high))
         value = self.emit("Add" if sign > 0 else "Sub", [a.value, b.value], like, "sum")
         return Wide(value, a.scale, a.zero + sign * b.zero, a.low + ends[0], a.high + ends[1])
@@ -260,7 +181,7 @@ class WideBuilder:
             gain, base = gain.reshape(()), base.reshape(())  # a vector of one would make a vector of it
         low, high = (np.clip(end, -(most >> cut) - 1, (most >> cut) + 1) for end in (v.low, v.high))
         ends = np.stack([gain * low + base, gain * high + base])
-        if ends.min() < -_INT32 or ends.max() >= _INT32:
+        if ends.min() < -INT32 or ends.max() >= INT32:
             raise self._beyond_int32()
         scaled = self.emit("Mul", [v.value, self.constant(gain, "factor")], like, "scaled")
         value = self.emit("Add", [scaled, self.constant(base, "shift")], like, "moved")
@@ -308,8 +229,3 @@ class WideBuilder:
 
     def _beyond_int32(self) -> ArtifactError:
         return ArtifactError(f"node {self.place} leaves int32 under this plan; let the plan leave it in float (float_nodes)")
-
-
-def column_of(value: ir.Value, size: int = 1) -> ir.Value:
-    """The shape of a tensor with one element in each row, or with a few."""
-    return ir.Value(shape=None if value.shape is None else ir.Shape([*value.shape[:-1], size]))
