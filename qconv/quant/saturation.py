@@ -88,11 +88,12 @@ def safe_params(weight: NDArray[np.floating], params: QuantParams, order: Kernel
     rows = order.rows(weight)
     digest = blake2b(np.ascontiguousarray(rows).data, digest_size=32).digest()
     key = digest + params.scale.tobytes() + str((rows.shape, params.int_type)).encode()
-    if key not in _FOUND:
+    found = _FOUND.get(key)
+    if found is None:
         if len(_FOUND) >= _MOST_FOUND:
             _FOUND.clear()
-        _FOUND[key] = _safe(rows, params)
-    return QuantParams(_FOUND[key], params.zero_point, params.int_type, params.axis)
+        found = _FOUND[key] = _safe(rows, params)
+    return QuantParams(found, params.zero_point, params.int_type, params.axis)
 
 
 def _safe(rows: Array, params: QuantParams) -> FloatArray:
